@@ -1,0 +1,86 @@
+"""The model artifact: what train and prune give on, and evaluate and promote take.
+
+    model.keras      a Keras 2 (tf_keras) model: [batch, 14, 224, 224, 3] uint8 RGB → [batch, classes] float32 probabilities
+    metadata.json    ClassifierMetadata
+    …                pictures and tables that the step adds
+
+TensorFlow is imported when a model is loaded or saved, not before.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import DataError
+
+MODEL_NAME = "model.keras"
+METADATA_NAME = "metadata.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierMetadata:
+    """Where a model comes from.
+
+    Attributes:
+        kind: `dense` or `pruned`.
+        class_names: in the order of the model's outputs.
+        dataset_fingerprint: of the clip dataset that it was trained on.
+        code_revision: git revision of this project.
+        parameters: what the step was asked to do.
+        results: what the step measured.
+    """
+
+    kind: str
+    class_names: list[str]
+    dataset_fingerprint: str
+    code_revision: str
+    parameters: dict[str, Any]
+    results: dict[str, Any]
+
+
+def save_classifier(folder: Path, model: Any, metadata: ClassifierMetadata) -> None:
+    """Writes the model and its metadata into an existing folder."""
+    model.save(folder / MODEL_NAME)
+    text = json.dumps(dataclasses.asdict(metadata), indent=2, sort_keys=True)
+    (folder / METADATA_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def read_metadata(folder: Path) -> ClassifierMetadata:
+    """Reads the metadata of a model artifact.
+
+    Raises:
+        DataError: the folder is not a model artifact.
+    """
+    try:
+        return ClassifierMetadata(**json.loads((folder / METADATA_NAME).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise DataError(f"{str(folder)!r} is not a model of this pipeline ({error}); give the output of train or prune.") from None
+
+
+def load_classifier(folder: Path) -> tuple[Any, ClassifierMetadata]:
+    """Loads a model artifact; the model is not compiled.
+
+    Raises:
+        DataError: the folder is not a model artifact.
+    """
+    metadata = read_metadata(folder)
+    import tf_keras
+
+    try:
+        return tf_keras.models.load_model(folder / MODEL_NAME, compile=False), metadata
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(folder / MODEL_NAME)!r} cannot be loaded ({error}); train the model again.") from None
+
+
+def code_revision() -> str:
+    """Returns the git revision of this code: LUS_REVISION where the image sets it, else what git says, else `unknown`."""
+    if revision := os.environ.get("LUS_REVISION"):
+        return revision
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

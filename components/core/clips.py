@@ -1,0 +1,156 @@
+"""Clips: the unit that is learned from, and how one is stored.
+
+A clip is CLIP_FRAMES frames of one video. It is stored as one tf.train.SequenceExample with MediaSequence's keys
+(https://github.com/google-ai-edge/mediapipe, util/sequence/README.md) and this project's own for group, source, probe and licence:
+
+    context        clip/data_id, clip/group, clip/source, clip/probe, clip/license, clip/index,
+                   clip/label/index, clip/label/string, image/format, image/height, image/width
+    feature lists  image/encoded (one JPEG a frame), image/timestamp (microseconds in the video), image/frame_index (frames in the video)
+
+The message type is built from its description (tensorflow/core/example/example.proto), so that Beam workers need no TensorFlow.
+"""
+
+import dataclasses
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+CLIP_FRAMES = 14
+FRAME_SIZE_PX = 224
+CLASS_NAMES = ("covid", "pneumonia", "normal")
+SPLITS = ("train", "validation", "test")
+
+KEY_VIDEO_ID = "clip/data_id"
+KEY_GROUP = "clip/group"
+KEY_SOURCE = "clip/source"
+KEY_PROBE = "clip/probe"
+KEY_LICENSE = "clip/license"
+KEY_CLIP_INDEX = "clip/index"
+KEY_LABEL = "clip/label/index"
+KEY_CLASS_NAME = "clip/label/string"
+KEY_FORMAT = "image/format"
+KEY_HEIGHT = "image/height"
+KEY_WIDTH = "image/width"
+KEY_FRAMES = "image/encoded"
+KEY_TIMESTAMPS = "image/timestamp"
+KEY_FRAME_INDICES = "image/frame_index"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipRecord:
+    """One clip and where it came from.
+
+    Attributes:
+        frames: CLIP_FRAMES JPEG files, each FRAME_SIZE_PX × FRAME_SIZE_PX, three channels.
+        label: index into CLASS_NAMES.
+        video_id: the manifest's id of the video.
+        group: what may not be split, as in the manifest.
+        source: where the video was published.
+        probe: the transducer, or an empty string.
+        license: the licence stated for the video, or an empty string.
+        clip_index: number of the clip in its video, from 0.
+        timestamps_us: time of each frame in the video, in microseconds.
+        frame_indices: number of each frame in the video, in decoding order from 0.
+    """
+
+    frames: tuple[bytes, ...]
+    label: int
+    video_id: str
+    group: str
+    source: str
+    probe: str
+    license: str
+    clip_index: int
+    timestamps_us: tuple[int, ...]
+    frame_indices: tuple[int, ...]
+
+
+def serialize(record: ClipRecord) -> bytes:
+    """Returns the record as the bytes of a SequenceExample; equal records give equal bytes."""
+    example = _SequenceExample()
+    context = example.context.feature
+    for key, text in (
+        (KEY_VIDEO_ID, record.video_id),
+        (KEY_GROUP, record.group),
+        (KEY_SOURCE, record.source),
+        (KEY_PROBE, record.probe),
+        (KEY_LICENSE, record.license),
+        (KEY_CLASS_NAME, CLASS_NAMES[record.label]),
+        (KEY_FORMAT, "jpeg"),
+    ):
+        context[key].bytes_list.value.append(text.encode())
+    for key, number in (
+        (KEY_LABEL, record.label),
+        (KEY_CLIP_INDEX, record.clip_index),
+        (KEY_HEIGHT, FRAME_SIZE_PX),
+        (KEY_WIDTH, FRAME_SIZE_PX),
+    ):
+        context[key].int64_list.value.append(number)
+    lists = example.feature_lists.feature_list
+    for frame, timestamp_us, frame_index in zip(record.frames, record.timestamps_us, record.frame_indices, strict=True):
+        lists[KEY_FRAMES].feature.add().bytes_list.value.append(frame)
+        lists[KEY_TIMESTAMPS].feature.add().int64_list.value.append(timestamp_us)
+        lists[KEY_FRAME_INDICES].feature.add().int64_list.value.append(frame_index)
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def parse(data: bytes) -> ClipRecord:
+    """Returns the record that `serialize` stored."""
+    example = _SequenceExample.FromString(data)
+    context, lists = example.context.feature, example.feature_lists.feature_list
+
+    def text(key: str) -> str:
+        return str(context[key].bytes_list.value[0].decode())
+
+    def numbers(key: str) -> tuple[int, ...]:
+        return tuple(feature.int64_list.value[0] for feature in lists[key].feature)
+
+    return ClipRecord(
+        frames=tuple(feature.bytes_list.value[0] for feature in lists[KEY_FRAMES].feature),
+        label=context[KEY_LABEL].int64_list.value[0],
+        video_id=text(KEY_VIDEO_ID),
+        group=text(KEY_GROUP),
+        source=text(KEY_SOURCE),
+        probe=text(KEY_PROBE),
+        license=text(KEY_LICENSE),
+        clip_index=context[KEY_CLIP_INDEX].int64_list.value[0],
+        timestamps_us=numbers(KEY_TIMESTAMPS),
+        frame_indices=numbers(KEY_FRAME_INDICES),
+    )
+
+
+def _sequence_example_class() -> Any:
+    """Builds the SequenceExample message in a pool of its own, so that it can live beside TensorFlow's."""
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="components/core/sequence_example.proto", package="lus", syntax="proto3")
+
+    def add_field(message: Any, name: str, number: int, kind: int, type_name: str = "", repeated: bool = False) -> Any:
+        label = field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL
+        return message.field.add(name=name, number=number, type=kind, type_name=type_name or None, label=label)
+
+    def add_map(message: Any, name: str, entry_name: str, value_type: str) -> None:
+        entry = message.nested_type.add(name=entry_name)
+        entry.options.map_entry = True
+        add_field(entry, "key", 1, field.TYPE_STRING)
+        add_field(entry, "value", 2, field.TYPE_MESSAGE, value_type)
+        add_field(message, name, 1, field.TYPE_MESSAGE, f".lus.{message.name}.{entry_name}", repeated=True)
+
+    for name, kind in (("BytesList", field.TYPE_BYTES), ("FloatList", field.TYPE_FLOAT), ("Int64List", field.TYPE_INT64)):
+        add_field(file.message_type.add(name=name), "value", 1, kind, repeated=True)
+    feature = file.message_type.add(name="Feature")
+    feature.oneof_decl.add(name="kind")
+    for number, (name, type_name) in enumerate((("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List")), 1):
+        add_field(feature, name, number, field.TYPE_MESSAGE, f".lus.{type_name}").oneof_index = 0
+    add_map(file.message_type.add(name="Features"), "feature", "FeatureEntry", ".lus.Feature")
+    add_field(file.message_type.add(name="FeatureList"), "feature", 1, field.TYPE_MESSAGE, ".lus.Feature", repeated=True)
+    add_map(file.message_type.add(name="FeatureLists"), "feature_list", "FeatureListEntry", ".lus.FeatureList")
+    example = file.message_type.add(name="SequenceExample")
+    add_field(example, "context", 1, field.TYPE_MESSAGE, ".lus.Features")
+    add_field(example, "feature_lists", 2, field.TYPE_MESSAGE, ".lus.FeatureLists")
+
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("lus.SequenceExample"))
+
+
+_SequenceExample = _sequence_example_class()

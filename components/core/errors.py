@@ -1,0 +1,49 @@
+"""The errors that a user of the pipeline can act on.
+
+    PipelineError          exit code 1
+    ├── UsageError         exit code 2: a parameter, a manifest or a command is wrong
+    ├── DataError          the videos, clips or models that came in cannot be used
+    └── StorageError       a storage URI cannot be read or written
+
+Every message is one sentence that says what is wrong, the value received and what to do.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+
+class PipelineError(Exception):
+    """Base of all errors of this project."""
+
+    exit_code = 1
+
+
+class UsageError(PipelineError):
+    """The caller asked for something that cannot be done; nothing was started."""
+
+    exit_code = 2
+
+
+class DataError(PipelineError):
+    """The data does not allow the step to go on."""
+
+
+class StorageError(PipelineError):
+    """A storage URI cannot be read or written."""
+
+
+@contextlib.contextmanager
+def exit_with_message() -> Iterator[None]:
+    """Ends the process with one line on stderr and the error's exit code when a PipelineError escapes.
+
+    Any other exception is a defect of the program and keeps its traceback.
+
+    Raises:
+        SystemExit: with the exit code of the PipelineError.
+    """
+    try:
+        yield
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(error.exit_code) from None

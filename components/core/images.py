@@ -1,0 +1,21 @@
+"""The one place where a container image URI is made.
+
+The registry and tag come from LUS_IMAGE_REGISTRY and LUS_IMAGE_TAG when components are imported, that is when a pipeline is compiled.
+"""
+
+import os
+
+DEFAULT_REGISTRY = "lung-ultrasound-pipeline"
+DEFAULT_TAG = "0.1.0"
+
+
+def image_uri(name: str) -> str:
+    """Returns the URI of one of the images that docker/Dockerfile builds: ingest, preprocess or train."""
+    registry = os.environ.get("LUS_IMAGE_REGISTRY", DEFAULT_REGISTRY)
+    tag = os.environ.get("LUS_IMAGE_TAG", DEFAULT_TAG)
+    return f"{registry}/{name}:{tag}"
+
+
+INGEST = image_uri("ingest")
+PREPROCESS = image_uri("preprocess")
+TRAIN = image_uri("train")

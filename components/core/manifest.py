@@ -1,0 +1,183 @@
+"""Manifests: the list of videos that a user writes, and the one that ingest gives on.
+
+Manifest in, CSV with a header: `video_id, uri, label, group` and optionally `probe, source, license, license_url, page_url, sha256, crop`.
+    uri    http(s), gs://, or a path relative to the manifest
+    label  one of clips.CLASS_NAMES
+    group  what must never be split: the patient, else the case; an empty cell means the video itself
+    crop   `x,y,width,height` in pixels: the box of the frame to use
+
+Manifest out, JSON Lines: one VideoRecord a row of the input, in the order of the input.
+"""
+
+import csv
+import dataclasses
+import enum
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from components.core import storage
+from components.core.clips import CLASS_NAMES
+from components.core.errors import DataError, UsageError
+
+REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
+OPTIONAL_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "sha256", "crop")
+
+
+class Status(enum.StrEnum):
+    """What became of a row in ingest."""
+
+    STORED = "stored"
+    MISSING = "missing"
+    REJECTED = "rejected"
+
+
+@dataclasses.dataclass(frozen=True)
+class ManifestRow:
+    """One video as the user listed it; `uri` is absolute and `crop` is None or (x, y, width, height) in pixels."""
+
+    video_id: str
+    uri: str
+    class_name: str
+    group: str
+    probe: str = ""
+    source: str = ""
+    license: str = ""
+    license_url: str = ""
+    page_url: str = ""
+    expected_sha256: str = ""
+    crop: tuple[int, int, int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoRecord:
+    """One video after ingest: its manifest row, and what was stored.
+
+    Attributes:
+        row: the manifest's row.
+        status: stored, missing (it could not be fetched) or rejected (what came is not usable).
+        reason: why it was not stored, or an empty string.
+        storage_uri: where the bytes are, or an empty string.
+        sha256: of the bytes, or an empty string.
+        num_bytes: size, 0 when not stored.
+        fetched_at: UTC time of the fetch, ISO 8601, or an empty string.
+    """
+
+    row: ManifestRow
+    status: Status
+    reason: str = ""
+    storage_uri: str = ""
+    sha256: str = ""
+    num_bytes: int = 0
+    fetched_at: str = ""
+
+    def to_json(self) -> str:
+        """Returns one line of JSON."""
+        fields = dataclasses.asdict(self)
+        return json.dumps({**fields.pop("row"), **fields}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> "VideoRecord":
+        """Reads a line that `to_json` wrote.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is something else.
+        """
+        fields = json.loads(line)
+        row_fields = {field.name: fields.pop(field.name) for field in dataclasses.fields(ManifestRow)}
+        if row_fields["crop"] is not None:
+            row_fields["crop"] = tuple(row_fields["crop"])
+        return cls(row=ManifestRow(**row_fields), status=Status(fields.pop("status")), **fields)
+
+
+def read_manifest(uri: str) -> list[ManifestRow]:
+    """Reads and checks a manifest.
+
+    Raises:
+        UsageError: it is missing or empty, a column is absent, or a row is wrong; the message names the first such row.
+    """
+    path = storage.path_of(uri)
+    if not storage.exists(uri) or path.is_dir():
+        raise UsageError(f"manifest {uri!r} does not exist; give a CSV file with the columns {', '.join(REQUIRED_COLUMNS)}.")
+    try:
+        text = storage.read_bytes(uri).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"manifest {uri!r} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    absent = [name for name in REQUIRED_COLUMNS if name not in (reader.fieldnames or ())]
+    if absent:
+        present = ", ".join(reader.fieldnames or ()) or "none"
+        raise UsageError(f"manifest {uri!r} lacks the column(s) {', '.join(absent)}; it has {present}.")
+    rows = [_checked_row(cells, f"manifest {uri!r}, line {reader.line_num}", path.parent) for cells in reader]
+    if not rows:
+        raise UsageError(f"manifest {uri!r} lists no video; add a row per video.")
+    _check_unique_ids(rows, uri)
+    return rows
+
+
+def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.StoragePath) -> ManifestRow:
+    values = {name: (cells.get(name) or "").strip() for name in REQUIRED_COLUMNS + OPTIONAL_COLUMNS}
+    for name in ("video_id", "uri"):
+        if not values[name]:
+            raise UsageError(f"{where}: {name} is empty; every row needs one.")
+    if values["label"] not in CLASS_NAMES:
+        raise UsageError(f"{where}: unknown label {values['label']!r}; use one of {', '.join(CLASS_NAMES)}.")
+    return ManifestRow(
+        video_id=values["video_id"],
+        uri=_absolute_uri(values["uri"], where, base),
+        class_name=values["label"],
+        group=values["group"] or values["video_id"],
+        expected_sha256=values["sha256"].lower(),
+        crop=_parsed_crop(values["crop"], where),
+        **{name: values[name] for name in ("probe", "source", "license", "license_url", "page_url")},
+    )
+
+
+def _absolute_uri(uri: str, where: str, base: storage.StoragePath) -> str:
+    if storage.scheme_of(uri) in ("http", "https"):
+        return uri
+    try:
+        if storage.scheme_of(uri):
+            return str(storage.path_of(uri))
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    return storage.absolute_uri(str(base / uri))
+
+
+def _parsed_crop(text: str, where: str) -> tuple[int, int, int, int] | None:
+    if not text:
+        return None
+    try:
+        x, y, width, height = (int(number) for number in text.split(","))
+    except ValueError:
+        x = y = width = height = -1
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise UsageError(f"{where}: crop {text!r} is not a box; write x,y,width,height in pixels, or leave it empty.")
+    return x, y, width, height
+
+
+def _check_unique_ids(rows: list[ManifestRow], uri: str) -> None:
+    seen: set[str] = set()
+    for row in rows:
+        if row.video_id in seen:
+            raise UsageError(f"manifest {uri!r} repeats the video_id {row.video_id!r}; ids must be unique.")
+        seen.add(row.video_id)
+
+
+def write_videos(path: Path, records: Iterable[VideoRecord]) -> None:
+    """Writes ingest's manifest, one record a line."""
+    storage.write_bytes(path, "".join(record.to_json() + "\n" for record in records).encode())
+
+
+def read_videos(path: Path) -> list[VideoRecord]:
+    """Reads ingest's manifest.
+
+    Raises:
+        DataError: it cannot be understood.
+    """
+    text = storage.read_bytes(path).decode("utf-8")
+    try:
+        return [VideoRecord.from_json(line) for line in text.splitlines()]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{str(path)!r} is not a manifest written by ingest ({error!r}); run ingest again.") from None

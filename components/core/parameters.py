@@ -1,0 +1,58 @@
+"""The range of every numeric parameter that a step takes, so that a run can refuse a wrong value before any work starts.
+
+A parameter means the same in every step that takes it, therefore ranges are keyed by name alone.
+"""
+
+import dataclasses
+import math
+
+from components.core.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """An interval of allowed values, closed at `low`, and at `high` unless `open_high`."""
+
+    low: float
+    high: float = math.inf
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value and (value < self.high if self.open_high else value <= self.high)
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"at least {self.low:g}"
+        return f"at least {self.low:g} and {'less than' if self.open_high else 'at most'} {self.high:g}"
+
+
+RANGES = {
+    "frames_per_second": Range(0.1, 1000),
+    "max_clips_per_video": Range(1, 1000),
+    "num_shards": Range(1, 99999),
+    "test_fraction": Range(0.05, 0.6),
+    "validation_fraction": Range(0.05, 0.6),
+    "jpeg_quality": Range(1, 100),
+    "num_workers": Range(1, 1024),
+    "epochs": Range(1, 10000),
+    "patience": Range(1, 10000),
+    "batch_size": Range(1, 4096),
+    "learning_rate": Range(1e-8, 10),
+    "sparsity": Range(0, 1, open_high=True),
+    "pruning_epochs": Range(1, 10000),
+    "num_bootstrap": Range(0, 1_000_000),
+    "min_macro_f1": Range(0, 1),
+    "tolerance": Range(0, 1),
+    "seed": Range(0, 2**31 - 1),
+}
+
+
+def check_ranges(**values: float) -> None:
+    """Checks parameters by name; names without a range are not checked.
+
+    Raises:
+        UsageError: a value is outside of its range.
+    """
+    for name, value in values.items():
+        if name in RANGES and value not in RANGES[name]:
+            raise UsageError(f"{name} must be {RANGES[name]}, got {value:g}.")

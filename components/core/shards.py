@@ -1,0 +1,158 @@
+"""A clip dataset on disk: sharded TFRecord files and the index that counts them.
+
+    train-00000-of-00004.tfrecord …   clips as SequenceExamples (core.clips), likewise validation-…, test-…
+    index.json                        DatasetIndex: counts, parameters, fingerprint; written last
+    videos.jsonl                      one line a video: its split and clips, or why it gave none
+    contact_sheet.jpg                 a picture of one frame a video
+
+A TFRecord is: length (uint64), masked CRC-32C of the length, the bytes, masked CRC-32C of the bytes, all little-endian
+(https://www.tensorflow.org/tutorials/load_data/tfrecord).
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from components.core.errors import DataError
+
+INDEX_NAME = "index.json"
+VIDEOS_NAME = "videos.jsonl"
+CONTACT_SHEET_NAME = "contact_sheet.jpg"
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class ShardName:
+    """Name of one shard; `str()` formats it and `parse` reads it back."""
+
+    split: str
+    shard: int
+    num_shards: int
+
+    def __str__(self) -> str:
+        return f"{self.split}-{self.shard:05d}-of-{self.num_shards:05d}.tfrecord"
+
+    @classmethod
+    def parse(cls, name: str) -> "ShardName":
+        """Reads a file name.
+
+        Raises:
+            DataError: it is not the name of a shard.
+        """
+        match = re.fullmatch(r"([a-z]+)-(\d{5})-of-(\d{5})\.tfrecord", name)
+        if not match:
+            raise DataError(f"{name!r} is not a shard name; expected a name like 'train-00000-of-00004.tfrecord'.")
+        return cls(match[1], int(match[2]), int(match[3]))
+
+
+def shard_of(key: str, num_shards: int) -> int:
+    """Returns the shard that a key belongs to: the same on every machine and in every process."""
+    return int.from_bytes(hashlib.sha1(key.encode()).digest()[:8], "big") % num_shards
+
+
+def write_tfrecords(path: Path, records: Iterable[bytes]) -> None:
+    """Writes records as one TFRecord file."""
+    with path.open("wb") as file:
+        for record in records:
+            length = struct.pack("<Q", len(record))
+            file.write(length + _masked_crc(length) + record + _masked_crc(record))
+
+
+def read_tfrecords(path: Path) -> Iterator[bytes]:
+    """Yields the records of a TFRecord file.
+
+    Raises:
+        DataError: the file is truncated or a checksum does not match.
+    """
+    with path.open("rb") as file:
+        while header := file.read(12):
+            length = header[:8]
+            (num_bytes,) = struct.unpack("<Q", length) if len(header) == 12 else (0,)
+            record, checksum = file.read(num_bytes), file.read(4)
+            if header[8:] != _masked_crc(length) or checksum != _masked_crc(record):
+                raise DataError(f"shard {str(path)!r} is damaged near byte {file.tell()}; run preprocess again.")
+            yield record
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardInfo:
+    """What one shard holds."""
+
+    name: str
+    num_clips: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitInfo:
+    """What one split holds; classes and sources are counted in clips and in videos."""
+
+    shards: list[ShardInfo]
+    num_clips: int
+    num_videos: int
+    num_groups: int
+    clips_by_class: dict[str, int]
+    videos_by_class: dict[str, int]
+    clips_by_source: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetIndex:
+    """The index of a clip dataset.
+
+    Attributes:
+        class_names: class names in the order of the labels.
+        clip_shape: frames, height, width and channels of a clip.
+        parameters: what preprocess was asked to do.
+        splits: per split name, its shards and counts.
+        fingerprint: SHA-256 over the shards; equal data and parameters give an equal fingerprint.
+    """
+
+    class_names: list[str]
+    clip_shape: list[int]
+    parameters: dict[str, Any]
+    splits: dict[str, SplitInfo]
+    fingerprint: str
+
+    def to_json(self) -> str:
+        """Returns the text of index.json."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def read(cls, dataset_path: Path) -> "DatasetIndex":
+        """Reads the index of a dataset.
+
+        Raises:
+            DataError: there is none, or it cannot be understood.
+        """
+        path = dataset_path / INDEX_NAME
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            splits = {
+                split: SplitInfo(**{**info, "shards": [ShardInfo(**shard) for shard in info["shards"]]})
+                for split, info in fields.pop("splits").items()
+            }
+            return cls(splits=splits, **fields)
+        except FileNotFoundError:
+            raise DataError(
+                f"{str(dataset_path)!r} has no {INDEX_NAME}, so it is not a clip dataset; give the output of preprocess."
+            ) from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{str(path)!r} is not the index of a clip dataset ({error}); run preprocess again.") from None
+
+
+def fingerprint_of(shards: Iterable[ShardInfo]) -> str:
+    """Returns the fingerprint of a dataset made of these shards."""
+    lines = sorted(f"{shard.name} {shard.sha256}" for shard in shards)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,208 @@
+"""Storage URIs: local paths and gs:// objects behind one interface.
+
+cloudpathlib does the work (gs:// through google-cloud-storage, with its usual credentials); this module adds what it does not give:
+a closed list of schemes, errors in one sentence, and commits. Whatever is written here appears under its final name only when it is
+complete: files are written aside and moved, directories are staged and moved, and cloud objects appear whole by themselves.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from cloudpathlib import CloudPath, GSPath
+from cloudpathlib.exceptions import CloudPathException
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+
+from components.core.errors import StorageError, UsageError
+
+StoragePath: TypeAlias = Path | CloudPath
+
+_CLOUD_PATHS: dict[str, type[CloudPath]] = {"gs": GSPath}
+_FAILURES = (OSError, CloudPathException, GoogleAPIError, GoogleAuthError)
+
+
+def scheme_of(uri: str) -> str:
+    """Returns the scheme of a URI in lower case, or an empty string for a local path."""
+    scheme, separator, _ = uri.partition("://")
+    return scheme.lower() if separator else ""
+
+
+def path_of(uri: str | os.PathLike[str]) -> StoragePath:
+    """Returns a local path or a cloud path; both offer pathlib's reading methods.
+
+    Raises:
+        UsageError: the URI is empty or its scheme is not supported.
+    """
+    text = os.fspath(uri) if isinstance(uri, os.PathLike) and not isinstance(uri, CloudPath) else str(uri)
+    if not text:
+        raise UsageError("a storage URI is empty; give a local path or a gs:// URI.")
+    scheme = scheme_of(text)
+    if not scheme:
+        return Path(text)
+    if scheme not in _CLOUD_PATHS:
+        supported = ", ".join(f"{name}://" for name in _CLOUD_PATHS)
+        raise UsageError(f"storage URI {text!r} has an unsupported scheme; use a local path or {supported}.")
+    return _CLOUD_PATHS[scheme](text)
+
+
+def absolute_uri(uri: str) -> str:
+    """Returns the URI such that it means the same from every working directory."""
+    path = path_of(uri)
+    return str(path.absolute()) if isinstance(path, Path) else str(path)
+
+
+def join(uri: str, *parts: str) -> str:
+    """Returns the URI of something below a storage URI."""
+    return str(path_of(uri).joinpath(*parts))
+
+
+@contextlib.contextmanager
+def failures(action: str, uri: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns what storage libraries raise into a StorageError that names the action and the URI."""
+    try:
+        yield
+    except _FAILURES as error:
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(f"cannot {action} {str(uri)!r}: {detail[:300]}; check that it exists and that you may access it.") from error
+
+
+def check_writable(uri: str) -> None:
+    """Writes and deletes a small object below a storage URI.
+
+    Raises:
+        StorageError: the storage refuses it.
+    """
+    probe = join(uri, f".writable-{uuid.uuid4().hex}")
+    with failures("write to storage", uri):
+        write_bytes(probe, b"")
+        path_of(probe).unlink()
+
+
+def exists(uri: str) -> bool:
+    """Tells whether an object, a file or a folder is there."""
+    with failures("look up", uri):
+        return path_of(uri).exists()
+
+
+def read_bytes(uri: str | os.PathLike[str]) -> bytes:
+    """Returns the content of a small object.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    with failures("read", uri):
+        return path_of(uri).read_bytes()
+
+
+def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
+    """Writes a small object so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = path_of(uri)
+    with failures("write", uri):
+        if isinstance(path, Path):
+            with _written_aside(path) as aside:
+                aside.write_bytes(data)
+        else:
+            path.write_bytes(data)
+
+
+def put_file(local_path: Path, uri: str) -> None:
+    """Copies a local file to a URI, where it appears complete or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = path_of(uri)
+    with failures("write", uri):
+        if isinstance(path, Path):
+            with _written_aside(path) as aside:
+                shutil.copyfile(local_path, aside)
+        else:
+            path.upload_from(local_path)
+
+
+@contextlib.contextmanager
+def local_copy(uri: str) -> Iterator[Path]:
+    """Gives a local path with the content of a file: the file itself, or a download that is deleted afterwards.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    path = path_of(uri)
+    if isinstance(path, Path):
+        with failures("read", uri):
+            path.stat()
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="lus-") as folder:
+        with failures("read", uri):
+            local = Path(path.download_to(Path(folder) / path.name))
+        yield local
+
+
+@contextlib.contextmanager
+def local_folder(uri: str) -> Iterator[Path]:
+    """Gives a local folder with the content of a storage folder: the folder itself, or a download that is deleted afterwards."""
+    path = path_of(uri)
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="lus-") as folder:
+        with failures("read", uri):
+            path.download_to(Path(folder))
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `path`; it takes that name when the block ends well, and is deleted when it fails.
+
+    A process that is killed leaves the staged folder behind under its `.partial-…` name. An empty folder at `path` is replaced.
+
+    Raises:
+        StorageError: `path` cannot be written, or has content already.
+    """
+    staged = path.with_name(f"{path.name}.partial-{uuid.uuid4().hex[:8]}")
+    with failures("create", path):
+        staged.mkdir(parents=True)
+    try:
+        yield staged
+        with failures("write", path):
+            if path.is_dir():
+                path.rmdir()
+            os.replace(staged, path)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def put_folder(local_folder_path: Path, uri: str, last: str) -> None:
+    """Copies the files of a local folder to a storage folder; the file named `last` is written last and marks it complete.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    files = sorted(path for path in local_folder_path.rglob("*") if path.is_file())
+    names = [path.relative_to(local_folder_path).as_posix() for path in files]
+    for name in sorted(names, key=lambda name: (name == last, name)):
+        put_file(local_folder_path / name, join(uri, name))
+
+
+@contextlib.contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
+    """Gives a path beside `path` that replaces it when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

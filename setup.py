@@ -1,0 +1,55 @@
+"""Packaging of the lung-ultrasound pipeline: one extra per container image, plus `local` and `dev`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "kfp>=2.17",
+    "numpy>=2",
+    "protobuf>=6",
+    "cloudpathlib[gs]>=0.26",
+    "google-cloud-storage>=3",
+    "google-crc32c",
+]
+
+# What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
+INGEST = ["filetype", "requests", "tenacity"]
+PREPROCESS = ["apache-beam[gcp]>=2.77", "opencv-python-headless>=4.13"]
+TRAIN = [
+    "jinja2",
+    "matplotlib",
+    "pandas",
+    "scikit-learn",
+    "tensorflow>=2.21",
+    "tensorflow-model-optimization>=0.8.1",
+    "tf-keras>=2.21",
+]
+LOCAL = ["docker"]
+DEV = ["av", "build", "gcp-storage-emulator", "mypy", "pandas-stubs", "pytest", "ruff", "types-docker", "types-protobuf", "types-requests"]
+
+setup(
+    name="lung-ultrasound-pipeline",
+    version="0.1.0",
+    description="A Kubeflow pipeline that turns public lung-ultrasound videos into a pruned COVID-19 / pneumonia / normal classifier.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.12",
+    packages=find_packages(include=["components", "components.*", "pipelines", "pipelines.*"]),
+    package_data={"components.evaluate": ["templates/*"]},
+    install_requires=CORE,
+    extras_require={
+        "ingest": INGEST,
+        "preprocess": PREPROCESS,
+        "train": TRAIN,
+        "local": INGEST + PREPROCESS + TRAIN + LOCAL,
+        "dev": INGEST + PREPROCESS + TRAIN + LOCAL + DEV,
+    },
+    entry_points={"console_scripts": ["lus = pipelines.cli:main"]},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Medical Science Apps.",
+    ],
+)
