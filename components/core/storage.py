@@ -109,7 +109,7 @@ def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
     path = path_of(uri)
     with failures("write", uri):
         if isinstance(path, Path):
-            with _written_aside(path) as aside:
+            with written_aside(path) as aside:
                 aside.write_bytes(data)
         else:
             path.write_bytes(data)
@@ -124,7 +124,7 @@ def put_file(local_path: Path, uri: str) -> None:
     path = path_of(uri)
     with failures("write", uri):
         if isinstance(path, Path):
-            with _written_aside(path) as aside:
+            with written_aside(path) as aside:
                 shutil.copyfile(local_path, aside)
         else:
             path.upload_from(local_path)
@@ -197,7 +197,7 @@ def put_folder(local_folder_path: Path, uri: str, last: str) -> None:
 
 
 @contextlib.contextmanager
-def _written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path) -> Iterator[Path]:
     """Gives a path beside `path` that replaces it when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")

@@ -1,0 +1,61 @@
+"""Interface of the preprocess step."""
+
+from kfp import dsl
+
+from components.core import images
+
+
+@dsl.component(base_image=images.PREPROCESS, packages_to_install=[], install_kfp_package=False)
+def preprocess(
+    videos: dsl.Input[dsl.Dataset],
+    storage: str,
+    dataset: dsl.Output[dsl.Dataset],
+    contact_sheet: dsl.Output[dsl.HTML],
+    metrics: dsl.Output[dsl.Metrics],
+    frames_per_second: float = 10.0,
+    max_clips_per_video: int = 4,
+    test_fraction: float = 0.3,
+    validation_fraction: float = 0.2,
+    num_shards: int = 4,
+    num_workers: int = 2,
+    beam_options: str = "",
+    seed: int = 0,
+):
+    """Decodes videos with Apache Beam, samples clips of 14 frames, splits them by group and writes sharded TFRecords.
+
+    Args:
+        videos: The videos.jsonl of ingest.
+        storage: Where the project keeps videos, splits and models; groups keep the split that is written there.
+        frames_per_second: Rate at which frames are sampled, so that a clip means the same at every source rate.
+        max_clips_per_video: The first so many clips of a video are used; clips follow each other without overlap.
+        test_fraction: Part of the videos, in whole groups, that goes to test.
+        validation_fraction: Part of the remaining videos, in whole groups, that goes to validation.
+        num_shards: Number of TFRecord files per split.
+        num_workers: Decoding threads of the direct runner.
+        beam_options: Apache Beam options, such as --runner=FlinkRunner --flink_master=HOST; empty for the direct runner.
+        seed: Seed of the split.
+
+    Returns:
+        dataset: Sharded TFRecords of clips, their index, and what became of every video.
+        contact_sheet: A frame of every video, by split and class, to look at.
+        metrics: Counts of videos, clips and groups by split, and of videos that gave no clip.
+    """
+    from pathlib import Path
+
+    from components.core import errors
+    from components.preprocess.preprocess import Settings, build_dataset
+
+    with errors.exit_with_message():
+        settings = Settings(
+            frames_per_second=frames_per_second,
+            max_clips_per_video=max_clips_per_video,
+            test_fraction=test_fraction,
+            validation_fraction=validation_fraction,
+            num_shards=num_shards,
+            seed=seed,
+        )
+        result = build_dataset(Path(videos.path), storage, Path(dataset.path), settings, num_workers, beam_options)
+        Path(contact_sheet.path).write_text(result.contact_sheet_html(), encoding="utf-8")
+        dataset.metadata["fingerprint"] = result.index.fingerprint
+        for name, value in result.metrics().items():
+            metrics.log_metric(name, value)
