@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.core import storage
-from components.core.clips import CLASS_NAMES
+from components.core.clips import CLASS_NAMES, SPLITS
 from components.core.errors import DataError, UsageError
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
@@ -181,3 +181,22 @@ def read_videos(path: Path) -> list[VideoRecord]:
         return [VideoRecord.from_json(line) for line in text.splitlines()]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{str(path)!r} is not a manifest written by ingest ({error!r}); run ingest again.") from None
+
+
+def check_groups(rows: Iterable[ManifestRow]) -> None:
+    """Checks that every class has a group for each split, the least that preprocess can divide.
+
+    Raises:
+        DataError: a class has none, or fewer groups than there are splits.
+    """
+    groups: dict[str, set[str]] = {name: set() for name in CLASS_NAMES}
+    for row in rows:
+        groups[row.class_name].add(row.group)
+    for name, members in groups.items():
+        if not members:
+            raise DataError(f"class {name} has no video; every class of {', '.join(CLASS_NAMES)} needs some.")
+        if len(members) < len(SPLITS):
+            raise DataError(
+                f"class {name} has videos of {len(members)} group(s), but {', '.join(SPLITS)} need one each; "
+                f"add videos of at least {len(SPLITS) - len(members)} more group(s)."
+            )

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from components.core import parameters, storage
 from components.core.clips import CLASS_NAMES, CLIP_FRAMES, FRAME_SIZE_PX, SPLITS
 from components.core.errors import DataError, UsageError
-from components.core.manifest import Status, VideoRecord, read_videos
+from components.core.manifest import Status, VideoRecord, check_groups, read_videos
 from components.core.shards import (
     CONTACT_SHEET_NAME,
     INDEX_NAME,
@@ -91,6 +91,7 @@ def build_dataset(
     parameters.check_ranges(num_workers=num_workers, **dataclasses.asdict(settings))
     options = _pipeline_options(beam_options, num_workers)
     usable, excluded = _select(read_videos(videos_path))
+    check_groups(record.row for record in usable)
     earlier = splits.read_assignments(storage_uri)
     assignments = splits.assign_splits(
         _videos_by_class(usable), earlier, settings.test_fraction, settings.validation_fraction, settings.seed

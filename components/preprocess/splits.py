@@ -41,11 +41,10 @@ def assign_splits(
         The split of every group in `videos_by_class`.
 
     Raises:
-        DataError: a class has too few groups for a part in every split.
+        DataError: no division gives every split a video of every class.
     """
     groups = sorted(videos_by_class)
     counts = np.array([[videos_by_class[group].get(name, 0) for name in CLASS_NAMES] for group in groups], dtype=float)
-    _check_groups(counts)
     # Videos and groups of each class, side by side: shape [groups, 2 × classes], as parts of their totals.
     parts = np.concatenate([counts / counts.sum(axis=0), (counts > 0) / (counts > 0).sum(axis=0)], axis=1)
     targets = np.array([(1 - test_fraction) * (1 - validation_fraction), (1 - test_fraction) * validation_fraction, test_fraction])
@@ -75,17 +74,6 @@ def _place(parts: np.ndarray, targets: np.ndarray, pinned: np.ndarray, order: np
 def _distance(totals: np.ndarray, targets: np.ndarray) -> float:
     """Returns how far the parts in every split are from the wanted ones; an empty cell weighs more than any imbalance."""
     return float(((totals - targets[:, None]) ** 2).sum() + 10 * (totals == 0).sum())
-
-
-def _check_groups(counts: np.ndarray) -> None:
-    for name, num_groups in zip(CLASS_NAMES, (counts > 0).sum(axis=0), strict=True):
-        if num_groups == 0:
-            raise DataError(f"class {name} has no stored video; every class of {', '.join(CLASS_NAMES)} needs some.")
-        if num_groups < len(SPLITS):
-            raise DataError(
-                f"class {name} has videos of {num_groups} group(s), but {', '.join(SPLITS)} need one each; "
-                f"add videos of at least {len(SPLITS) - num_groups} more group(s)."
-            )
 
 
 def _check_every_split(counts: np.ndarray, placement: np.ndarray) -> None:

@@ -1,0 +1,58 @@
+"""Command-line options that are made from a kfp interface, so that a flag, its type, default and help stand in one place only."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+import click
+from kfp.dsl import structures
+
+import components
+from components.core.errors import PipelineError
+
+_CLICK_TYPES: dict[str, click.ParamType] = {
+    "String": click.STRING,
+    "Integer": click.INT,
+    "Float": click.FLOAT,
+    "Boolean": click.BOOL,
+}
+
+
+class Failure(click.ClickException):
+    """Shows a PipelineError as click shows its own errors, with the error's exit code."""
+
+    def __init__(self, error: PipelineError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
+
+    def show(self, file: Any = None) -> None:
+        """Prints the sentence on stderr."""
+        click.echo(f"error: {self.message}", err=True, file=file)
+
+
+def step_names() -> list[str]:
+    """Returns the names of the steps: the folders of components/ that have a component.py."""
+    packages = (module.name for module in pkgutil.iter_modules(components.__path__) if module.ispkg)
+    return sorted(name for name in packages if importlib.util.find_spec(f"components.{name}.component"))
+
+
+def load_step(name: str) -> Any:
+    """Returns the kfp component of a step."""
+    return getattr(importlib.import_module(f"components.{name}.component"), name)
+
+
+def is_parameter(spec: structures.InputSpec | structures.OutputSpec) -> bool:
+    """Tells a parameter from an artifact."""
+    return structures.spec_type_is_parameter(spec.type)
+
+
+def parameter_options(inputs: dict[str, structures.InputSpec]) -> list[click.Option]:
+    """Returns an option for each parameter of an interface."""
+    return [_option(name, spec) for name, spec in inputs.items() if is_parameter(spec)]
+
+
+def _option(name: str, spec: structures.InputSpec) -> click.Option:
+    flag = f"--{name.replace('_', '-')}"
+    if spec.optional:
+        return click.Option([flag, name], type=_CLICK_TYPES[spec.type], default=spec.default, show_default=True, help=spec.description)
+    return click.Option([flag, name], type=_CLICK_TYPES[spec.type], required=True, help=spec.description)

@@ -1,0 +1,139 @@
+"""Running the training DAG on this machine, through kfp.local: in this Python environment, or in Docker containers."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import re
+import sys
+import typing
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kfp import local
+
+from components.core import storage as storage_uris
+from components.core.errors import DataError, UsageError
+from components.core.manifest import check_groups, read_manifest
+from components.core.parameters import check_ranges
+from pipelines.training import training
+
+RUNNERS = ("subprocess", "docker")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOutputs:
+    """Local paths of what a run gave."""
+
+    model: Path
+    report: Path
+    evaluation: Path
+    decision: Path
+
+
+def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> RunOutputs:
+    """Runs the training DAG to its end.
+
+    Args:
+        parameters: of the pipeline, by name.
+        runner: one of RUNNERS.
+        pipeline_root: folder for the outputs of the steps.
+
+    Raises:
+        UsageError: a parameter or the manifest is wrong; nothing was started.
+        StorageError: the storage cannot be written.
+        DataError: a step failed.
+    """
+    parameters = _checked(parameters)
+    local.init(runner=_runner(runner, parameters), pipeline_root=str(pipeline_root.absolute()), raise_on_error=True)
+    with _captured_error() as last_error, warnings.catch_warnings():
+        # kfp guesses from an image's name whether it holds Python.
+        warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+        try:
+            task = training(**parameters)
+        except RuntimeError as error:
+            raise DataError(_failure(str(error), last_error)) from None
+    outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
+    absent = [name for name, path in outputs.items() if not path.exists()]
+    if absent:
+        raise DataError(f"the run ended without its output {', '.join(absent)}; see the log of its steps.")
+    return RunOutputs(**outputs)
+
+
+def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Checks what can be checked before any work starts; returns the parameters with absolute URIs."""
+    check_ranges(**{name: value for name, value in parameters.items() if isinstance(value, int | float)})
+    check_groups(read_manifest(parameters["manifest"]))
+    storage_uris.check_writable(parameters["storage"])
+    return {**parameters, **{name: storage_uris.absolute_uri(parameters[name]) for name in ("manifest", "storage")}}
+
+
+def _runner(name: str, parameters: dict[str, Any]) -> local.SubprocessRunner | local.DockerRunner:
+    if name == "subprocess":
+        return local.SubprocessRunner(use_venv=False)
+    import docker
+
+    try:
+        docker.from_env().ping()
+    except docker.errors.DockerException:
+        raise UsageError("no Docker engine answers; start one, or use --runner subprocess.") from None
+    return local.DockerRunner(
+        user=f"{os.getuid()}:{os.getgid()}",
+        environment={"HOME": "/tmp"},
+        network_mode="host",
+        mounts=[docker.types.Mount(path, path, type="bind", read_only=read_only) for path, read_only in _mounted(parameters)],
+    )
+
+
+def _mounted(parameters: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yields the local folders that containers need to see, at the path that they have here, and whether only to read."""
+    if not storage_uris.scheme_of(parameters["manifest"]):
+        yield str(Path(parameters["manifest"]).parent), True
+    if not storage_uris.scheme_of(parameters["storage"]):
+        yield parameters["storage"], False
+
+
+class _Tee:
+    """A stdout that remembers the last `error: …` line which a step printed."""
+
+    def __init__(self, stream: typing.TextIO) -> None:
+        self._stream = stream
+        self.last_error = ""
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            if line.startswith("error: "):
+                self.last_error = line.removeprefix("error: ")
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _captured_error() -> Iterator[_Tee]:
+    tee = _Tee(sys.stdout)
+    with contextlib.redirect_stdout(typing.cast(typing.TextIO, tee)):
+        yield tee
+
+
+def _failure(message: str, output: _Tee) -> str:
+    """Returns one sentence from kfp's message (which names the step in colour) and the step's own last words."""
+    plain = re.sub(r"\x1b\[\d+m", "", message)
+    step = re.search(r"Inner task failed: '([^']+)'", plain)
+    reason = output.last_error or "see its log above"
+    return f"the run failed in step {step[1]!r}: {reason}" if step else f"the run failed: {plain}"
+
+
+def summary(outputs: RunOutputs) -> str:
+    """Returns what a user wants to know at the end of a run."""
+    evaluation = json.loads(outputs.evaluation.read_text(encoding="utf-8"))
+    return json.dumps(evaluation)[:200]
+
+
+def configure_logging() -> None:
+    """Shows warnings of libraries, and nothing twice: kfp logs the steps by itself."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")

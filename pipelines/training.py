@@ -1,0 +1,129 @@
+"""The training DAG: wiring only. Every parameter has the default and the help text of the step that takes it."""
+
+import typing
+from typing import Any
+
+from kfp import dsl
+
+from components.evaluate.component import evaluate
+from components.ingest.component import ingest
+from components.preprocess.component import preprocess
+from components.promote.component import promote
+from components.prune.component import prune
+from components.train.component import train
+from pipelines.resources import apply_resources
+
+PIPELINE_NAME = "lung-ultrasound-training"
+STEPS = (ingest, preprocess, train, prune, evaluate, promote)
+
+
+class Outputs(typing.NamedTuple):
+    """What a run of the pipeline gives."""
+
+    model: dsl.Model
+    evaluation: dsl.Artifact
+    report: dsl.HTML
+    decision: dsl.Markdown
+
+
+def default_of(component: Any, parameter: str) -> Any:
+    """Returns the default of a step's parameter."""
+    return component.component_spec.inputs[parameter].default
+
+
+def _training(
+    manifest: str,
+    storage: str,
+    frames_per_second: float = default_of(preprocess, "frames_per_second"),
+    max_clips_per_video: int = default_of(preprocess, "max_clips_per_video"),
+    test_fraction: float = default_of(preprocess, "test_fraction"),
+    validation_fraction: float = default_of(preprocess, "validation_fraction"),
+    num_shards: int = default_of(preprocess, "num_shards"),
+    num_workers: int = default_of(preprocess, "num_workers"),
+    beam_options: str = default_of(preprocess, "beam_options"),
+    epochs: int = default_of(train, "epochs"),
+    patience: int = default_of(train, "patience"),
+    batch_size: int = default_of(train, "batch_size"),
+    learning_rate: float = default_of(train, "learning_rate"),
+    sparsity: float = default_of(prune, "sparsity"),
+    pruning_epochs: int = default_of(prune, "pruning_epochs"),
+    num_bootstrap: int = default_of(evaluate, "num_bootstrap"),
+    min_macro_f1: float = default_of(promote, "min_macro_f1"),
+    tolerance: float = default_of(promote, "tolerance"),
+    seed: int = default_of(train, "seed"),
+) -> Outputs:
+    ingested = apply_resources(ingest(manifest=manifest, storage=storage))
+    # Storage and the outside world change without a change of the parameters, so these steps are never taken from a cache.
+    ingested.set_caching_options(enable_caching=False)
+    preprocessed = apply_resources(
+        preprocess(
+            videos=ingested.outputs["videos"],
+            storage=storage,
+            frames_per_second=frames_per_second,
+            max_clips_per_video=max_clips_per_video,
+            test_fraction=test_fraction,
+            validation_fraction=validation_fraction,
+            num_shards=num_shards,
+            num_workers=num_workers,
+            beam_options=beam_options,
+            seed=seed,
+        )
+    )
+    dataset = preprocessed.outputs["dataset"]
+    trained = apply_resources(
+        train(dataset=dataset, epochs=epochs, patience=patience, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+    )
+    pruned = apply_resources(
+        prune(
+            dataset=dataset,
+            dense_model=trained.outputs["model"],
+            sparsity=sparsity,
+            pruning_epochs=pruning_epochs,
+            batch_size=batch_size,
+            seed=seed,
+        )
+    )
+    evaluated = apply_resources(
+        evaluate(
+            dataset=dataset,
+            dense_model=trained.outputs["model"],
+            pruned_model=pruned.outputs["pruned_model"],
+            storage=storage,
+            num_bootstrap=num_bootstrap,
+            batch_size=batch_size,
+            seed=seed,
+        )
+    )
+    evaluated.set_caching_options(enable_caching=False)
+    promoted = apply_resources(
+        promote(
+            model=pruned.outputs["pruned_model"],
+            evaluation=evaluated.outputs["evaluation"],
+            report=evaluated.outputs["report"],
+            storage=storage,
+            min_macro_f1=min_macro_f1,
+            tolerance=tolerance,
+        )
+    )
+    promoted.set_caching_options(enable_caching=False)
+    return Outputs(  # type: ignore[call-arg]
+        model=pruned.outputs["pruned_model"],
+        evaluation=evaluated.outputs["evaluation"],
+        report=evaluated.outputs["report"],
+        decision=promoted.outputs["decision"],
+    )
+
+
+def _description() -> str:
+    """Returns the docstring of the pipeline; the text of each parameter is that of the first step that takes it."""
+    descriptions: dict[str, str] = {}
+    for step in STEPS:
+        for name, spec in step.component_spec.inputs.items():
+            descriptions.setdefault(name, spec.description)
+    names = [name for name in typing.get_type_hints(_training) if name != "return"]
+    lines = [f"    {name}: {descriptions[name]}" for name in names]
+    return "Turns lung-ultrasound videos into a pruned, evaluated and promoted classifier.\n\nArgs:\n" + "\n".join(lines)
+
+
+_training.__doc__ = _description()
+training = dsl.pipeline(name=PIPELINE_NAME)(_training)

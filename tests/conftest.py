@@ -1,0 +1,50 @@
+"""Fixtures that more than one room's tests use."""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before cloudpathlib or google-cloud-storage is imported: no search for credentials on the network.
+os.environ.setdefault("NO_GCE_CHECK", "true")
+
+REAL_DATA = Path(os.environ.get("LUS_REAL_DATA", Path(__file__).parents[2] / "shared" / "data" / "pocus"))
+
+
+@pytest.fixture(scope="session")
+def real_manifest() -> Path:
+    """The manifest of real lung-ultrasound videos, which are not part of the project."""
+    manifest = REAL_DATA / "manifest.csv"
+    if not manifest.exists():
+        pytest.skip("the real videos are not here; set LUS_REAL_DATA to their folder")
+    return manifest
+
+
+@pytest.fixture(scope="session")
+def _gs_emulator() -> Iterator[str]:
+    from gcp_storage_emulator.server import create_server
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def gs_storage(_gs_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URI of an empty gs:// bucket in an emulator that the Google client talks to over HTTP."""
+    from cloudpathlib import GSClient
+    from google.cloud.storage import Client
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", _gs_emulator)
+    client = Client.create_anonymous_client()
+    bucket = f"lus-{uuid.uuid4().hex}"
+    client.create_bucket(bucket)
+    GSClient(storage_client=client).set_as_default_client()
+    return f"gs://{bucket}"

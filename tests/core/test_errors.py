@@ -1,0 +1,38 @@
+import pytest
+
+from components.core.errors import DataError, UsageError, exit_with_message
+from components.core.parameters import check_ranges
+
+
+@pytest.mark.parametrize(("error", "code"), [(UsageError("bad value"), 2), (DataError("bad data"), 1)])
+def test_a_step_ends_with_one_line_and_its_code(error: Exception, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised, exit_with_message():
+        raise error
+    assert raised.value.code == code
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_a_defect_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), exit_with_message():
+        1 / 0  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("frames_per_second", 0),
+        ("sparsity", 1.2),
+        ("sparsity", 1),
+        ("test_fraction", 0.0),
+        ("epochs", 0),
+        ("seed", -1),
+        ("sparsity", float("nan")),
+    ],
+)
+def test_values_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"{name} must be at least"):
+        check_ranges(**{name: value})
+
+
+def test_values_at_the_edges_and_names_without_a_range_pass() -> None:
+    check_ranges(sparsity=0, test_fraction=0.6, epochs=1, something_else=-5)

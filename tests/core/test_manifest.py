@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from components.core.errors import DataError, PipelineError, UsageError
+from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_manifest, read_videos, write_videos
+
+
+def written(folder: Path, text: str) -> str:
+    (folder / "manifest.csv").write_text(text, encoding="utf-8")
+    return str(folder / "manifest.csv")
+
+
+def test_rows_are_read_with_absolute_uris(tmp_path: Path) -> None:
+    uri = written(
+        tmp_path,
+        "video_id,uri,label,group,license,crop\n"
+        "a,videos/a (1)+.mp4,covid,p1,CC BY 4.0,\n"
+        'b,https://host/b.gif,normal,,,"1,2,30,40"\n'
+        "c,gs://bucket/c.avi,pneumonia,p2,,\n",
+    )
+    assert read_manifest(uri) == [
+        ManifestRow("a", str(tmp_path / "videos" / "a (1)+.mp4"), "covid", "p1", license="CC BY 4.0"),
+        ManifestRow("b", "https://host/b.gif", "normal", "b", crop=(1, 2, 30, 40)),
+        ManifestRow("c", "gs://bucket/c.avi", "pneumonia", "p2"),
+    ]
+
+
+def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
+    from components.core import storage
+
+    storage.write_bytes(f"{gs_storage}/data/manifest.csv", b"video_id,uri,label,group\na,videos/a.mp4,covid,p1\n")
+    assert read_manifest(f"{gs_storage}/data/manifest.csv")[0].uri == f"{gs_storage}/data/videos/a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video_id,uri,label\na,a.mp4,covid\n", "lacks the column.* group"),
+        ("", "lacks the column"),
+        ("video_id,uri,label,group\n", "lists no video"),
+        ("video_id,uri,label,group\na,a.mp4,covid,p\nb,b.mp4,Covid-19,p\n", "line 3: unknown label 'Covid-19'"),
+        ("video_id,uri,label,group\na,a.mp4,covid,p\na,b.mp4,covid,p\n", "repeats the video_id 'a'"),
+        ("video_id,uri,label,group\na,,covid,p\n", "line 2: uri is empty"),
+        ("video_id,uri,label,group\n,a.mp4,covid,p\n", "line 2: video_id is empty"),
+        ("video_id,uri,label,group\na,ftp://x/a.mp4,covid,p\n", "line 2.*unsupported scheme"),
+        ("video_id,uri,label,group,crop\na,a.mp4,covid,p,1 2 3\n", "line 2: crop '1 2 3'"),
+        ('video_id,uri,label,group,crop\na,a.mp4,covid,p,"0,0,0,5"\n', "line 2: crop"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_with_the_row(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        read_manifest(written(tmp_path, text))
+    assert raised.value.exit_code == 2
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_or_binary_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        read_manifest(str(tmp_path / "absent.csv"))
+    with pytest.raises(UsageError, match="does not exist"):
+        read_manifest(str(tmp_path))
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_manifest(str(tmp_path / "binary.csv"))
+
+
+def test_video_records_are_written_and_read_back(tmp_path: Path) -> None:
+    records = [
+        VideoRecord(ManifestRow("ä", "/x.mp4", "covid", "p", crop=(0, 0, 5, 5)), Status.STORED, "", "gs://b/x.mp4", "ab", 3, "2026-01-01"),
+        VideoRecord(ManifestRow("b", "/y.mp4", "normal", "q"), Status.MISSING, "HTTP status 404"),
+    ]
+    write_videos(tmp_path / "videos.jsonl", records)
+    assert read_videos(tmp_path / "videos.jsonl") == records
+
+
+def test_something_else_than_video_records_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "videos.jsonl").write_text('{"video_id": "a"}\n')
+    with pytest.raises(DataError, match="not a manifest written by ingest"):
+        read_videos(tmp_path / "videos.jsonl")
+
+
+def rows(**groups_by_class: int) -> list[ManifestRow]:
+    return [ManifestRow(f"{name}{n}", "/v", name, f"{name}{n}") for name, count in groups_by_class.items() for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"covid": 3, "pneumonia": 3}, "class normal has no video"),
+        ({"covid": 2, "pneumonia": 3, "normal": 3}, r"class covid has videos of 2 group\(s\)"),
+    ],
+)
+def test_too_few_groups_are_refused(groups: dict[str, int], message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        check_groups(rows(**groups))
+
+
+def test_three_groups_a_class_are_enough() -> None:
+    check_groups(rows(covid=3, pneumonia=3, normal=3))

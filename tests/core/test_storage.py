@@ -1,0 +1,95 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from components.core import storage
+from components.core.errors import StorageError, UsageError
+
+
+@pytest.fixture(params=["local", "gs"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue("gs_storage")
+
+
+def test_what_is_written_is_read_back(root: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"\x00video")
+    storage.write_bytes(storage.join(root, "a", "small.json"), b"{}")
+    storage.put_file(source, storage.join(root, "a", "large.bin"))
+
+    assert storage.read_bytes(storage.join(root, "a", "small.json")) == b"{}"
+    with storage.local_copy(storage.join(root, "a", "large.bin")) as copy:
+        assert copy.read_bytes() == b"\x00video"
+    assert storage.exists(storage.join(root, "a", "small.json"))
+    assert not storage.exists(storage.join(root, "b"))
+
+
+def test_writing_again_replaces(root: str) -> None:
+    uri = storage.join(root, "pointer.json")
+    storage.write_bytes(uri, b"old and long")
+    storage.write_bytes(uri, b"new")
+    assert storage.read_bytes(uri) == b"new"
+
+
+def test_a_writable_storage_is_left_as_it_was(root: str) -> None:
+    storage.write_bytes(storage.join(root, "kept"), b"")
+    storage.check_writable(root)
+    assert [path.name for path in storage.path_of(root).iterdir()] == ["kept"]
+
+
+def test_put_folder_and_local_folder_are_inverse(root: str, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "a").write_text("a")
+    (folder / "mark").write_text("m")
+    storage.put_folder(folder, storage.join(root, "copy"), last="mark")
+    with storage.local_folder(storage.join(root, "copy")) as copy:
+        content = {path.relative_to(copy).as_posix(): path.read_text() for path in copy.rglob("*") if path.is_file()}
+    assert content == {"deep/a": "a", "mark": "m"}
+
+
+def test_reading_what_is_absent_is_one_sentence(root: str) -> None:
+    uri = storage.join(root, "absent")
+    with pytest.raises(StorageError, match="cannot read") as raised:
+        storage.read_bytes(uri)
+    assert "absent" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_storage_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        storage.check_writable(str(tmp_path / "file" / "storage"))
+
+
+def test_a_bucket_that_does_not_exist_cannot_be_written(gs_storage: str) -> None:
+    with pytest.raises(StorageError, match="cannot write"):
+        storage.check_writable(f"{gs_storage}-absent/folder")
+
+
+@pytest.mark.parametrize("uri", ["ftp://host/file", "", "hdfs://x"])
+def test_unknown_schemes_and_empty_uris_are_refused(uri: str) -> None:
+    with pytest.raises(UsageError):
+        storage.path_of(uri)
+
+
+def test_a_staged_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "dataset"
+    with pytest.raises(RuntimeError), storage.staged_folder(target) as staged:
+        (staged / "half").write_text("")
+        assert not target.exists()
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+
+    with storage.staged_folder(target) as staged:
+        (staged / "whole").write_text("")
+    assert os.listdir(target) == ["whole"]
+
+
+def test_a_staged_folder_does_not_replace_content(tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "precious").write_text("")
+    with pytest.raises(StorageError), storage.staged_folder(tmp_path / "dataset"):
+        pass
+    assert os.listdir(tmp_path / "dataset") == ["precious"]

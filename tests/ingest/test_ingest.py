@@ -1,0 +1,172 @@
+import hashlib
+import http.server
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.core.errors import DataError, StorageError, UsageError
+from components.core.manifest import Status, read_videos
+from components.ingest.ingest import IngestResult, ingest_videos
+from tests.videos import numbered_frames, write_video
+
+
+class Host(http.server.ThreadingHTTPServer):
+    """A web server on a real socket that counts requests and can misbehave by path."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = content
+        self.requests: Counter[str] = Counter()
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}/{name}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Host
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/")
+        self.server.requests[name] += 1
+        if name == "gone.mp4":
+            self.send_error(404)
+        elif name == "busy-once.mp4" and self.server.requests[name] == 1:
+            self.send_error(503)
+        elif name == "always-busy.mp4":
+            self.send_error(500)
+        else:
+            body = b"<!doctype html><p>please log in</p>" if name == "login.mp4" else self.server.content
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body) + (100 if name == "truncated.mp4" else 0)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "videos" / "a (1)+.mp4", numbered_frames(3))
+
+
+@pytest.fixture
+def host(video: Path) -> Iterator[Host]:
+    server = Host(video.read_bytes())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+def ingest(folder: Path, uris: list[str], storage: str | None = None, extra: str = "") -> IngestResult:
+    lines = [f"v{number},{uri},covid,p{number}{extra}" for number, uri in enumerate(uris)]
+    header = "video_id,uri,label,group" + (",sha256" if extra else "")
+    (folder / "manifest.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return ingest_videos(str(folder / "manifest.csv"), storage or str(folder / "storage"))
+
+
+def stored_names(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "storage" / "videos").iterdir() if path.is_file()}
+
+
+def test_a_local_video_is_stored_by_its_content(tmp_path: Path, video: Path) -> None:
+    result = ingest(tmp_path, ["videos/a (1)+.mp4"])
+    sha256 = hashlib.sha256(video.read_bytes()).hexdigest()
+    (record,) = result.records
+    assert (record.status, record.sha256, record.num_bytes) == (Status.STORED, sha256, video.stat().st_size)
+    assert Path(record.storage_uri).read_bytes() == video.read_bytes()
+    assert stored_names(tmp_path) == {f"{sha256}.mp4"}
+
+
+def test_the_extension_follows_the_content_not_the_name(tmp_path: Path) -> None:
+    gif = write_video(tmp_path / "x.gif", numbered_frames(3))
+    gif.rename(tmp_path / "x.mp4")
+    (record,) = ingest(tmp_path, ["x.mp4"]).records
+    assert record.storage_uri.endswith(".gif")
+
+
+def test_equal_bytes_share_one_object(tmp_path: Path, video: Path) -> None:
+    (tmp_path / "copy.mp4").write_bytes(video.read_bytes())
+    result = ingest(tmp_path, [str(video), "copy.mp4"])
+    assert len({record.storage_uri for record in result.records}) == 1
+    assert result.num_new_objects == len(stored_names(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("where", ["local", "gs"])
+def test_the_second_run_fetches_nothing_and_writes_the_same_bytes(
+    tmp_path: Path, host: Host, video: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    storage = request.getfixturevalue("gs_storage") if where == "gs" else str(tmp_path / "storage")
+    uris = [host.url("a.mp4"), str(video)]
+    first, second = ingest(tmp_path, uris, storage), ingest(tmp_path, uris, storage)
+    for number, result in enumerate((first, second)):
+        result.write(tmp_path / f"{number}.jsonl", tmp_path / f"{number}.md")
+    assert (tmp_path / "0.jsonl").read_bytes() == (tmp_path / "1.jsonl").read_bytes()
+    assert (first.num_new_objects, second.num_new_objects) == (1, 0)
+    assert host.requests["a.mp4"] == 1
+    assert read_videos(tmp_path / "0.jsonl") == first.records
+
+
+def test_a_local_file_that_changed_is_stored_anew(tmp_path: Path, video: Path) -> None:
+    before = ingest(tmp_path, [str(video)]).records[0]
+    write_video(video, numbered_frames(4))
+    after = ingest(tmp_path, [str(video)]).records[0]
+    assert after.sha256 == hashlib.sha256(video.read_bytes()).hexdigest() != before.sha256
+    assert len(stored_names(tmp_path)) == 2
+
+
+def test_what_cannot_be_had_is_counted_with_its_reason_and_the_run_goes_on(tmp_path: Path, host: Host, video: Path) -> None:
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("not a video")
+    names = ["gone.mp4", "login.mp4", "truncated.mp4", "always-busy.mp4"]
+    uris = [*(host.url(name) for name in names), "empty.mp4", "text.mp4", "absent.mp4", str(tmp_path), str(video)]
+    result = ingest(tmp_path, uris)
+    assert [(record.status.value, record.reason.split(" (")[0]) for record in result.records] == [
+        ("missing", "HTTP status 404"),
+        ("rejected", "not a video: the content is of no known type"),
+        ("missing", "connection failed"),
+        ("missing", "HTTP status 500, 4 times"),
+        ("rejected", "the file is empty"),
+        ("rejected", "not a video: the content is of no known type"),
+        ("missing", "file not found"),
+        ("missing", "cannot be read: Is a directory"),
+        ("stored", ""),
+    ]
+    assert len(stored_names(tmp_path)) == 1
+    assert result.metrics() == {
+        "num_stored": 1,
+        "num_missing": 5,
+        "num_rejected": 3,
+        "num_new_objects": 1,
+        "num_bytes": video.stat().st_size,
+    }
+    result.write(tmp_path / "videos.jsonl", tmp_path / "summary.md")
+    summary = (tmp_path / "summary.md").read_text()
+    assert "| (not stated) | 9 | 1 | 5 | 3 |" in summary
+    assert "| v0 | missing | HTTP status 404 |" in summary
+
+
+def test_a_server_that_is_busy_once_is_asked_again(tmp_path: Path, host: Host) -> None:
+    assert ingest(tmp_path, [host.url("busy-once.mp4")]).records[0].status is Status.STORED
+    assert host.requests["busy-once.mp4"] == 2
+
+
+def test_another_content_than_the_manifest_expects_is_rejected_and_not_stored(tmp_path: Path, video: Path) -> None:
+    with pytest.raises(DataError, match="the manifest says 00ff"):
+        ingest(tmp_path, [str(video)], extra=",00FF")
+    assert not list((tmp_path / "storage").rglob("*.mp4"))
+
+
+def test_a_run_without_any_video_fails(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none of the 1 videos could be stored; the first one: file not found"):
+        ingest(tmp_path, ["absent.mp4"])
+
+
+def test_bad_usage_stops_before_work(tmp_path: Path, video: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        ingest_videos(str(tmp_path / "absent.csv"), str(tmp_path / "storage"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        ingest(tmp_path, [str(video)], storage=str(tmp_path / "file" / "storage"))

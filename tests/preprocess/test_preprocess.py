@@ -1,0 +1,215 @@
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from components.core import clips, storage
+from components.core.errors import DataError, UsageError
+from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
+from components.core.shards import DatasetIndex, ShardName, read_tfrecords
+from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
+from tests.videos import CODECS, numbered_frames, write_video
+
+SETTINGS = Settings(frames_per_second=10, max_clips_per_video=2, test_fraction=0.3, validation_fraction=0.2, num_shards=2, seed=0)
+
+
+def stored(folder: Path, video_id: str, class_name: str, frames: np.ndarray, suffix: str = ".avi", **row: Any) -> VideoRecord:
+    path = write_video(folder / "videos" / f"{video_id}{suffix}", frames, fps=10)
+    fields = {"group": video_id, "source": "phantom", "license": "CC0-1.0", **row}
+    return VideoRecord(ManifestRow(video_id, "x", class_name, **fields), Status.STORED, storage_uri=str(path), sha256=video_id)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[VideoRecord]:
+    """Four videos a class, each of a patient of its own, in all containers."""
+    folder = tmp_path_factory.mktemp("records")
+    return [
+        stored(folder, f"{name}-{n}", name, numbered_frames(20 + 10 * n), sorted(CODECS)[(n + label) % len(CODECS)])
+        for label, name in enumerate(clips.CLASS_NAMES)
+        for n in range(4)
+    ]
+
+
+def build(
+    folder: Path, records: list[VideoRecord], settings: Settings = SETTINGS, num_workers: int = 1, name: str = "dataset"
+) -> BuiltDataset:
+    folder.mkdir(exist_ok=True)
+    write_videos(folder / "videos.jsonl", records)
+    return build_dataset(folder / "videos.jsonl", str(folder / "storage"), folder / name, settings, num_workers)
+
+
+def read_back(dataset: BuiltDataset) -> dict[str, list[clips.ClipRecord]]:
+    return {
+        split: [clips.parse(record) for shard in info.shards for record in read_tfrecords(dataset.path / shard.name)]
+        for split, info in dataset.index.splits.items()
+    }
+
+
+def test_clips_hold_the_frames_and_the_provenance_of_their_video(tmp_path: Path, records: list[VideoRecord]) -> None:
+    by_id = {record.row.video_id: record for record in records}
+    all_clips = [clip for split in read_back(build(tmp_path, records)).values() for clip in split]
+    assert len(all_clips) == sum(1 if n == 0 else 2 for n in range(4)) * 3
+    for clip in all_clips:
+        row = by_id[clip.video_id].row
+        assert (clips.CLASS_NAMES[clip.label], clip.group, clip.source, clip.license) == (
+            row.class_name,
+            row.group,
+            row.source,
+            row.license,
+        )
+        start = 14 * clip.clip_index
+        assert list(clip.frame_indices) == list(range(start, start + 14))
+        assert np.diff(clip.timestamps_us) == pytest.approx(100_000, abs=11_000)
+        num_frames = 20 + 10 * int(clip.video_id[-1])
+        for index, jpeg in zip(clip.frame_indices, clip.frames, strict=True):
+            image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            assert image.shape == (224, 224, 3)
+            assert image.mean() == pytest.approx(numbered_frames(num_frames)[index].mean(), abs=6)
+
+
+def test_the_index_counts_what_the_shards_hold(tmp_path: Path, records: list[VideoRecord]) -> None:
+    dataset = build(tmp_path, records)
+    assert DatasetIndex.read(dataset.path) == dataset.index
+    for split, read in read_back(dataset).items():
+        info = dataset.index.splits[split]
+        assert info.num_clips == len(read) == sum(shard.num_clips for shard in info.shards)
+        assert info.num_videos == len({clip.video_id for clip in read})
+        assert info.clips_by_class == {name: sum(clip.label == label for clip in read) for label, name in enumerate(clips.CLASS_NAMES)}
+        assert [ShardName.parse(shard.name) for shard in info.shards] == [ShardName(split, n, 2) for n in range(2)]
+
+
+def test_no_group_is_on_two_sides(tmp_path: Path, records: list[VideoRecord]) -> None:
+    pairs = [
+        dataclasses.replace(record, row=dataclasses.replace(record.row, group=f"{record.row.class_name}-{n // 2}"))
+        for n, record in enumerate(
+            [
+                *records,
+                *(
+                    dataclasses.replace(r, row=dataclasses.replace(r.row, video_id=r.row.video_id + "b"), sha256=r.sha256 + "b")
+                    for r in records
+                ),
+            ]
+        )
+    ]
+    sides = {split: {clip.group for clip in read} for split, read in read_back(build(tmp_path, pairs)).items()}
+    assert len(set.union(*sides.values())) == sum(map(len, sides.values()))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_same_input_gives_the_same_bytes_with_any_number_of_workers(tmp_path: Path, records: list[VideoRecord]) -> None:
+    first = build(tmp_path, records, num_workers=1, name="first")
+    again = build(tmp_path, records, num_workers=1, name="again")
+    parallel = build(tmp_path / "elsewhere", records[::-1], num_workers=3)
+    assert content(first.path) == content(again.path) == content(parallel.path)
+
+
+def test_a_video_that_gives_no_clip_is_named_with_its_reason(tmp_path: Path, records: list[VideoRecord]) -> None:
+    normal = ManifestRow("", "x", "normal", "other")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"\x00\x00\x00\x18ftypmp42")
+    whole = write_video(tmp_path / "whole.mp4", numbered_frames(30))
+    (tmp_path / "truncated.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    bad = [
+        VideoRecord(dataclasses.replace(normal, video_id="broken"), Status.STORED, storage_uri=str(broken), sha256="1"),
+        VideoRecord(
+            dataclasses.replace(normal, video_id="truncated"), Status.STORED, storage_uri=str(tmp_path / "truncated.mp4"), sha256="2"
+        ),
+        VideoRecord(dataclasses.replace(normal, video_id="absent"), Status.STORED, storage_uri=str(tmp_path / "absent"), sha256="3"),
+        VideoRecord(dataclasses.replace(normal, video_id="lost"), Status.MISSING, reason="HTTP status 404"),
+        stored(tmp_path, "brief", "normal", numbered_frames(5)),
+        dataclasses.replace(records[0], row=dataclasses.replace(records[0].row, video_id="twin")),
+        stored(tmp_path, "outside", "normal", numbered_frames(20), crop=(100, 0, 100, 50)),
+    ]
+    dataset = build(tmp_path, [*records, *bad])
+    lines = [json.loads(line) for line in (dataset.path / "videos.jsonl").read_text().splitlines()]
+    assert {line["video_id"]: line["reason"] for line in lines if not line["num_clips"]} == {
+        "broken": "the decoder cannot open it",
+        "truncated": "the decoder cannot open it",
+        "absent": f"cannot read {str(tmp_path / 'absent')!r}: [Errno 2] No such file or directory: {str(tmp_path / 'absent')!r}; "
+        "check that it exists and that you may access it.",
+        "lost": "missing at ingest: HTTP status 404",
+        "brief": "it has 5 frames, a clip needs 14",
+        "twin": "the same file as 'covid-0'",
+        "outside": "the crop 100,0,100,50 of the manifest leaves the frame of 128 × 96 px",
+    }
+    assert len(lines) == len(records) + len(bad)
+    assert dataset.metrics()["num_videos_without_clips"] == len(bad)
+
+
+def test_one_file_under_two_labels_is_not_used_at_all(tmp_path: Path, records: list[VideoRecord]) -> None:
+    twin = dataclasses.replace(records[0], row=dataclasses.replace(records[0].row, video_id="twin", class_name="normal"))
+    dataset = build(tmp_path, [*records, twin])
+    used = {clip.video_id for read in read_back(dataset).values() for clip in read}
+    assert used == {record.row.video_id for record in records} - {"covid-0"}
+
+
+def test_the_crop_of_the_manifest_is_used(tmp_path: Path, records: list[VideoRecord]) -> None:
+    frames = np.zeros((20, 96, 128, 3), np.uint8)
+    frames[:, 10:40, 20:70] = 200
+    cropped = stored(tmp_path, "cropped", "normal", frames, crop=(20, 10, 50, 30))
+    (clip,) = [clip for read in read_back(build(tmp_path, [*records, cropped])).values() for clip in read if clip.video_id == "cropped"]
+    assert cv2.imdecode(np.frombuffer(clip.frames[0], np.uint8), cv2.IMREAD_COLOR)[10:-10, 10:-10].min() > 180
+
+
+def test_splits_are_kept_in_storage_when_data_grows(tmp_path: Path, records: list[VideoRecord]) -> None:
+    build(tmp_path, records, name="before")
+    before = json.loads((tmp_path / "storage" / "splits.json").read_text())
+    more = [stored(tmp_path, f"{name}-more", name, numbered_frames(15)) for name in clips.CLASS_NAMES]
+    build(tmp_path, [*records, *more], dataclasses.replace(SETTINGS, seed=7), name="after")
+    after = json.loads((tmp_path / "storage" / "splits.json").read_text())
+    assert set(after) - set(before) == {record.row.group for record in more}
+    assert {group: after[group] for group in before} == before
+
+
+def test_videos_and_splits_may_lie_in_cloud_storage(tmp_path: Path, records: list[VideoRecord], gs_storage: str) -> None:
+    remote = []
+    for record in records:
+        uri = storage.join(gs_storage, "videos", Path(record.storage_uri).name)
+        storage.put_file(Path(record.storage_uri), uri)
+        remote.append(dataclasses.replace(record, storage_uri=uri))
+    write_videos(tmp_path / "videos.jsonl", remote)
+    dataset = build_dataset(tmp_path / "videos.jsonl", gs_storage, tmp_path / "dataset", SETTINGS, num_workers=1)
+    assert dataset.index.fingerprint == build(tmp_path / "local", records).index.fingerprint
+    assert storage.exists(storage.join(gs_storage, "splits.json"))
+
+
+def test_a_split_left_without_a_class_fails_and_leaves_nothing_behind(tmp_path: Path, records: list[VideoRecord]) -> None:
+    unusable = [
+        dataclasses.replace(record, storage_uri=str(tmp_path / "absent")) if record.row.class_name == "covid" else record
+        for record in records
+    ]
+    with pytest.raises(DataError, match="the train split has no clip of class covid"):
+        build(tmp_path, unusable)
+    assert os.listdir(tmp_path) == ["videos.jsonl"]
+
+
+def test_too_few_groups_fail_before_decoding(tmp_path: Path, records: list[VideoRecord]) -> None:
+    with pytest.raises(DataError, match=r"class normal has videos of 2 group\(s\)"):
+        build(tmp_path, records[:10])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames_per_second": 0}, "frames_per_second must be"),
+        ({"num_shards": 0}, "num_shards must be"),
+        ({"test_fraction": 1.0}, "test_fraction must be"),
+    ],
+)
+def test_values_out_of_range_are_refused(tmp_path: Path, records: list[VideoRecord], change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(tmp_path, records, dataclasses.replace(SETTINGS, **change))
+
+
+def test_beam_options_that_cannot_be_read_are_refused(tmp_path: Path, records: list[VideoRecord]) -> None:
+    write_videos(tmp_path / "videos.jsonl", records)
+    with pytest.raises(UsageError, match="beam_options"):
+        build_dataset(tmp_path / "videos.jsonl", str(tmp_path), tmp_path / "dataset", SETTINGS, 1, beam_options="--runner='x")

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.core.clips import CLIP_FRAMES
+from components.core.errors import DataError
+from components.preprocess.sampling import sample_clips
+from tests.videos import numbered_frames, write_video
+
+
+def indices(path: Path, rate: float = 10, max_clips: int = 4) -> list[list[int]]:
+    return [[frame.index for frame in clip] for clip in sample_clips(path, rate, max_clips)]
+
+
+@pytest.mark.parametrize(("fps", "step"), [(10, 1), (20, 2), (50, 5), (60, 6)])
+def test_a_clip_spans_the_same_time_at_every_source_rate(tmp_path: Path, fps: int, step: int) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(2 * fps, 16, 16), fps=fps)
+    assert indices(path) == [list(range(0, CLIP_FRAMES * step, step))]
+
+
+def test_frames_are_the_nearest_ones_in_time(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(60, 16, 16), fps=24)
+    (clip,) = indices(path)
+    expected = [int(np.abs(np.arange(60) / 24 - k / 10).argmin()) for k in range(CLIP_FRAMES)]
+    # 24 / 10 puts every fifth instant just between two frames, where either is the nearest.
+    assert np.abs(np.array(clip) - expected).max() <= 1
+    assert np.mean(np.array(clip) == expected) > 0.7
+
+
+def test_a_slow_video_repeats_frames(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(20, 16, 16), fps=5)
+    first, second = indices(path)
+    assert first[0] == 0
+    assert set(np.diff(first)) == {0, 1}
+    assert (first[-1] - first[0]) / 5 == pytest.approx(1.3, abs=0.2)
+    assert second[0] == 7
+
+
+def test_clips_follow_each_other_and_end_at_the_limit(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(60, 16, 16), fps=10)
+    assert indices(path, max_clips=10) == [list(range(s, s + 14)) for s in (0, 14, 28, 42)]
+    assert indices(path, max_clips=2) == [list(range(s, s + 14)) for s in (0, 14)]
+
+
+def test_a_brief_video_gives_one_clip_over_all_of_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(27, 16, 16), fps=50)
+    assert indices(path) == [list(range(0, 27, 2))]
+
+
+def test_exactly_fourteen_frames_are_enough(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(14, 16, 16), fps=60)
+    assert indices(path) == [list(range(14))]
+
+
+def test_fewer_frames_than_a_clip_are_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(13, 16, 16), fps=10)
+    with pytest.raises(DataError, match="it has 13 frames, a clip needs 14"):
+        sample_clips(path, 10, 4)
