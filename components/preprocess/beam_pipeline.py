@@ -1,11 +1,11 @@
-"""The Apache Beam pipeline: videos → clips → deterministic shards.
+"""The two Apache Beam pipelines of preprocess, and what they pass to each other on disk.
 
-    videos ── decode and sample ──┬── clips by shard ── group ── write shard ── shards.jsonl
-                                  └── outcome of every video ────────────────── videos.jsonl
+    decode      videos ── decode and sample ── one file of clips per video ── outcomes (JSON Lines)
+    assemble    shards, each a list of such files ── write shard ── summaries (JSON Lines)
 
-Paths travel between workers, decoding happens inside the DoFn. Which shard a clip goes to, and its place in it, follow from the video's
-id alone, therefore every runner and every number of workers writes the same bytes. Writers write files aside and move them into place,
-so that a bundle that is tried again does no harm. Workers need no TensorFlow.
+Between them the splits are decided, over the videos that gave clips. Paths travel between workers, not frames. Which shard a clip goes to,
+and its place in it, follow from the video's id alone, therefore every runner and every number of workers writes the same bytes. Files are
+written aside and moved into place, so that work which a runner tries again does no harm. Workers need no TensorFlow.
 """
 
 import collections
@@ -26,11 +26,10 @@ from components.core import storage
 from components.core.clips import CLASS_NAMES, FRAME_SIZE_PX, ClipRecord, parse, serialize
 from components.core.errors import DataError, PipelineError
 from components.core.manifest import ManifestRow
-from components.core.shards import VIDEOS_NAME, ShardName, shard_of, write_tfrecords
+from components.core.shards import read_tfrecords, write_tfrecords
 from components.preprocess.decoding import Image
 from components.preprocess.sampling import SampledFrame, sample_clips
 
-SHARD_SUMMARIES_NAME = "shards.jsonl"
 JPEG_QUALITY = 95
 
 _log = logging.getLogger(__name__)
@@ -38,25 +37,28 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class VideoTask:
-    """One stored video and the shard that its clips go to."""
+    """One stored video, and the file that its clips are written to."""
 
     row: ManifestRow
     storage_uri: str
-    shard: ShardName
+    clips_path: str
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoOutcome:
-    """What became of one video: its split and number of clips, or the reason why it gave none."""
+class DecodingOutcome:
+    """How many clips one video gave, or the reason why it gave none."""
 
     video_id: str
-    class_name: str
-    group: str
-    source: str
-    license: str
-    split: str
     num_clips: int
     reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardTask:
+    """One shard to write, and the files of clips that it is made of, in their order."""
+
+    path: str
+    clips_paths: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,78 +71,81 @@ class ShardSummary:
     clips_by_source: dict[str, int]
 
 
-def run(
-    tasks: list[VideoTask],
-    excluded: list[VideoOutcome],
-    shards: list[ShardName],
-    frames_per_second: float,
-    max_clips_per_video: int,
-    output_path: Path,
-    options: PipelineOptions,
-) -> None:
-    """Writes every shard, videos.jsonl (VideoOutcome) and shards.jsonl (ShardSummary) to a folder that all workers share.
+def decode(
+    tasks: list[VideoTask], frames_per_second: float, max_clips: int, outcomes_path: Path, options: PipelineOptions
+) -> list[DecodingOutcome]:
+    """Writes the clips of every video to its own file, on a file system that all workers share.
 
     Args:
-        tasks: the videos to decode.
-        excluded: outcomes of videos that are not decoded.
-        shards: all shards that are to exist, empty ones too.
+        tasks: the videos.
         frames_per_second: rate at which frames are sampled.
-        max_clips_per_video: most clips of one video.
-        output_path: existing folder.
+        max_clips: most clips of one video.
+        outcomes_path: a file for the outcomes.
         options: Beam's options.
+
+    Returns:
+        One outcome a video, sorted by its id.
     """
     with beam.Pipeline(options=options) as pipeline:
-        sampled = (
+        outcomes = (
             pipeline
             | "videos" >> beam.Create(tasks, reshuffle=True)
-            | "decode and sample" >> beam.ParDo(_SampleClips(frames_per_second, max_clips_per_video)).with_outputs("clips", main="outcomes")
+            | "decode and sample" >> beam.Map(_decode_video, frames_per_second=frames_per_second, max_clips=max_clips)
         )
-        all_shards = pipeline | "all shards" >> beam.Create([(str(shard), None) for shard in shards], reshuffle=False)
-        summaries = (
-            (sampled.clips, all_shards)
-            | "clips and shards" >> beam.Flatten()
-            | "by shard" >> beam.GroupByKey()
-            | "write shard" >> beam.Map(_write_shard, output_path=str(output_path))
-        )
-        excluded_outcomes = pipeline | "excluded" >> beam.Create(excluded, reshuffle=False)
-        outcomes = (sampled.outcomes, excluded_outcomes) | "outcomes" >> beam.Flatten()
-        for name, collection in ((SHARD_SUMMARIES_NAME, summaries), (VIDEOS_NAME, outcomes)):
-            (
-                collection
-                | f"{name}: to JSON"
-                >> beam.Map(lambda item: (None, json.dumps(dataclasses.asdict(item), sort_keys=True, ensure_ascii=False)))
-                | f"{name}: gather" >> beam.GroupByKey()
-                | f"{name}: write" >> beam.Map(_write_lines, path=str(output_path / name))
-            )
+        _gather(outcomes, outcomes_path)
+    return [DecodingOutcome(**fields) for fields in _read_lines(outcomes_path)]
 
 
-class _SampleClips(beam.DoFn):
-    """VideoTask → its VideoOutcome, and under the tag `clips` pairs of shard name and (video id, clip number, serialized clip)."""
+def assemble(tasks: list[ShardTask], summaries_path: Path, options: PipelineOptions) -> list[ShardSummary]:
+    """Writes the shards from the files that `decode` wrote.
 
-    def __init__(self, frames_per_second: float, max_clips: int) -> None:
-        self._frames_per_second = frames_per_second
-        self._max_clips = max_clips
+    Args:
+        tasks: all shards that are to exist, empty ones too.
+        summaries_path: a file for the summaries.
+        options: Beam's options.
 
-    def process(self, task: VideoTask) -> Iterator[Any]:
-        """Decodes one video; whatever is wrong with it becomes the reason of its outcome."""
-        clips: list[bytes] = []
-        reason = ""
-        try:
-            with storage.local_copy(task.storage_uri) as path:
-                sampled = sample_clips(path, self._frames_per_second, self._max_clips)
-            clips = [serialize(_clip_record(task.row, number, frames)) for number, frames in enumerate(sampled)]
-        except PipelineError as error:
-            reason = str(error)
-        Metrics.counter("videos", "decoded" if clips else "without clips").inc()
-        _log.info("%s: %s", task.row.video_id, reason or f"{len(clips)} clip(s)")
-        for number, data in enumerate(clips):
-            yield beam.pvalue.TaggedOutput("clips", (str(task.shard), (task.row.video_id, number, data)))
-        yield outcome_of(task.row, task.shard.split, len(clips), reason)
+    Returns:
+        One summary a shard, sorted by its name.
+    """
+    with beam.Pipeline(options=options) as pipeline:
+        _gather(pipeline | "shards" >> beam.Create(tasks, reshuffle=True) | "write shard" >> beam.Map(_write_shard), summaries_path)
+    return [ShardSummary(**fields) for fields in _read_lines(summaries_path)]
 
 
-def outcome_of(row: ManifestRow, split: str, num_clips: int, reason: str) -> VideoOutcome:
-    """Returns the outcome of a manifest row."""
-    return VideoOutcome(row.video_id, row.class_name, row.group, row.source, row.license, split, num_clips, reason)
+def _gather(items: Any, path: Path) -> None:
+    """Writes dataclass instances, whose first field tells them apart, as sorted lines of one JSON file."""
+    (
+        items
+        | "to JSON" >> beam.Map(lambda item: (None, json.dumps(dataclasses.asdict(item), ensure_ascii=False)))
+        | "gather" >> beam.GroupByKey()
+        | "write lines" >> beam.Map(_write_lines, path=str(path))
+    )
+
+
+def _write_lines(gathered: tuple[None, Iterable[str]], path: str) -> None:
+    _, lines = gathered
+    storage.write_bytes(path, "".join(f"{line}\n" for line in sorted(lines)).encode())
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _decode_video(task: VideoTask, frames_per_second: float, max_clips: int) -> DecodingOutcome:
+    """Decodes one video; whatever is wrong with it becomes the reason of its outcome."""
+    clips: list[bytes] = []
+    reason = ""
+    try:
+        with storage.local_copy(task.storage_uri) as path:
+            sampled = sample_clips(path, frames_per_second, max_clips)
+        clips = [serialize(_clip_record(task.row, number, frames)) for number, frames in enumerate(sampled)]
+        with storage.written_aside(Path(task.clips_path)) as aside:
+            write_tfrecords(aside, clips)
+    except PipelineError as error:
+        reason = str(error)
+    Metrics.counter("videos", "without clips" if reason else "decoded").inc()
+    _log.info("%s: %s", task.row.video_id, reason or f"{len(clips)} clip(s)")
+    return DecodingOutcome(task.row.video_id, len(clips), reason)
 
 
 def _clip_record(row: ManifestRow, number: int, frames: list[SampledFrame]) -> ClipRecord:
@@ -174,28 +179,21 @@ def _cropped(image: Image, crop: tuple[int, int, int, int]) -> Image:
     return image[y : y + height, x : x + width]
 
 
-def _write_shard(shard: tuple[str, Iterable[tuple[str, int, bytes] | None]], output_path: str) -> ShardSummary:
-    """Writes the clips of one shard, sorted by video and clip."""
-    name, clips = shard
-    records = [data for _, _, data in sorted(clip for clip in clips if clip)]
-    path = Path(output_path) / name
+def _write_shard(task: ShardTask) -> ShardSummary:
+    by_class: collections.Counter[str] = collections.Counter()
+    by_source: collections.Counter[str] = collections.Counter()
+
+    def records() -> Iterator[bytes]:
+        for path in task.clips_paths:
+            for record in read_tfrecords(Path(path)):
+                clip = parse(record)
+                by_class[CLASS_NAMES[clip.label]] += 1
+                by_source[clip.source] += 1
+                yield record
+
+    path = Path(task.path)
     with storage.written_aside(path) as aside:
-        write_tfrecords(aside, records)
-        sha256 = hashlib.sha256(aside.read_bytes()).hexdigest()
-    parsed = [parse(record) for record in records]
-    return ShardSummary(
-        name=name,
-        sha256=sha256,
-        clips_by_class=dict(sorted(collections.Counter(CLASS_NAMES[clip.label] for clip in parsed).items())),
-        clips_by_source=dict(sorted(collections.Counter(clip.source for clip in parsed).items())),
-    )
-
-
-def _write_lines(gathered: tuple[None, Iterable[str]], path: str) -> None:
-    _, lines = gathered
-    storage.write_bytes(path, "".join(f"{line}\n" for line in sorted(lines)).encode())
-
-
-def shard_for(video_id: str, split: str, num_shards: int) -> ShardName:
-    """Returns the shard of a video's clips."""
-    return ShardName(split, shard_of(video_id, num_shards), num_shards)
+        write_tfrecords(aside, records())
+        with aside.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return ShardSummary(path.name, sha256, dict(sorted(by_class.items())), dict(sorted(by_source.items())))

@@ -3,17 +3,19 @@
 import base64
 import collections
 import dataclasses
+import hashlib
 import json
 import logging
 import shlex
+import tempfile
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.core import parameters, storage
 from components.core.clips import CLASS_NAMES, CLIP_FRAMES, FRAME_SIZE_PX, SPLITS
-from components.core.errors import DataError, UsageError
-from components.core.manifest import Status, VideoRecord, check_groups, read_videos
+from components.core.errors import UsageError
+from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_videos
 from components.core.shards import (
     CONTACT_SHEET_NAME,
     INDEX_NAME,
@@ -23,9 +25,10 @@ from components.core.shards import (
     ShardName,
     SplitInfo,
     fingerprint_of,
+    shard_of,
 )
 from components.preprocess import beam_pipeline, splits
-from components.preprocess.beam_pipeline import ShardSummary, VideoOutcome, VideoTask
+from components.preprocess.beam_pipeline import ShardSummary, VideoTask
 from components.preprocess.contact_sheet import write_contact_sheet
 
 # Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
@@ -47,6 +50,26 @@ class Settings:
     validation_fraction: float
     num_shards: int
     seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoOutcome:
+    """What became of one video: a line of the dataset's videos.jsonl.
+
+    Attributes:
+        split: of its group; empty when it gave no clip.
+        num_clips: how many clips it gave.
+        reason: why it gave none, or an empty string.
+    """
+
+    video_id: str
+    class_name: str
+    group: str
+    source: str
+    license: str
+    split: str
+    num_clips: int
+    reason: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,35 +108,67 @@ def build_dataset(
 
     Raises:
         UsageError: a parameter is out of its range.
-        DataError: a class has too few groups, or no usable video in a split.
+        DataError: a class has too few groups of usable videos.
         StorageError: the storage cannot be read or written.
     """
     parameters.check_ranges(num_workers=num_workers, **dataclasses.asdict(settings))
     options = _pipeline_options(beam_options, num_workers)
-    usable, excluded = _select(read_videos(videos_path))
-    check_groups(record.row for record in usable)
-    earlier = splits.read_assignments(storage_uri)
-    assignments = splits.assign_splits(
-        _videos_by_class(usable), earlier, settings.test_fraction, settings.validation_fraction, settings.seed
-    )
-    tasks = [
-        VideoTask(
-            record.row, record.storage_uri, beam_pipeline.shard_for(record.row.video_id, assignments[record.row.group], settings.num_shards)
-        )
-        for record in usable
-    ]
-    shards = [ShardName(split, shard, settings.num_shards) for split in SPLITS for shard in range(settings.num_shards)]
-    _log.info("%d videos to decode, %d excluded", len(tasks), len(excluded))
-    with storage.staged_folder(dataset_path) as staged:
-        beam_pipeline.run(tasks, excluded, shards, settings.frames_per_second, settings.max_clips_per_video, staged, options)
-        outcomes = [VideoOutcome(**json.loads(line)) for line in (staged / VIDEOS_NAME).read_text(encoding="utf-8").splitlines()]
-        index = _index(_pop_summaries(staged), outcomes, settings)
-        _check_classes(index)
+    records = read_videos(videos_path)
+    exclusions = _exclusions(records)
+    candidates = [record for record in records if record.row.video_id not in exclusions]
+    check_groups(record.row for record in candidates)
+    _log.info("%d videos to decode, %d excluded", len(candidates), len(exclusions))
+    with storage.staged_folder(dataset_path) as staged, tempfile.TemporaryDirectory(dir=staged, prefix="decoded-") as decoded:
+        decoding = _decode(candidates, Path(decoded), settings, options)
+        usable = [record.row for record in candidates if decoding[record.row.video_id].num_clips]
+        earlier = splits.read_assignments(storage_uri)
+        assignments = _split(usable, earlier, settings)
+        outcomes = [_outcome(record.row, exclusions, decoding, assignments) for record in records]
+        summaries = _assemble(usable, assignments, Path(decoded), staged, settings, options)
+        index = _index(summaries, outcomes, settings)
+        _write_outcomes(staged / VIDEOS_NAME, outcomes)
         write_contact_sheet(staged)
         (staged / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
-        splits.write_assignments(storage_uri, {**earlier, **assignments})
+    splits.write_assignments(storage_uri, {**earlier, **assignments})
     _report(index, outcomes)
     return BuiltDataset(dataset_path, index, outcomes)
+
+
+def _decode(
+    candidates: list[VideoRecord], folder: Path, settings: Settings, options: PipelineOptions
+) -> dict[str, beam_pipeline.DecodingOutcome]:
+    """Decodes the videos into files of clips in a folder; returns what became of each, by its id."""
+    tasks = [VideoTask(record.row, record.storage_uri, str(_clips_path(folder, record.row))) for record in candidates]
+    outcomes = beam_pipeline.decode(tasks, settings.frames_per_second, settings.max_clips_per_video, folder / "outcomes.jsonl", options)
+    return {outcome.video_id: outcome for outcome in outcomes}
+
+
+def _clips_path(folder: Path, row: ManifestRow) -> Path:
+    """Returns the file of a video's clips; an id may hold any character, a file name may not."""
+    return folder / f"{hashlib.sha1(row.video_id.encode()).hexdigest()}.tfrecord"
+
+
+def _split(usable: list[ManifestRow], earlier: dict[str, str], settings: Settings) -> dict[str, str]:
+    """Returns the split of every group that has a usable video."""
+    check_groups(usable)
+    videos_by_class: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for row in usable:
+        videos_by_class[row.group][row.class_name] += 1
+    return splits.assign_splits(videos_by_class, earlier, settings.test_fraction, settings.validation_fraction, settings.seed)
+
+
+def _assemble(
+    usable: list[ManifestRow], assignments: dict[str, str], decoded: Path, output: Path, settings: Settings, options: PipelineOptions
+) -> list[ShardSummary]:
+    """Writes the shards of all splits; clips are sorted by the id of their video."""
+    members: dict[ShardName, list[str]] = {
+        ShardName(split, shard, settings.num_shards): [] for split in SPLITS for shard in range(settings.num_shards)
+    }
+    for row in sorted(usable, key=lambda row: row.video_id):
+        name = ShardName(assignments[row.group], shard_of(row.video_id, settings.num_shards), settings.num_shards)
+        members[name].append(str(_clips_path(decoded, row)))
+    tasks = [beam_pipeline.ShardTask(str(output / str(name)), tuple(paths)) for name, paths in members.items()]
+    return beam_pipeline.assemble(tasks, decoded / "shards.jsonl", options)
 
 
 def _pipeline_options(beam_options: str, num_workers: int) -> PipelineOptions:
@@ -125,44 +180,47 @@ def _pipeline_options(beam_options: str, num_workers: int) -> PipelineOptions:
     return PipelineOptions([*defaults, *given])
 
 
-def _select(records: list[VideoRecord]) -> tuple[list[VideoRecord], list[VideoOutcome]]:
-    """Divides the videos into those to decode and the outcomes of the others.
+def _exclusions(records: list[VideoRecord]) -> dict[str, str]:
+    """Returns the ids of the videos that are not decoded, and why.
 
     Of several rows with the same bytes the first one counts; when their labels differ, none does.
     """
     by_content: dict[str, list[VideoRecord]] = collections.defaultdict(list)
     for record in records:
-        if record.status is Status.STORED:
-            by_content[record.sha256].append(record)
-    usable, excluded = [], []
+        by_content[record.sha256].append(record)
+    reasons = {}
     for record in records:
-        alike = by_content[record.sha256] if record.status is Status.STORED else []
+        alike = by_content[record.sha256]
         contrary = [other.row.video_id for other in alike if other.row.class_name != record.row.class_name]
-        if not alike:
-            reason = f"{record.status.value} at ingest: {record.reason}"
+        if record.status is not Status.STORED:
+            reasons[record.row.video_id] = f"{record.status.value} at ingest: {record.reason}"
         elif contrary:
-            reason = f"the same file is labelled otherwise as {contrary[0]!r}"
+            reasons[record.row.video_id] = f"the same file is labelled otherwise as {contrary[0]!r}"
         elif record is not alike[0]:
-            reason = f"the same file as {alike[0].row.video_id!r}"
-        else:
-            usable.append(record)
-            continue
-        excluded.append(beam_pipeline.outcome_of(record.row, split="", num_clips=0, reason=reason))
-    return usable, excluded
+            reasons[record.row.video_id] = f"the same file as {alike[0].row.video_id!r}"
+    return reasons
 
 
-def _videos_by_class(records: list[VideoRecord]) -> dict[str, collections.Counter[str]]:
-    groups: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for record in records:
-        groups[record.row.group][record.row.class_name] += 1
-    return groups
+def _outcome(
+    row: ManifestRow, exclusions: dict[str, str], decoding: dict[str, beam_pipeline.DecodingOutcome], assignments: dict[str, str]
+) -> VideoOutcome:
+    excluded = beam_pipeline.DecodingOutcome(row.video_id, 0, exclusions.get(row.video_id, ""))
+    outcome = decoding.get(row.video_id, excluded)
+    return VideoOutcome(
+        video_id=row.video_id,
+        class_name=row.class_name,
+        group=row.group,
+        source=row.source,
+        license=row.license,
+        split=assignments[row.group] if outcome.num_clips else "",
+        num_clips=outcome.num_clips,
+        reason=outcome.reason,
+    )
 
 
-def _pop_summaries(folder: Path) -> list[ShardSummary]:
-    path = folder / beam_pipeline.SHARD_SUMMARIES_NAME
-    summaries = [ShardSummary(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-    path.unlink()
-    return sorted(summaries, key=lambda summary: summary.name)
+def _write_outcomes(path: Path, outcomes: list[VideoOutcome]) -> None:
+    lines = (json.dumps(dataclasses.asdict(outcome), ensure_ascii=False) for outcome in sorted(outcomes, key=lambda o: o.video_id))
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _index(summaries: list[ShardSummary], outcomes: list[VideoOutcome], settings: Settings) -> DatasetIndex:
@@ -194,13 +252,6 @@ def _split_info(summaries: list[ShardSummary], outcomes: list[VideoOutcome]) -> 
         videos_by_class=dict(collections.Counter(outcome.class_name for outcome in outcomes)),
         clips_by_source=dict(clips_by_source),
     )
-
-
-def _check_classes(index: DatasetIndex) -> None:
-    for split, info in index.splits.items():
-        absent = [name for name in index.class_names if not info.clips_by_class.get(name)]
-        if absent:
-            raise DataError(f"the {split} split has no clip of class {', '.join(absent)}; its videos gave none, so add usable ones.")
 
 
 def _report(index: DatasetIndex, outcomes: list[VideoOutcome]) -> None:

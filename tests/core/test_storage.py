@@ -76,7 +76,7 @@ def test_unknown_schemes_and_empty_uris_are_refused(uri: str) -> None:
 
 def test_a_staged_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "dataset"
-    with pytest.raises(RuntimeError), storage.staged_folder(target) as staged:
+    with pytest.raises(RuntimeError), storage.staged_folder(target) as staged:  # noqa: PT012
         (staged / "half").write_text("")
         assert not target.exists()
         raise RuntimeError
