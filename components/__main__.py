@@ -69,7 +69,8 @@ def _run(name: str, output_folder: str, **values: Any) -> None:
             "artifacts": {key: _artifact(key, inputs[key], Path(value)) for key, value in values.items() if not is_parameter(inputs[key])},
         },
         "outputs": {
-            "artifacts": {key: _artifact(key, spec, folder / key) for key, spec in outputs.items()},
+            "parameters": {key: {"outputFile": str(folder / key)} for key, spec in outputs.items() if is_parameter(spec)},
+            "artifacts": {key: _artifact(key, spec, folder / key) for key, spec in outputs.items() if not is_parameter(spec)},
             "outputFile": str(folder / "executor_output.json"),
         },
     }

@@ -1,6 +1,7 @@
 """Command-line options that are made from a kfp interface, so that a flag, its type, default and help stand in one place only."""
 
 import importlib
+import importlib.util
 import pkgutil
 from typing import Any
 
@@ -10,7 +11,7 @@ from kfp.dsl import structures
 import components
 from components.core.errors import PipelineError
 
-_CLICK_TYPES: dict[str, click.ParamType] = {
+_CLICK_TYPES: dict[str, Any] = {
     "String": click.STRING,
     "Integer": click.INT,
     "Float": click.FLOAT,
@@ -23,7 +24,7 @@ class Failure(click.ClickException):
 
     def __init__(self, error: PipelineError) -> None:
         super().__init__(str(error))
-        self.exit_code = error.exit_code
+        setattr(self, "exit_code", error.exit_code)  # noqa: B010 (click declares it on the class)
 
     def show(self, file: Any = None) -> None:
         """Prints the sentence on stderr."""

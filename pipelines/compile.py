@@ -57,6 +57,7 @@ def _check_dag(dag_component: Any, spec: Any) -> None:
     for name, task in tasks.items():
         if task.component_ref.name not in spec.components:
             raise ValueError(f"task {name!r} refers to the component {task.component_ref.name!r}, which does not exist")
+    for name, task in tasks.items():
         interface = spec.components[task.component_ref.name].input_definitions
         for upstream in task.dependent_tasks:
             _check_name(upstream, tasks, f"task {name!r} depends on the task")

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import logging
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 from kfp import local
 
 from components.core import storage as storage_uris
+from components.core.champion import read_champion, version_uri
 from components.core.errors import DataError, UsageError
 from components.core.manifest import check_groups, read_manifest
 from components.core.parameters import check_ranges
@@ -128,12 +128,22 @@ def _failure(message: str, output: _Tee) -> str:
     return f"the run failed in step {step[1]!r}: {reason}" if step else f"the run failed: {plain}"
 
 
-def summary(outputs: RunOutputs) -> str:
-    """Returns what a user wants to know at the end of a run."""
+def summary(outputs: RunOutputs, storage_uri: str) -> str:
+    """Returns what a user wants to know at the end of a run: the scores, and where everything is."""
     evaluation = json.loads(outputs.evaluation.read_text(encoding="utf-8"))
-    return json.dumps(evaluation)[:200]
-
-
-def configure_logging() -> None:
-    """Shows warnings of libraries, and nothing twice: kfp logs the steps by itself."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    test_set = evaluation["test_set"]["total"]
+    lines = ["", f"macro-F1 on {test_set['videos']} test videos of {test_set['groups']} groups:"]
+    for name, model in evaluation["models"].items():
+        interval = model["video_macro_f1_interval"]
+        spread = f"  (95 % interval {interval['low']:.3f} to {interval['high']:.3f})" if interval else ""
+        lines.append(f"  {name:<24} {model['video']['macro_f1']:.3f}{spread}")
+    lines.append(f"  {'majority-class baseline':<24} {evaluation['baseline']['macro_f1']:.3f}")
+    champion = read_champion(storage_uri)
+    places = {
+        "pruned model": outputs.model,
+        "report": outputs.report,
+        "metrics": outputs.evaluation,
+        "decision": outputs.decision,
+        "champion": version_uri(storage_uri, champion.version) if champion else "none yet",
+    }
+    return "\n".join([*lines, "", *(f"{name:<13} {place}" for name, place in places.items())])

@@ -115,8 +115,8 @@ def _training(
 
 
 def _description() -> str:
-    """Returns the docstring of the pipeline; the text of each parameter is that of the first step that takes it."""
-    descriptions: dict[str, str] = {}
+    """Returns the docstring of the pipeline; the text of each parameter but the seed is that of the first step that takes it."""
+    descriptions: dict[str, str] = {"seed": "Seed of the splits, the first weights, the augmentation and the bootstrap."}
     for step in STEPS:
         for name, spec in step.component_spec.inputs.items():
             descriptions.setdefault(name, spec.description)

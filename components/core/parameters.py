@@ -32,7 +32,6 @@ RANGES = {
     "num_shards": Range(1, 99999),
     "test_fraction": Range(0.05, 0.6),
     "validation_fraction": Range(0.05, 0.6),
-    "jpeg_quality": Range(1, 100),
     "num_workers": Range(1, 1024),
     "epochs": Range(1, 10000),
     "patience": Range(1, 10000),
@@ -43,6 +42,8 @@ RANGES = {
     "num_bootstrap": Range(0, 1_000_000),
     "min_macro_f1": Range(0, 1),
     "tolerance": Range(0, 1),
+    "patients_per_class": Range(3, 1000),
+    "videos_per_patient": Range(1, 1000),
     "seed": Range(0, 2**31 - 1),
 }
 

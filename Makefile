@@ -1,0 +1,57 @@
+# The project's commands; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+RUNNER ?= subprocess
+DEMO := demo
+IMAGES := ingest preprocess train
+REGISTRY ?= lung-ultrasound-pipeline
+TAG ?= 0.1.0
+COMPILE := $(BIN)/uv pip compile setup.py --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+.PHONY: help setup demo test test-fast lint format lock images clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## Make .venv from the lock file (the other commands do it by themselves)
+
+$(VENV)/.installed: docker/locks/dev.txt docker/locks/uv.txt setup.py
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 2; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r docker/locks/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes docker/locks/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.installed ## Run the whole pipeline on generated phantom videos (RUNNER=docker for containers)
+	$(BIN)/python -m components phantoms --destination $(DEMO)/phantoms --output-folder $(DEMO)/phantoms-step
+	$(BIN)/lus run --manifest $(DEMO)/phantoms/manifest.csv --storage $(DEMO)/storage --runner $(RUNNER)
+
+test: $(VENV)/.installed ## Run all tests that this machine can run
+	$(BIN)/pytest
+
+test-fast: $(VENV)/.installed ## Run the tests that take seconds
+	$(BIN)/pytest -m "not slow and not docker and not real_data and not browser"
+
+lint: $(VENV)/.installed ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.installed ## Resolve the lock files again, to the newest versions that work together
+	$(COMPILE) --upgrade --extra dev -o docker/locks/dev.txt
+	for image in $(IMAGES); do $(COMPILE) --extra $$image -c docker/locks/dev.txt -o docker/locks/$$image.txt || exit 1; done
+	grep -A 100 '^uv==' docker/locks/dev.txt | awk 'NR == 1 || /^ / {print; next} {exit}' > docker/locks/uv.txt
+
+images: ## Build the container images
+	for image in $(IMAGES); do docker build --target $$image --build-arg REVISION=$$(git rev-parse HEAD) -t $(REGISTRY)/$$image:$(TAG) -f docker/Dockerfile . || exit 1; done
+
+clean: ## Delete what the commands made, the environment included
+	rm -rf $(VENV) $(DEMO) build dist outputs *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,120 @@
+"""A step's interface stands in component.py alone: help texts, the pipeline and the compiled YAML say the same."""
+
+import inspect
+import typing
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from components.__main__ import main as steps_command
+from components.command_line import is_parameter, load_step, step_names
+from components.core.parameters import RANGES
+from pipelines.cli import main as lus
+from pipelines.compile import check_yaml, compile_pipeline
+from pipelines.training import STEPS, training
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "training.yaml"
+KFP_TYPES = {"String": "STRING", "Integer": "NUMBER_INTEGER", "Float": "NUMBER_DOUBLE", "Boolean": "BOOLEAN"}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, typing.Any]:
+    path = tmp_path_factory.mktemp("compiled") / "training.yaml"
+    compile_pipeline(training, path)
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("step", step_names())
+def test_help_shows_every_input_and_output_of_the_step(step: str) -> None:
+    result = CliRunner().invoke(steps_command, [step, "--help"], terminal_width=200)
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    spec = load_step(step).component_spec
+    for name, value in (spec.inputs or {}).items():
+        assert f"--{name.replace('_', '-')} " in text
+        assert " ".join(value.description.split()) in text
+        if value.optional and value.default != "":
+            assert f"[default: {value.default}]" in text
+    for name, value in (spec.outputs or {}).items():
+        assert f"{name}: " in text
+        assert " ".join(value.description.split()) in text
+
+
+@pytest.mark.parametrize("component", STEPS, ids=lambda component: component.name)
+def test_the_yaml_holds_the_interface_of_the_step(component: typing.Any, compiled: dict[str, typing.Any]) -> None:
+    inputs = compiled["components"][f"comp-{component.name}"]["inputDefinitions"]
+    parameters, artifacts = inputs.get("parameters", {}), inputs.get("artifacts", {})
+    for name, spec in component.component_spec.inputs.items():
+        if is_parameter(spec):
+            assert parameters[name]["parameterType"] == KFP_TYPES[spec.type]
+            assert parameters[name].get("defaultValue", None) == (spec.default if spec.optional else None)
+            assert parameters[name]["description"] == spec.description
+        else:
+            assert artifacts[name]["artifactType"]["schemaTitle"] == spec.type.split("@")[0]
+    assert set(parameters) | set(artifacts) == set(component.component_spec.inputs)
+
+
+@pytest.mark.parametrize("step", step_names())
+def test_everything_is_described(step: str) -> None:
+    spec = load_step(step).component_spec
+    assert spec.description
+    for value in [*(spec.inputs or {}).values(), *(spec.outputs or {}).values()]:
+        assert value.description
+
+
+def test_every_numeric_parameter_has_a_range() -> None:
+    numeric = {
+        name
+        for step in step_names()
+        for name, spec in (load_step(step).component_spec.inputs or {}).items()
+        if spec.type in ("Integer", "Float")
+    }
+    assert numeric == set(RANGES)
+
+
+def test_run_offers_every_parameter_of_the_pipeline_with_the_default_of_its_step() -> None:
+    text = " ".join(CliRunner().invoke(lus, ["run", "--help"], terminal_width=200).output.split())
+    defaults = {name: spec for step in reversed(STEPS) for name, spec in step.component_spec.inputs.items()}
+    for name, spec in training.component_spec.inputs.items():
+        assert f"--{name.replace('_', '-')} " in text
+        assert spec.default == defaults[name].default
+
+
+def test_the_pipeline_is_the_golden_one(compiled: dict[str, typing.Any]) -> None:
+    """After an intended change: `lus compile -o tests/golden/training.yaml`, and read the diff."""
+    golden = yaml.safe_load(GOLDEN.read_text(encoding="utf-8"))
+    for document in (golden, compiled):
+        document.pop("sdkVersion")
+    assert compiled == golden
+
+
+def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        compile_pipeline(training, tmp_path / name)
+    assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: comp-train", "name: comp-trained", "'comp-trained', which does not exist"),
+        ("outputArtifactKey: dataset", "outputArtifactKey: data", "'data', which does not exist"),
+        ("producerTask: prune", "producerTask: shrink", "'shrink', which does not exist"),
+        ("componentInputParameter: sparsity", "componentInputParameter: zeros", "'zeros', which does not exist"),
+        ("executorLabel: exec-train", "executorLabel: exec-none", "'exec-none' does not exist"),
+        ("schemaVersion:", "schemaVersions:", "schemaVersions"),
+    ],
+)
+def test_a_dangling_reference_is_found(old: str, new: str, message: str) -> None:
+    text = GOLDEN.read_text(encoding="utf-8")
+    assert old in text
+    with pytest.raises(Exception, match=message):
+        check_yaml(text.replace(old, new))
+
+
+def test_signatures_hold_no_annotation_that_kfp_cannot_read() -> None:
+    for step in step_names():
+        for parameter in inspect.signature(load_step(step).python_func).parameters.values():
+            assert not isinstance(parameter.annotation, str)
