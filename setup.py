@@ -15,7 +15,7 @@ CORE = [
 
 # What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
 INGEST = ["filetype", "requests", "tenacity"]
-PREPROCESS = ["apache-beam[gcp]>=2.77", "opencv-python-headless>=4.13"]
+PREPROCESS = ["apache-beam[gcp]>=2.77", "opencv-python-headless>=4.13", "pillow"]
 TRAIN = [
     "jinja2",
     "matplotlib",
