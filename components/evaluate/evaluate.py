@@ -1,0 +1,180 @@
+"""Evaluate: the pruned model, the dense model and the current champion on the same test videos."""
+
+import dataclasses
+import functools
+import logging
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.core import storage
+from components.core.champion import Champion, Comparison, model_sha256, read_champion, version_uri
+from components.core.classifier import ClassifierMetadata, code_revision, load_classifier, read_metadata, size_on_disk
+from components.core.dataset import open_dataset, read_clips
+from components.core.errors import DataError
+from components.core.parameters import check_ranges
+from components.core.shards import DatasetIndex
+from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
+from components.evaluate.metrics import Predictions, bootstrap_macro_f1, score
+from components.evaluate.notes import notes_on
+
+SPLIT = "test"
+NO_SOURCE = "(not stated)"
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate_models(
+    dataset_path: Path, dense_path: Path, pruned_path: Path, storage_uri: str, num_bootstrap: int, batch_size: int, seed: int
+) -> Evaluation:
+    """Evaluates the models on the test split.
+
+    Args:
+        dataset_path: output folder of preprocess.
+        dense_path: model artifact of train.
+        pruned_path: model artifact of prune.
+        storage_uri: where the project keeps its models; its champion is evaluated too when it knows the same classes.
+        num_bootstrap: bootstrap replicates behind the intervals; 0 for no intervals.
+        batch_size: clips that a model sees at a time.
+        seed: of the bootstrap.
+
+    Raises:
+        UsageError: a parameter is out of range.
+        DataError: the test split is empty, a model does not fit the dataset or gives NaN, or the champion pointer is broken.
+        StorageError: the storage cannot be read.
+    """
+    check_ranges(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
+    index = open_dataset(dataset_path)
+    storage_uri = storage.absolute_uri(storage_uri)
+    champion = read_champion(storage_uri)
+    for name, path in ((PRUNED, pruned_path), (DENSE, dense_path)):
+        _check_fits(name, read_metadata(path), index)
+    evaluate = functools.partial(_evaluate, dataset_path=dataset_path, num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
+    models = {PRUNED: evaluate(PRUNED, pruned_path), DENSE: evaluate(DENSE, dense_path)}
+    remark = ""
+    if champion:
+        with storage.local_folder(version_uri(storage_uri, champion.version)) as path:
+            remark = _difference_in_classes(champion, read_metadata(path), index)
+            if not remark:
+                models[CHAMPION] = evaluate(CHAMPION, path, version=champion.version)
+    test_set = TestSet.of(models[PRUNED].clips, index.class_names)
+    baseline = _majority_baseline(index, models[PRUNED].videos)
+    return Evaluation(
+        class_names=index.class_names,
+        dataset_fingerprint=index.fingerprint,
+        code_revision=code_revision(),
+        num_bootstrap=num_bootstrap,
+        seed=seed,
+        test_set=test_set,
+        baseline=baseline,
+        models=models,
+        comparison=_comparison(models, champion, remark),
+        notes=(*notes_on(test_set, baseline, models, num_bootstrap, index.fingerprint), *filter(None, [remark])),
+    )
+
+
+def _check_fits(name: str, metadata: ClassifierMetadata, index: DatasetIndex) -> None:
+    """Refuses a model that knows other classes, or was trained on another split: it may have seen the test videos."""
+    if metadata.class_names != index.class_names:
+        raise DataError(
+            f"the {name} model knows the classes {', '.join(metadata.class_names)}, "
+            f"but the dataset has {', '.join(index.class_names)}; train on this dataset."
+        )
+    if metadata.dataset_fingerprint != index.fingerprint:
+        raise DataError(
+            f"the {name} model was trained on the dataset {metadata.dataset_fingerprint[:12]}, not on {index.fingerprint[:12]}, "
+            "so it may have seen these test videos; evaluate it on its own dataset."
+        )
+
+
+def _difference_in_classes(champion: Champion, metadata: ClassifierMetadata, index: DatasetIndex) -> str:
+    """Returns why a champion cannot be compared, or an empty string."""
+    if metadata.class_names == index.class_names:
+        return ""
+    return (
+        f"The champion {champion.version} knows the classes {', '.join(metadata.class_names)} instead of "
+        f"{', '.join(index.class_names)}, so it could not be compared."
+    )
+
+
+def _evaluate(
+    name: str, model_path: Path, dataset_path: Path, num_bootstrap: int, batch_size: int, seed: int, version: str = ""
+) -> EvaluatedModel:
+    model, metadata = load_classifier(model_path)
+    clips = predict_clips(name, model, dataset_path, len(metadata.class_names), batch_size)
+    videos = clips.by_video()
+    evaluated = EvaluatedModel(
+        name=name,
+        version=version,
+        metadata=metadata,
+        model_sha256=model_sha256(model_path),
+        sizes=size_on_disk(model_path),
+        clip_scores=score(clips, metadata.class_names),
+        video_scores=score(videos, metadata.class_names),
+        interval=bootstrap_macro_f1(videos, num_bootstrap, seed),
+        clips=clips,
+        videos=videos,
+    )
+    _log.info("%s: macro-F1 %.3f over %d videos", name, evaluated.video_scores.macro_f1, evaluated.video_scores.num)
+    return evaluated
+
+
+def predict_clips(name: str, model: Any, dataset_path: Path, num_classes: int, batch_size: int) -> Predictions:
+    """Returns a model's predictions on the test clips.
+
+    Args:
+        name: what to call the model in an error.
+        model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives [batch, num_classes] float32 probabilities.
+        dataset_path: output folder of preprocess.
+        num_classes: how many probabilities the model must give.
+        batch_size: clips at a time.
+
+    Raises:
+        DataError: the test split is empty, or the model gives something else than num_classes finite numbers a clip.
+    """
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for batch in read_clips(dataset_path, SPLIT).batch(batch_size).prefetch(1).as_numpy_iterator():
+        columns["probabilities"].append(model.predict_on_batch(batch.pop("clip")))
+        for key, values in batch.items():
+            columns[key].append(values)
+    rows = {key: np.concatenate(parts) for key, parts in columns.items()}
+    probabilities = rows["probabilities"].astype(np.float64)
+    if probabilities.shape[1:] != (num_classes,):
+        raise DataError(
+            f"the {name} model gives {list(probabilities.shape[1:])} numbers a clip instead of {num_classes}; train the model again."
+        )
+    if num_bad := int(np.sum(~np.isfinite(probabilities).all(axis=1))):
+        raise DataError(
+            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} test clips; "
+            "train again with a lower learning rate."
+        )
+    sources = np.char.decode(rows["source"].astype(bytes), "utf-8")
+    return Predictions(
+        labels=rows["label"].astype(np.int64),
+        probabilities=probabilities,
+        video_ids=np.char.decode(rows["video_id"].astype(bytes), "utf-8"),
+        groups=np.char.decode(rows["group"].astype(bytes), "utf-8"),
+        sources=np.where(sources == "", NO_SOURCE, sources),
+    )
+
+
+def _majority_baseline(index: DatasetIndex, test_videos: Predictions) -> Baseline:
+    counts = [index.splits["train"].videos_by_class.get(name, 0) for name in index.class_names]
+    label = int(np.argmax(counts))
+    answers = np.zeros_like(test_videos.probabilities)
+    answers[:, label] = 1
+    scores = score(dataclasses.replace(test_videos, probabilities=answers), index.class_names)
+    return Baseline(index.class_names[label], counts[label], scores.macro_f1, scores.accuracy)
+
+
+def _comparison(models: dict[str, EvaluatedModel], champion: Champion | None, remark: str) -> Comparison:
+    challenger = models[PRUNED]
+    return Comparison(
+        challenger_sha256=challenger.model_sha256,
+        challenger_macro_f1=challenger.video_scores.macro_f1,
+        champion_version=champion.version if champion else None,
+        champion_macro_f1=models[CHAMPION].video_scores.macro_f1 if CHAMPION in models else None,
+        remark=remark,
+    )

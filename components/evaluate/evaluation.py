@@ -1,0 +1,240 @@
+"""What an evaluation found, as numbers: evaluation.json, the metrics of the Kubeflow UI and the printed table are views of it.
+
+    evaluation.json
+      baseline           always answering the most frequent class of the train split
+      bootstrap          how the intervals were made
+      class_names        in the order of the labels
+      code_revision      of this project
+      comparison         core.champion.Comparison, for promote
+      dataset_fingerprint
+      models             per name (pruned, dense, champion): clip, video, video_macro_f1_interval, videos (every prediction), …
+      notes              what a reader must know, in sentences
+      test_set           videos, groups and clips by class and by source
+
+A score that the data does not define is null.
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from components.core.champion import COMPARISON_KEY, Comparison
+from components.core.classifier import ClassifierMetadata
+from components.evaluate.metrics import CONFIDENCE, ClassScores, Interval, Predictions, Scores
+
+PRUNED, DENSE, CHAMPION = "pruned", "dense", "champion"
+ROC_CLASS = "covid"
+JSON_DECIMALS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatedModel:
+    """A model and its scores on the test split.
+
+    Attributes:
+        name: pruned, dense or champion.
+        version: the champion's version, or an empty string.
+        metadata: of the model artifact.
+        model_sha256: of its model.keras.
+        sizes: of its model.keras in bytes, plain and gzipped (core.classifier.size_on_disk).
+        clip_scores: scores over clips.
+        video_scores: scores over videos; the probability of a video is the mean of its clips'.
+        interval: of the video-level macro-F1, or None when the data gives none.
+        clips: its predictions, one row a clip.
+        videos: its predictions, one row a video.
+    """
+
+    name: str
+    version: str
+    metadata: ClassifierMetadata
+    model_sha256: str
+    sizes: dict[str, int]
+    clip_scores: Scores
+    video_scores: Scores
+    interval: Interval | None
+    clips: Predictions
+    videos: Predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """What always answering the most frequent class of the train split scores on the test videos."""
+
+    class_name: str
+    train_videos: int
+    macro_f1: float
+    accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """How much of something there is in the test split."""
+
+    videos: int
+    groups: int
+    clips: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TestSet:
+    """What the test split holds, in all, by class name, by source, and the videos of each class by source."""
+
+    __test__ = False  # not a test case for pytest
+
+    total: Tally
+    classes: dict[str, Tally]
+    sources: dict[str, Tally]
+    videos_by_source_and_class: dict[str, dict[str, int]]
+
+    @classmethod
+    def of(cls, clips: Predictions, class_names: list[str]) -> "TestSet":
+        """Counts the clips of the test split."""
+
+        def tally(chosen: Any) -> Tally:
+            return Tally(len(np.unique(clips.video_ids[chosen])), len(np.unique(clips.groups[chosen])), int(np.sum(chosen)))
+
+        of_class = {name: clips.labels == label for label, name in enumerate(class_names)}
+        of_source = {str(source): clips.sources == source for source in np.unique(clips.sources)}
+        return cls(
+            total=tally(np.ones(len(clips.labels), bool)),
+            classes={name: tally(chosen) for name, chosen in of_class.items()},
+            sources={source: tally(chosen) for source, chosen in of_source.items()},
+            videos_by_source_and_class={
+                source: {name: tally(from_source & in_class).videos for name, in_class in of_class.items()}
+                for source, from_source in of_source.items()
+            },
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Everything that was found on the test split.
+
+    Attributes:
+        class_names: in the order of the labels.
+        dataset_fingerprint: of the clip dataset.
+        code_revision: of this project.
+        num_bootstrap: replicates behind the intervals.
+        seed: of the replicates.
+        test_set: what the test split holds.
+        baseline: the trivial classifier.
+        models: by name; pruned and dense always, champion when it could be compared.
+        comparison: for promote.
+        notes: what a reader must know, in sentences.
+    """
+
+    class_names: list[str]
+    dataset_fingerprint: str
+    code_revision: str
+    num_bootstrap: int
+    seed: int
+    test_set: TestSet
+    baseline: Baseline
+    models: dict[str, EvaluatedModel]
+    comparison: Comparison
+    notes: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Returns the text of evaluation.json: equal evaluations give equal bytes."""
+        fields = {
+            "baseline": dataclasses.asdict(self.baseline),
+            "bootstrap": {"confidence": CONFIDENCE, "num_bootstrap": self.num_bootstrap, "seed": self.seed, "unit": "group"},
+            "class_names": self.class_names,
+            "code_revision": self.code_revision,
+            COMPARISON_KEY: dataclasses.asdict(self.comparison),
+            "dataset_fingerprint": self.dataset_fingerprint,
+            "models": {name: self._model_fields(model) for name, model in self.models.items()},
+            "notes": self.notes,
+            "test_set": dataclasses.asdict(self.test_set),
+        }
+        return json.dumps(_rounded(fields), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the numbers that the Kubeflow UI shows, under flat names; undefined ones are absent."""
+        numbers: dict[str, float | None] = {}
+        for name, model in self.models.items():
+            numbers |= {
+                f"{name}_video_macro_f1": model.video_scores.macro_f1,
+                f"{name}_video_macro_f1_low": model.interval.low if model.interval else None,
+                f"{name}_video_macro_f1_high": model.interval.high if model.interval else None,
+                f"{name}_video_accuracy": model.video_scores.accuracy,
+                f"{name}_video_balanced_accuracy": model.video_scores.balanced_accuracy,
+                f"{name}_video_macro_auc": model.video_scores.macro_auc,
+                f"{name}_clip_macro_f1": model.clip_scores.macro_f1,
+            }
+        numbers |= {"baseline_video_macro_f1": self.baseline.macro_f1, "baseline_video_accuracy": self.baseline.accuracy}
+        numbers |= {"num_test_videos": self.test_set.total.videos, "num_test_groups": self.test_set.total.groups}
+        return {name: round(value, JSON_DECIMALS) for name, value in numbers.items() if value is not None}
+
+    def confusion_of_pruned(self) -> list[list[int]]:
+        """Returns the pruned model's confusion matrix per video: a row is a true class, a column a predicted one."""
+        return [list(row) for row in self.models[PRUNED].video_scores.confusion_matrix]
+
+    def roc_of_pruned(self) -> tuple[list[float], list[float], list[float]] | None:
+        """Returns the pruned model's curve of ROC_CLASS against the rest, per video: false and true positive rates and thresholds."""
+        curves = {scores.class_name: scores.roc for scores in self.models[PRUNED].video_scores.classes}
+        if roc := curves.get(ROC_CLASS):
+            return list(roc.false_positive_rates), list(roc.true_positive_rates), list(roc.thresholds)
+        return None
+
+    def summary(self) -> str:
+        """Returns the table that the step prints at its end."""
+        total = self.test_set.total
+        header = ("model", "video macro-F1", "95 % interval", "accuracy", "balanced", "clip macro-F1")
+        rows = [header, *(_summary_row(model) for model in self.models.values())]
+        rows.append((f"always {self.baseline.class_name}", f"{self.baseline.macro_f1:.3f}", "", f"{self.baseline.accuracy:.3f}", "", ""))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+        lines = [f"test split: {total.videos} videos of {total.groups} groups, {total.clips} clips"]
+        lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    def _model_fields(self, model: EvaluatedModel) -> dict[str, Any]:
+        return {
+            "clip": self._score_fields(model.clip_scores),
+            "metadata": dataclasses.asdict(model.metadata),
+            "model_sha256": model.model_sha256,
+            "sizes": model.sizes,
+            "version": model.version or None,
+            "video": self._score_fields(model.video_scores),
+            "video_macro_f1_interval": dataclasses.asdict(model.interval) if model.interval else None,
+            "videos": self._video_fields(model.videos),
+        }
+
+    def _score_fields(self, scores: Scores) -> dict[str, Any]:
+        return {**dataclasses.asdict(scores), "classes": {by_class.class_name: _class_fields(by_class) for by_class in scores.classes}}
+
+    def _video_fields(self, videos: Predictions) -> list[dict[str, Any]]:
+        return [
+            {
+                "video_id": str(videos.video_ids[row]),
+                "group": str(videos.groups[row]),
+                "source": str(videos.sources[row]),
+                "true": self.class_names[videos.labels[row]],
+                "predicted": self.class_names[videos.predicted[row]],
+                "probabilities": dict(zip(self.class_names, videos.probabilities[row].tolist(), strict=True)),
+            }
+            for row in range(len(videos.labels))
+        ]
+
+
+def _class_fields(scores: ClassScores) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(scores).items() if name != "class_name"}
+
+
+def _summary_row(model: EvaluatedModel) -> tuple[str, ...]:
+    interval = f"{model.interval.low:.3f}–{model.interval.high:.3f}" if model.interval else "undefined"
+    scores = (model.video_scores.accuracy, model.video_scores.balanced_accuracy, model.clip_scores.macro_f1)
+    return (model.name, f"{model.video_scores.macro_f1:.3f}", interval, *(f"{value:.3f}" for value in scores))
+
+
+def _rounded(value: Any) -> Any:
+    """Rounds the floats of a JSON value, so that the last bits of a machine's arithmetic do not show."""
+    if isinstance(value, float):
+        return round(value, JSON_DECIMALS)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
