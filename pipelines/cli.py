@@ -59,3 +59,5 @@ main.add_command(
         ],
     )
 )
+if __name__ == "__main__":
+    main(prog_name="lus")

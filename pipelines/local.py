@@ -1,24 +1,26 @@
 """Running the training DAG on this machine, through kfp.local: in this Python environment, or in Docker containers."""
 
-import contextlib
 import dataclasses
 import json
 import os
 import re
-import sys
 import typing
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+from google.protobuf import json_format
 from kfp import local
+from kfp.components import load_component_from_text
 
 from components.core import storage as storage_uris
 from components.core.champion import read_champion, version_uri
 from components.core.errors import DataError, UsageError
 from components.core.manifest import check_groups, read_manifest
 from components.core.parameters import check_ranges
+from pipelines.console import step_output
 from pipelines.training import training
 
 RUNNERS = ("subprocess", "docker")
@@ -49,13 +51,14 @@ def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -
     """
     parameters = _checked(parameters)
     local.init(runner=_runner(runner, parameters), pipeline_root=str(pipeline_root.absolute()), raise_on_error=True)
-    with _captured_error() as last_error, warnings.catch_warnings():
-        # kfp guesses from an image's name whether it holds Python.
+    with step_output() as console, warnings.catch_warnings():
+        # kfp guesses from an image's name whether it holds Python, and tells of each resource that only a cluster has.
         warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message="Task '.*': settings", category=UserWarning)
         try:
-            task = training(**parameters)
+            task = _without_retries(training)(**parameters)
         except RuntimeError as error:
-            raise DataError(_failure(str(error), last_error)) from None
+            raise DataError(_failure(str(error), console.last_error)) from None
     outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
     absent = [name for name, path in outputs.items() if not path.exists()]
     if absent:
@@ -71,6 +74,14 @@ def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
     return {**parameters, **{name: storage_uris.absolute_uri(parameters[name]) for name in ("manifest", "storage")}}
 
 
+def _without_retries(pipeline: Any) -> Any:
+    """Returns the pipeline for this machine, where no node is lost and a failure that is tried again fails again."""
+    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    for task in spec["root"]["dag"]["tasks"].values():
+        task.pop("retryPolicy", None)
+    return load_component_from_text(yaml.safe_dump(spec))
+
+
 def _runner(name: str, parameters: dict[str, Any]) -> local.SubprocessRunner | local.DockerRunner:
     if name == "subprocess":
         return local.SubprocessRunner(use_venv=False)
@@ -81,6 +92,8 @@ def _runner(name: str, parameters: dict[str, Any]) -> local.SubprocessRunner | l
     except docker.errors.DockerException:
         raise UsageError("no Docker engine answers; start one, or use --runner subprocess.") from None
     return local.DockerRunner(
+        # kfp gives the whole command; the images' entry point is for people.
+        entrypoint=[""],
         user=f"{os.getuid()}:{os.getgid()}",
         environment={"HOME": "/tmp"},
         network_mode="host",
@@ -96,35 +109,11 @@ def _mounted(parameters: dict[str, Any]) -> Iterator[tuple[str, bool]]:
         yield parameters["storage"], False
 
 
-class _Tee:
-    """A stdout that remembers the last `error: …` line which a step printed."""
-
-    def __init__(self, stream: typing.TextIO) -> None:
-        self._stream = stream
-        self.last_error = ""
-
-    def write(self, text: str) -> int:
-        for line in text.splitlines():
-            if line.startswith("error: "):
-                self.last_error = line.removeprefix("error: ")
-        return self._stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def _captured_error() -> Iterator[_Tee]:
-    tee = _Tee(sys.stdout)
-    with contextlib.redirect_stdout(typing.cast(typing.TextIO, tee)):
-        yield tee
-
-
-def _failure(message: str, output: _Tee) -> str:
+def _failure(message: str, last_error: str) -> str:
     """Returns one sentence from kfp's message (which names the step in colour) and the step's own last words."""
     plain = re.sub(r"\x1b\[\d+m", "", message)
     step = re.search(r"Inner task failed: '([^']+)'", plain)
-    reason = output.last_error or "see its log above"
+    reason = last_error or "see its log above"
     return f"the run failed in step {step[1]!r}: {reason}" if step else f"the run failed: {plain}"
 
 

@@ -78,10 +78,12 @@ def check_writable(uri: str) -> None:
     Raises:
         StorageError: the storage refuses it.
     """
-    probe = join(uri, f".writable-{uuid.uuid4().hex}")
+    probe = path_of(join(uri, f".writable-{uuid.uuid4().hex}"))
     with failures("write to storage", uri):
-        write_bytes(probe, b"")
-        path_of(probe).unlink()
+        if isinstance(probe, Path):
+            probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
 
 
 def exists(uri: str) -> bool:

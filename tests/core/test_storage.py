@@ -59,12 +59,12 @@ def test_reading_what_is_absent_is_one_sentence(root: str) -> None:
 
 def test_storage_below_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot write"):
+    with pytest.raises(StorageError, match="cannot write to storage"):
         storage.check_writable(str(tmp_path / "file" / "storage"))
 
 
 def test_a_bucket_that_does_not_exist_cannot_be_written(gs_storage: str) -> None:
-    with pytest.raises(StorageError, match="cannot write"):
+    with pytest.raises(StorageError, match="cannot write to storage"):
         storage.check_writable(f"{gs_storage}-absent/folder")
 
 

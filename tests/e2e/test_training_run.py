@@ -1,0 +1,81 @@
+"""The whole pipeline on tiny phantoms, as a user runs it: `lus run` with kfp's SubprocessRunner."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.core.champion import read_champion, version_uri
+from components.core.classifier import load_classifier
+from components.core.shards import DatasetIndex
+from tests.phantom_set import tiny_phantoms
+
+pytestmark = pytest.mark.slow
+
+
+def lus_run(manifest: Path, storage: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipelines.cli", "run", "--manifest", str(manifest), "--storage", str(storage), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished run: its storage, and what it printed."""
+    folder = tmp_path_factory.mktemp("e2e")
+    manifest = tiny_phantoms(folder)
+    (folder / "phantoms" / "videos" / "corrupt.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(100))
+    with manifest.open("a", encoding="utf-8") as file:
+        file.write("corrupt,videos/corrupt.mp4,normal,corrupt,convex,phantom,CC0-1.0\n")
+        file.write("absent,videos/absent.mp4,normal,absent,convex,phantom,CC0-1.0\n")
+    # A threshold of 0 promotes whatever one epoch on nine videos gives.
+    options = ("--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20", "--min-macro-f1", "0", "--num-shards", "1")
+    result = lus_run(manifest, folder / "storage", *options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder / "storage", result.stdout
+
+
+def outputs(storage: Path, step: str) -> Path:
+    (folder,) = (storage / "runs").glob(f"*/{step}")
+    return folder
+
+
+def test_every_video_is_accounted_for(run: tuple[Path, str]) -> None:
+    lines = (outputs(run[0], "preprocess") / "dataset" / "videos.jsonl").read_text().splitlines()
+    videos = {fields["video_id"]: fields for fields in map(json.loads, lines)}
+    assert len(videos) == 11
+    assert videos["corrupt"]["reason"] == "the decoder cannot open it"
+    assert videos["absent"]["reason"] == "missing at ingest: file not found"
+    assert {name for name, fields in videos.items() if not fields["num_clips"]} == {"corrupt", "absent"}
+
+
+def test_the_champion_is_the_pruned_model_trained_on_this_dataset(run: tuple[Path, str]) -> None:
+    storage, printed = run
+    champion = read_champion(str(storage))
+    assert champion is not None
+    folder = Path(version_uri(str(storage), champion.version))
+    model, metadata = load_classifier(folder)
+    assert metadata.kind == "pruned"
+    assert metadata.dataset_fingerprint == DatasetIndex.read(outputs(storage, "preprocess") / "dataset").fingerprint
+    assert model.input_shape[1:] == (14, 224, 224, 3)
+    assert {"model.keras", "metadata.json", "evaluation.json", "report.html"} <= {path.name for path in folder.iterdir()}
+    assert str(folder) in printed
+
+
+def test_scores_are_printed_beside_the_baseline(run: tuple[Path, str]) -> None:
+    storage, printed = run
+    evaluation = json.loads((outputs(storage, "evaluate") / "evaluation").read_text())
+    assert f"{evaluation['models']['pruned']['video']['macro_f1']:.3f}" in printed
+    assert f"majority-class baseline  {evaluation['baseline']['macro_f1']:.3f}" in printed
+    assert evaluation["test_set"]["total"]["videos"] == 3
+
+
+def test_the_log_is_readable(run: tuple[Path, str]) -> None:
+    printed = run[1]
+    assert "\x1b" not in printed
+    assert "executor_input" not in printed
+
+
+def test_nothing_half_written_is_left(run: tuple[Path, str]) -> None:
+    assert not [path for path in run[0].rglob("*") if ".partial-" in path.name or path.name.startswith("decoded-")]
