@@ -1,0 +1,59 @@
+import io
+
+import pytest
+
+from pipelines.console import Console, step_output
+
+STEP = """\
+    [KFP Executor 2026-11-22 18:34:10,821 INFO]: Looking for component `ingest` in --component_module_path `x`
+    [KFP Executor 2026-11-22 18:34:10,822 INFO]: Got executor_input:
+    {
+        "inputs": {
+            "parameterValues": {}
+        }
+    }
+    [KFP Executor 2026-11-22 18:34:11,438 INFO]: 10 of 72 videos
+    [KFP Executor 2026-11-22 18:34:11,439 WARNING]: a: missing: file not found
+
+    error: class covid has no video
+\x1b[96mdone\x1b[0m
+"""
+SHOWN = """\
+    10 of 72 videos
+    warning: a: missing: file not found
+    error: class covid has no video
+done
+"""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("portion", [1, 7, 10_000])
+def test_the_words_of_a_step_are_shown_without_the_frame(portion: int) -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    for start in range(0, len(STEP), portion):
+        console.write(STEP[start : start + portion])
+    assert stream.getvalue() == SHOWN
+    assert console.last_error == "class covid has no video"
+
+
+def test_a_terminal_keeps_its_colours() -> None:
+    stream = Terminal()
+    Console(stream).write("\x1b[96mdone\x1b[0m\n")
+    assert stream.getvalue() == "\x1b[96mdone\x1b[0m\n"
+
+
+def test_both_streams_are_redirected_and_given_back(capsys: pytest.CaptureFixture[str]) -> None:
+    import sys
+
+    with step_output():
+        print("Streamed logs:")
+        print("shown")
+        print("\x1b[91mred\x1b[0m", file=sys.stderr)
+    print("Streamed logs:")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("shown\nStreamed logs:\n", "red\n")
