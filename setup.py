@@ -26,7 +26,20 @@ TRAIN = [
     "tf-keras>=2.21",
 ]
 LOCAL = ["docker"]
-DEV = ["av", "build", "setuptools", "uv", "gcp-storage-emulator", "mypy", "pandas-stubs", "pytest", "ruff", "types-docker", "types-protobuf", "types-requests"]
+DEV = [
+    "av",
+    "build",
+    "setuptools",
+    "uv",
+    "gcp-storage-emulator",
+    "mypy",
+    "pandas-stubs",
+    "pytest",
+    "ruff",
+    "types-docker",
+    "types-protobuf",
+    "types-requests",
+]
 
 setup(
     name="lung-ultrasound-pipeline",

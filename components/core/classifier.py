@@ -8,6 +8,7 @@ TensorFlow is imported when a model is loaded or saved, not before.
 """
 
 import dataclasses
+import gzip
 import json
 import os
 import subprocess
@@ -43,9 +44,29 @@ class ClassifierMetadata:
 
 def save_classifier(folder: Path, model: Any, metadata: ClassifierMetadata) -> None:
     """Writes the model and its metadata into an existing folder."""
-    model.save(folder / MODEL_NAME)
+    save_model(folder, model)
+    write_metadata(folder, metadata)
+
+
+def save_model(folder: Path, model: Any) -> None:
+    """Writes the layers and weights of a model, without the state of an optimizer, so that sizes on disk can be compared."""
+    import tf_keras
+
+    bare = tf_keras.models.clone_model(model)
+    bare.set_weights(model.get_weights())
+    bare.save(folder / MODEL_NAME)
+
+
+def write_metadata(folder: Path, metadata: ClassifierMetadata) -> None:
+    """Writes the metadata of a model into its folder."""
     text = json.dumps(dataclasses.asdict(metadata), indent=2, sort_keys=True)
     (folder / METADATA_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def size_on_disk(folder: Path) -> dict[str, int]:
+    """Returns the size of the model file of an artifact, `model_bytes`, and of the same file gzipped, `model_gzip_bytes`."""
+    model_bytes = (folder / MODEL_NAME).read_bytes()
+    return {"model_bytes": len(model_bytes), "model_gzip_bytes": len(gzip.compress(model_bytes, mtime=0))}
 
 
 def read_metadata(folder: Path) -> ClassifierMetadata:

@@ -1,5 +1,7 @@
 """Clip datasets as tf.data: what train, prune and evaluate read."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from components.core.errors import DataError
 from components.core.shards import DatasetIndex
 
 CLIP_SHAPE = (clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3)
+MAX_SHUFFLED_CLIPS = 2048  # they wait as JPEG, about 0.2 MB each
 
 _CONTEXT_FEATURES = {
     clips.KEY_LABEL: tf.io.FixedLenFeature([], tf.int64),
@@ -20,6 +23,20 @@ _CONTEXT_FEATURES = {
     clips.KEY_SOURCE: tf.io.FixedLenFeature([], tf.string),
 }
 _SEQUENCE_FEATURES = {clips.KEY_FRAMES: tf.io.FixedLenSequenceFeature([], tf.string)}
+
+
+def open_dataset(dataset_path: Path) -> DatasetIndex:
+    """Reads the index of a dataset and checks that the models of this project can take its clips.
+
+    Raises:
+        DataError: it has no index, or other classes or another clip shape than this project's.
+    """
+    index = DatasetIndex.read(dataset_path)
+    if tuple(index.class_names) != clips.CLASS_NAMES:
+        raise DataError(f"the dataset has the classes {index.class_names}, expected {list(clips.CLASS_NAMES)}; run preprocess again.")
+    if tuple(index.clip_shape) != CLIP_SHAPE:
+        raise DataError(f"the dataset has clips of shape {index.clip_shape}, expected {list(CLIP_SHAPE)}; run preprocess again.")
+    return index
 
 
 def read_clips(dataset_path: Path, split: str, shuffle_seed: int | None = None) -> tf.data.Dataset:
@@ -34,16 +51,15 @@ def read_clips(dataset_path: Path, split: str, shuffle_seed: int | None = None) 
         A dataset of dicts: `clip` [14, 224, 224, 3] uint8 RGB, `label` [] int32, and `video_id`, `group`, `source` [] string.
 
     Raises:
-        DataError: the dataset has no index, or the split has no clips.
+        DataError: the dataset cannot be used, or the split has no clips.
     """
-    index = DatasetIndex.read(dataset_path)
+    index = open_dataset(dataset_path)
     if split not in index.splits or not index.splits[split].num_clips:
         raise DataError(f"the {split} split of {str(dataset_path)!r} has no clips; give preprocess more videos.")
     info = index.splits[split]
-    paths = [str(dataset_path / shard.name) for shard in info.shards]
-    records = tf.data.TFRecordDataset(paths)
+    records = tf.data.TFRecordDataset([str(dataset_path / shard.name) for shard in info.shards])
     if shuffle_seed is not None:
-        records = records.shuffle(info.num_clips, seed=shuffle_seed)
+        records = records.shuffle(min(info.num_clips, MAX_SHUFFLED_CLIPS), seed=shuffle_seed)
     parsed = records.map(_parse_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return parsed.apply(tf.data.experimental.assert_cardinality(info.num_clips))
 
@@ -51,7 +67,7 @@ def read_clips(dataset_path: Path, split: str, shuffle_seed: int | None = None) 
 def _parse_clip(record: tf.Tensor) -> dict[str, tf.Tensor]:
     context, sequence = tf.io.parse_single_sequence_example(record, _CONTEXT_FEATURES, _SEQUENCE_FEATURES)
     frames = tf.map_fn(
-        lambda frame: tf.io.decode_jpeg(frame, channels=3),
+        lambda frame: tf.io.decode_jpeg(frame, channels=3, dct_method="INTEGER_ACCURATE"),
         sequence[clips.KEY_FRAMES],
         fn_output_signature=tf.TensorSpec(CLIP_SHAPE[1:], tf.uint8),
     )
@@ -64,15 +80,25 @@ def _parse_clip(record: tf.Tensor) -> dict[str, tf.Tensor]:
     }
 
 
-def class_weights(index: DatasetIndex) -> dict[int, float]:
-    """Returns the weight of each label that makes every class count alike in training: n / (classes × n of the class).
+@contextlib.contextmanager
+def failures_of_shards(dataset_path: Path) -> Iterator[None]:
+    """Turns what TensorFlow raises in the block about missing or damaged shards into a DataError."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        detail = error.message.splitlines()[0]
+        raise DataError(f"a shard of {str(dataset_path)!r} is missing or damaged ({detail}); run preprocess again.") from error
+
+
+def class_weights(index: DatasetIndex, split: str = "train") -> dict[int, float]:
+    """Returns the weight of each label that makes every class of a split count alike: n / (classes × n of the class).
 
     Raises:
-        DataError: a class has no training clip.
+        DataError: a class has no clip in the split.
     """
-    counts = np.array([index.splits["train"].clips_by_class.get(name, 0) for name in index.class_names])
+    counts = np.array([index.splits[split].clips_by_class.get(name, 0) for name in index.class_names])
     if not counts.all():
         absent = ", ".join(name for name, count in zip(index.class_names, counts, strict=True) if not count)
-        raise DataError(f"the train split has no clips of class {absent}; give preprocess videos of every class.")
+        raise DataError(f"the {split} split has no clips of class {absent}; give preprocess videos of every class.")
     weights: Any = counts.sum() / (len(counts) * counts)
     return dict(enumerate(weights.tolist()))
