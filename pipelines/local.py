@@ -24,15 +24,17 @@ from pipelines.console import step_output
 from pipelines.training import training
 
 RUNNERS = ("subprocess", "docker")
+FILE_NAMES = {"contact_sheet": "contact_sheet.html", "evaluation": "evaluation.json", "report": "report.html", "decision": "decision.md"}
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOutputs:
     """Local paths of what a run gave."""
 
+    contact_sheet: Path
     model: Path
-    report: Path
     evaluation: Path
+    report: Path
     decision: Path
 
 
@@ -63,7 +65,14 @@ def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -
     absent = [name for name, path in outputs.items() if not path.exists()]
     if absent:
         raise DataError(f"the run ended without its output {', '.join(absent)}; see the log of its steps.")
-    return RunOutputs(**outputs)
+    return RunOutputs(**{name: _linked(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
+
+
+def _linked(path: Path, name: str) -> Path:
+    """Links an output, which kfp names without a suffix, under a name in the folder of the run that other programs understand."""
+    link = path.parents[1] / name
+    link.symlink_to(path.relative_to(link.parent))
+    return link
 
 
 def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +138,7 @@ def summary(outputs: RunOutputs, storage_uri: str) -> str:
     lines.append(f"  {'majority-class baseline':<24} {evaluation['baseline']['macro_f1']:.3f}")
     champion = read_champion(storage_uri)
     places = {
+        "contact sheet": outputs.contact_sheet,
         "pruned model": outputs.model,
         "report": outputs.report,
         "metrics": outputs.evaluation,

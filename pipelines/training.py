@@ -20,6 +20,7 @@ STEPS = (ingest, preprocess, train, prune, evaluate, promote)
 class Outputs(typing.NamedTuple):
     """What a run of the pipeline gives."""
 
+    contact_sheet: dsl.HTML
     model: dsl.Model
     evaluation: dsl.Artifact
     report: dsl.HTML
@@ -107,6 +108,7 @@ def _training(
     )
     promoted.set_caching_options(enable_caching=False)
     return Outputs(  # type: ignore[call-arg]
+        contact_sheet=preprocessed.outputs["contact_sheet"],
         model=pruned.outputs["pruned_model"],
         evaluation=evaluated.outputs["evaluation"],
         report=evaluated.outputs["report"],

@@ -10,7 +10,8 @@ import shlex
 import tempfile
 from pathlib import Path
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 
 from components.core import parameters, storage
 from components.core.clips import CLASS_NAMES, CLIP_FRAMES, FRAME_SIZE_PX, SPLITS
@@ -177,7 +178,12 @@ def _pipeline_options(beam_options: str, num_workers: int) -> PipelineOptions:
     except ValueError as error:
         raise UsageError(f"beam_options {beam_options!r} cannot be split into options ({error}); quote them as in a shell.") from None
     defaults = [f"--runner={DIRECT_RUNNER}", "--direct_running_mode=multi_threading", f"--direct_num_workers={num_workers}"]
-    return PipelineOptions([*defaults, *given])
+    options = PipelineOptions([*defaults, *given])
+    try:
+        create_runner(options.view_as(StandardOptions).runner)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"beam_options {beam_options!r} name no runner that Beam knows ({error}).") from None
+    return options
 
 
 def _exclusions(records: list[VideoRecord]) -> dict[str, str]:

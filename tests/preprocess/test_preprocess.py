@@ -209,7 +209,8 @@ def test_values_out_of_range_are_refused(tmp_path: Path, records: list[VideoReco
         build(tmp_path, records, dataclasses.replace(SETTINGS, **change))
 
 
-def test_beam_options_that_cannot_be_read_are_refused(tmp_path: Path, records: list[VideoRecord]) -> None:
+@pytest.mark.parametrize("options", ["--runner='x", "--runner=NoSuchRunner", "--runner=no.such.Runner"])
+def test_beam_options_that_cannot_be_used_are_refused(tmp_path: Path, records: list[VideoRecord], options: str) -> None:
     write_videos(tmp_path / "videos.jsonl", records)
     with pytest.raises(UsageError, match="beam_options"):
-        build_dataset(tmp_path / "videos.jsonl", str(tmp_path), tmp_path / "dataset", SETTINGS, 1, beam_options="--runner='x")
+        build_dataset(tmp_path / "videos.jsonl", str(tmp_path), tmp_path / "dataset", SETTINGS, 1, beam_options=options)
