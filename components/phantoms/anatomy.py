@@ -129,9 +129,9 @@ def paint_normal(painter: Painter) -> Lung:
     rng = painter.rng
     sliding = painter.haze()
     sliding += painter.pleural_line(thickness_mm=rng.uniform(0.45, 0.75), ragged_mm=0.08, gaps=0.0)
-    if rng.random() < 0.3:
-        sliding += painter.b_line(rng.uniform(-15, 15), rng.uniform(0.5, 0.9), 0.08)
-    return Lung(sliding, rng.uniform(0.12, 0.45), painter.everywhere)
+    if rng.random() < 0.2:
+        sliding += painter.b_line(rng.uniform(-15, 15), rng.uniform(0.5, 0.9), 0.06)
+    return Lung(sliding, rng.uniform(0.25, 0.55), painter.everywhere)
 
 
 def paint_covid(painter: Painter) -> Lung:
@@ -143,7 +143,7 @@ def paint_covid(painter: Painter) -> Lung:
     for centre_mm in np.arange(painter.across_mm.min(), painter.across_mm.max(), pitch_mm):
         confluent = rng.random() < 0.1 + 0.3 * painter.severity
         width_mm = rng.uniform(2.5, 5) if confluent else rng.uniform(0.6, 1.5)
-        sliding += painter.b_line(centre_mm + rng.uniform(-0.4, 0.4) * pitch_mm, width_mm, rng.uniform(0.06, 0.35))
+        sliding += painter.b_line(centre_mm + rng.uniform(-0.4, 0.4) * pitch_mm, width_mm, rng.uniform(0.14, 0.45))
     return Lung(sliding, 0.0, painter.everywhere)
 
 
@@ -151,8 +151,8 @@ def paint_pneumonia(painter: Painter) -> Lung:
     """Paints a consolidation with air bronchograms in an otherwise aerated lung; it is larger with severity."""
     rng = painter.rng
     centre_mm = painter.lesion_mm + rng.uniform(-4, 4)
-    half_width_mm = (rng.uniform(0.26, 0.34) + 0.12 * painter.severity) * BEAMS * painter.beam_mm
-    height_mm = (rng.uniform(0.28, 0.42) + 0.25 * painter.severity) * painter.view_mm
+    half_width_mm = (rng.uniform(0.30, 0.38) + 0.12 * painter.severity) * BEAMS * painter.beam_mm
+    height_mm = (rng.uniform(0.36, 0.48) + 0.25 * painter.severity) * painter.view_mm
     dome = np.sqrt(np.clip(1 - ((painter.across_mm - centre_mm) / half_width_mm) ** 2, 0, 1))
     border_mm = height_mm * dome * (1 + 0.14 * painter.wander(4.0) + 0.05 * painter.wander(1.0))
     behind_mm = painter.below_mm - border_mm
@@ -161,7 +161,7 @@ def paint_pneumonia(painter: Painter) -> Lung:
     shred = rng.uniform(0.05, 0.14) * dome * np.exp(1.0 * painter.clouds(1.3) - behind_mm.clip(0) / rng.uniform(4, 12))
     aerated = painter.haze() + painter.inside * shred
     line = painter.pleural_line(thickness_mm=rng.uniform(0.5, 0.9), ragged_mm=0.2, gaps=rng.uniform(0.2, 0.6)) * (1 - 0.6 * dome)
-    return Lung(consolidated * tissue + (1 - consolidated) * aerated + line, rng.uniform(0.05, 0.3), (1 - 2 * dome).clip(0))
+    return Lung(consolidated * tissue + (1 - consolidated) * aerated + line, rng.uniform(0.05, 0.15), (1 - 2 * dome).clip(0))
 
 
 PAINTERS: dict[str, Callable[[Painter], Lung]] = {"covid": paint_covid, "pneumonia": paint_pneumonia, "normal": paint_normal}

@@ -6,7 +6,7 @@ from components.core import images
 
 
 @dsl.component(base_image=images.PREPROCESS, packages_to_install=[], install_kfp_package=False)
-def phantoms(destination: str, patients_per_class: int = 8, videos_per_patient: int = 3, seed: int = 0) -> str:
+def phantoms(destination: str, patients_per_class: int = 12, videos_per_patient: int = 2, seed: int = 0) -> str:
     """Draws phantom lung-ultrasound videos and their manifest: a toy for trying the pipeline, never medical evidence.
 
     Args:

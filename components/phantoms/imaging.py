@@ -83,10 +83,10 @@ def draw_scan(rng: np.random.Generator, probe: str, frame_rate_fps: float) -> Sc
         radius_mm=rng.uniform(40, 62) if convex else 0,
         aperture=math.radians(rng.uniform(52, 72)) if convex else rng.uniform(38, 50),
         frequency_mhz=rng.uniform(2.5, 5) if convex else rng.uniform(6, 11),
-        gain_db=rng.uniform(-5, 4),
+        gain_db=rng.uniform(-4, 4),
         tgc_db=rng.uniform(-5, 5),
         dynamic_range_db=rng.uniform(48, 62),
-        noise_db=rng.uniform(-54, -44),
+        noise_db=rng.uniform(-60, -50),
     )
 
 
