@@ -1,0 +1,23 @@
+"""What a user may ask of prune."""
+
+import dataclasses
+
+from components.core.parameters import check_ranges
+
+
+@dataclasses.dataclass(frozen=True)
+class PruningOptions:
+    """The parameters of the step; its interface explains them.
+
+    Raises:
+        UsageError: a value is outside of its range.
+    """
+
+    sparsity: float
+    pruning_epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_ranges(**dataclasses.asdict(self))

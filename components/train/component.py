@@ -1,0 +1,48 @@
+"""Interface of the train step."""
+
+from kfp import dsl
+
+from components.core import images
+
+
+@dsl.component(base_image=images.TRAIN, packages_to_install=[], install_kfp_package=False)
+def train(
+    dataset: dsl.Input[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    curves: dsl.Output[dsl.HTML],
+    epochs: int = 40,
+    patience: int = 12,
+    batch_size: int = 8,
+    learning_rate: float = 0.001,
+    seed: int = 0,
+):
+    """Trains a CNN + ConvLSTM2D classifier on the train split and keeps the epoch with the best macro-F1 on the validation split.
+
+    Args:
+        dataset: Clip dataset, the output of preprocess.
+        epochs: Largest number of passes over the train clips.
+        patience: Training stops after so many epochs without a better macro-F1 on the validation clips.
+        batch_size: Clips in a training step.
+        learning_rate: Step size of the Adam optimizer.
+        seed: Seed of the first weights, the order of the clips and their augmentation.
+
+    Returns:
+        model: The classifier (model.keras), its metadata, the log of the epochs and the picture of the training curves.
+        metrics: Best epoch, its macro-F1 and loss on the validation clips, and the number of parameters.
+        curves: Loss and macro-F1 of train and validation clips in every epoch.
+    """
+    from pathlib import Path
+
+    from components.core import errors
+    from components.core.tensorflow_startup import load_tensorflow
+    from components.train.options import TrainingOptions
+
+    with errors.exit_with_message():
+        options = TrainingOptions(epochs=epochs, patience=patience, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+        load_tensorflow()
+        from components.train.trainer import train_classifier
+
+        results = train_classifier(Path(dataset.path), Path(model.path), Path(curves.path), options)
+        for name, value in results.items():
+            metrics.log_metric(name, value)

@@ -1,0 +1,43 @@
+"""The networks that train can build."""
+
+import numpy as np
+import tf_keras
+from tf_keras import layers
+
+from components.core.dataset import CLIP_SHAPE
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
+
+
+def build_convlstm2d(num_classes: int) -> tf_keras.Model:
+    """Builds a strided CNN over the frames, a ConvLSTM2D over its maps and a fully connected head.
+
+    All layers are stock Keras layers, so the saved model loads without this project's code.
+
+    Args:
+        num_classes: number of outputs.
+
+    Returns:
+        A model [batch, 14, 224, 224, 3] uint8 RGB → [batch, num_classes] float32 probabilities.
+    """
+    inputs = layers.Input(CLIP_SHAPE, dtype="uint8", name="clip")
+    maps = layers.Rescaling(1 / 255, name="rescaling")(inputs)
+    maps = _grey_at_half_size()(maps)
+    for number, (filters, kernel_px) in enumerate(((16, 5), (32, 3), (48, 3), (64, 3)), start=1):
+        maps = layers.Conv2D(filters, kernel_px, strides=2, padding="same", use_bias=False, name=f"conv{number}")(maps)
+        maps = layers.GroupNormalization(groups=8, name=f"norm{number}")(maps)
+        maps = layers.ReLU(name=f"relu{number}")(maps)
+    state = layers.ConvLSTM2D(32, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d")(maps)
+    features = layers.GlobalAveragePooling2D(name="pooling")(state)
+    features = layers.Dropout(0.3, name="dropout1")(features)
+    features = layers.Dense(32, activation="relu", name="dense")(features)
+    features = layers.Dropout(0.3, name="dropout2")(features)
+    outputs = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(features)
+    return tf_keras.Model(inputs, outputs, name="convlstm2d")
+
+
+def _grey_at_half_size() -> layers.Layer:
+    """A fixed convolution that averages 2 × 2 pixels and turns them grey: the tint of a recording tells its source, not its class."""
+    kernel = np.tile(np.array(LUMA, np.float32)[:, np.newaxis] / 4, (2, 2, 1, 1))
+    constant = tf_keras.initializers.Constant(kernel.tolist())
+    return layers.Conv2D(1, 2, strides=2, use_bias=False, kernel_initializer=constant, trainable=False, name="grey")

@@ -1,0 +1,96 @@
+"""Tiny clip datasets for tests: toy clips whose classes are easy to tell apart, written as preprocess writes them."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from components.core import clips, shards
+
+TOY_SPLITS = {"train": 6, "validation": 3, "test": 2}
+SHAPE = (clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3)
+
+
+def toy_clip(label: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns [14, 224, 224, 3] uint8: vertical stripes (0), a bright disc (1) or horizontal stripes (2), drifting, with noise."""
+    rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    time = np.arange(SHAPE[0])[:, None, None]
+    phase, drift = rng.uniform(0, 2 * np.pi), rng.uniform(-0.3, 0.3)
+    centre_x, centre_y = rng.uniform(80, 144, 2)
+    pattern = (
+        np.sin(columns / 8 + phase + drift * time) > 0,
+        (columns - centre_x - 4 * drift * time) ** 2 + (rows - centre_y) ** 2 < 50**2,
+        np.sin(rows / 8 + phase + drift * time) > 0,
+    )[label]
+    grey = 40 + rng.uniform(90, 140) * pattern + rng.normal(0, 10, SHAPE[:3])
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def clip_record(frames: np.ndarray, label: int, video_id: str, clip_index: int = 0) -> clips.ClipRecord:
+    """Returns the record of a clip [14, 224, 224, 3] uint8 RGB; every video is a group of its own."""
+    encoded = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes() for frame in frames]
+    return clips.ClipRecord(
+        frames=tuple(encoded),
+        label=label,
+        video_id=video_id,
+        group=f"group-{video_id}",
+        source="toy",
+        probe="convex",
+        license="",
+        clip_index=clip_index,
+        timestamps_us=tuple(100_000 * number for number in range(len(encoded))),
+        frame_indices=tuple(range(len(encoded))),
+    )
+
+
+def write_dataset(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]], num_shards: int = 2) -> Path:
+    """Writes records by split as a clip dataset with its index."""
+    path.mkdir(parents=True)
+    splits = {split: _write_split(path, split, list(members), num_shards) for split, members in records.items()}
+    index = shards.DatasetIndex(
+        class_names=list(clips.CLASS_NAMES),
+        clip_shape=list(SHAPE),
+        parameters={},
+        splits=splits,
+        fingerprint=shards.fingerprint_of(shard for info in splits.values() for shard in info.shards),
+    )
+    (path / shards.INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
+    return path
+
+
+def _write_split(path: Path, split: str, records: list[clips.ClipRecord], num_shards: int) -> shards.SplitInfo:
+    infos = []
+    for number in range(num_shards):
+        name = str(shards.ShardName(split, number, num_shards))
+        members = records[number::num_shards]
+        shards.write_tfrecords(path / name, map(clips.serialize, members))
+        infos.append(shards.ShardInfo(name, len(members), hashlib.sha256((path / name).read_bytes()).hexdigest()))
+    counts = {name: sum(clips.CLASS_NAMES[record.label] == name for record in records) for name in clips.CLASS_NAMES}
+    return shards.SplitInfo(
+        shards=infos,
+        num_clips=len(records),
+        num_videos=len({record.video_id for record in records}),
+        num_groups=len({record.group for record in records}),
+        clips_by_class=counts,
+        videos_by_class=counts,
+        clips_by_source={"toy": len(records)},
+    )
+
+
+def write_toy_dataset(path: Path, clips_by_split: Mapping[str, int] | None = None) -> Path:
+    """Writes a dataset of toy clips: so many of every class in each split."""
+    rng = np.random.default_rng(0)
+    counts = TOY_SPLITS if clips_by_split is None else clips_by_split
+    return write_dataset(
+        path,
+        {
+            split: [
+                clip_record(toy_clip(label, rng), label, f"{split}-{name}-{number}")
+                for number in range(count)
+                for label, name in enumerate(clips.CLASS_NAMES)
+            ]
+            for split, count in counts.items()
+        },
+    )

@@ -1,0 +1,145 @@
+"""Pruning: exactly the zeros that were asked for, in a model of stock layers that computes the same."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_model_optimization as tfmot
+import tf_keras
+
+from components.core.classifier import MODEL_NAME, ClassifierMetadata, load_classifier, save_classifier, save_model
+from components.core.errors import DataError, UsageError
+from components.prune.options import PruningOptions
+from components.prune.pruning import KERNELS_NAME, LOG_NAME, count_zeros, prune_classifier, with_pruning
+from components.train.models import build_convlstm2d
+from tests.clip_datasets import write_toy_dataset
+
+OPTIONS = PruningOptions(sparsity=0.8, pruning_epochs=2, batch_size=6, learning_rate=0.001, seed=0)
+KERNELS = {f"conv{number}/kernel" for number in (1, 2, 3, 4)} | {
+    "convlstm2d/kernel",
+    "convlstm2d/recurrent_kernel",
+    "dense/kernel",
+    "probabilities/kernel",
+}
+
+
+def expected_zeros(num_weights: int, sparsity: float) -> int:
+    """Returns how many weights tfmot sets to zero (pruning_impl.py: it rounds the number of those that stay)."""
+    return num_weights - max(1, round(num_weights * (1 - sparsity)))
+
+
+def small_model() -> tf_keras.Model:
+    layers = tf_keras.layers
+    return tf_keras.Sequential(
+        [
+            layers.Input((4, 8, 8, 3)),
+            layers.Conv2D(1, 1, trainable=False, name="grey"),
+            layers.Conv2D(5, 3, name="conv"),
+            layers.LayerNormalization(name="norm"),
+            layers.ConvLSTM2D(3, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax", name="dense"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.95])
+def test_kernels_have_exactly_the_zeros_asked_for(sparsity: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    clips, labels = rng.normal(size=(8, 4, 8, 8, 3)).astype(np.float32), np.eye(3)[rng.integers(0, 3, 8)]
+    prunable = with_pruning(small_model(), sparsity, ramp_steps=6)
+    prunable.compile("adam", "categorical_crossentropy")
+    prunable.fit(clips, labels, batch_size=2, epochs=2, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()], verbose=0)
+    save_model(tmp_path, tfmot.sparsity.keras.strip_pruning(prunable))
+
+    stripped = tf_keras.models.load_model(tmp_path / MODEL_NAME, compile=False)
+    counts = {kernel.name: kernel for kernel in count_zeros(stripped)}
+    assert set(counts) == {"conv/kernel", "convlstm2d/kernel", "convlstm2d/recurrent_kernel", "dense/kernel"}
+    for kernel in counts.values():
+        assert kernel.num_zeros == expected_zeros(kernel.num_weights, sparsity)
+    assert {type(layer).__module__.split(".")[0] for layer in stripped.layers} == {"tf_keras"}
+    assert np.array_equal(stripped.predict(clips, verbose=0), prunable.predict(clips, verbose=0))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_dataset(tmp_path_factory.mktemp("data") / "dataset", {"train": 2, "validation": 1})
+
+
+def write_dense(folder: Path, class_names: list[str]) -> Path:
+    tf_keras.utils.set_random_seed(0)
+    folder.mkdir()
+    save_classifier(folder, build_convlstm2d(3), ClassifierMetadata("dense", class_names, "", "", {}, {}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dense(tmp_path_factory.mktemp("dense") / "model", ["covid", "pneumonia", "normal"])
+
+
+@pytest.mark.slow
+def test_a_classifier_is_pruned_and_measured(dataset: Path, dense: Path, tmp_path: Path) -> None:
+    results = prune_classifier(dataset, dense, tmp_path / "pruned", OPTIONS)
+    model, metadata = load_classifier(tmp_path / "pruned")
+    kernels = count_zeros(model)
+    assert {kernel.name for kernel in kernels} == KERNELS
+    assert all(kernel.num_zeros == expected_zeros(kernel.num_weights, 0.8) for kernel in kernels)
+    assert results["sparsity"] == pytest.approx(0.8, abs=0.001)
+    assert results["model_gzip_bytes"] < 0.4 * results["dense_model_gzip_bytes"]
+    assert abs(results["model_bytes"] / results["dense_model_bytes"] - 1) < 0.02
+
+    assert metadata.kind == "pruned"
+    assert metadata.parameters == dataclasses.asdict(OPTIONS)
+    assert metadata.results["sparsity_by_kernel"] == {kernel.name: kernel.sparsity for kernel in kernels}
+    assert (tmp_path / "pruned" / LOG_NAME).read_text().startswith("epoch,loss,")
+    assert (tmp_path / "pruned" / KERNELS_NAME).read_text().startswith("kernel,num_weights,num_zeros,sparsity\nconv1/kernel,400,320,0.8")
+    grey = [loaded.get_layer("grey").get_weights()[0] for loaded in (model, load_classifier(dense)[0])]
+    assert np.array_equal(*grey)
+
+
+@pytest.mark.slow
+def test_sparsity_zero_only_trains_further(dataset: Path, dense: Path, tmp_path: Path) -> None:
+    options = dataclasses.replace(OPTIONS, sparsity=0.0, pruning_epochs=1)
+    results = prune_classifier(dataset, dense, tmp_path / "pruned", options)
+    before, after = (load_classifier(folder)[0].get_layer("conv2").get_weights()[0] for folder in (dense, tmp_path / "pruned"))
+    assert not np.array_equal(before, after)
+    assert results["sparsity"] < 0.001
+
+
+def test_a_model_of_other_classes_is_refused(dataset: Path, tmp_path: Path) -> None:
+    other = write_dense(tmp_path / "other", ["a", "b", "c"])
+    with pytest.raises(DataError, match=r"the model has the classes \['a', 'b', 'c'\]"):
+        prune_classifier(dataset, other, tmp_path / "pruned", OPTIONS)
+    assert not (tmp_path / "pruned").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sparsity": 1.2}, r"sparsity must be at least 0 and less than 1, got 1\.2"),
+        ({"sparsity": 1.0}, "sparsity must be .*, got 1"),
+        ({"pruning_epochs": 0}, "pruning_epochs must be at least 1 and at most 10000, got 0"),
+    ],
+)
+def test_values_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        dataclasses.replace(OPTIONS, **change)  # type: ignore[arg-type]
+
+
+def test_the_step_refuses_a_wrong_value_before_it_loads_tensorflow() -> None:
+    code = """
+import json, sys
+from components.prune.component import prune
+try:
+    prune.python_func(dataset=None, dense_model=None, pruned_model=None, metrics=None, sparsity=1.2)
+except SystemExit as stop:
+    print(json.dumps([stop.code, "tensorflow" in sys.modules]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == [2, False]
+    assert run.stderr == "error: sparsity must be at least 0 and less than 1, got 1.2.\n"

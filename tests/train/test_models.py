@@ -1,0 +1,39 @@
+"""The network: what goes in, what comes out, and that it sees no colour."""
+
+import numpy as np
+import pytest
+import tf_keras
+
+from components.train.models import LUMA, build_convlstm2d
+from tests.clip_datasets import SHAPE
+
+
+@pytest.fixture(scope="module")
+def model() -> tf_keras.Model:
+    return build_convlstm2d(3)
+
+
+def test_clips_become_probabilities(model: tf_keras.Model) -> None:
+    clips = np.random.default_rng(0).integers(0, 256, (2, *SHAPE), dtype=np.uint8)
+    probabilities = model.predict(clips, verbose=0)
+    assert probabilities.shape == (2, 3)
+    assert probabilities.dtype == np.float32
+    assert probabilities.sum(axis=1) == pytest.approx(1)
+
+
+def test_the_input_is_bytes(model: tf_keras.Model) -> None:
+    assert model.input_shape == (None, *SHAPE)
+    assert model.input.dtype == "uint8"
+
+
+def test_all_layers_are_stock_layers(model: tf_keras.Model) -> None:
+    assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"tf_keras"}
+
+
+def test_a_tint_changes_nothing(model: tf_keras.Model) -> None:
+    grey = np.random.default_rng(0).integers(50, 200, (1, *SHAPE[:3], 1)).astype(float)
+    tint = np.array([10.0, 0.0, -10.0 * LUMA[0] / LUMA[2]])  # equal luma
+    seen = tf_keras.Model(model.input, model.get_layer("grey").output)
+    maps = seen.predict((np.concatenate([grey + 0 * tint, grey + tint]) + 0.5).astype(np.uint8), verbose=0)
+    assert np.abs(maps[0] - maps[1]).max() < 1.01 / 255
+    assert maps[0, 0, 5, 7, 0] == pytest.approx(grey[0, 0, 10:12, 14:16].mean() / 255, abs=1e-3)

@@ -1,0 +1,99 @@
+"""Training on toy clips: it learns, it can be repeated, and it leaves a whole artifact or none."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tf_keras
+
+from components.core import clips
+from components.core.classifier import MODEL_NAME, load_classifier
+from components.core.dataset import open_dataset
+from components.core.errors import DataError, UsageError
+from components.train import trainer
+from components.train.options import TrainingOptions
+from components.train.trainer import CURVES_NAME, LOG_NAME, train_classifier
+from tests.clip_datasets import write_toy_dataset
+
+OPTIONS = TrainingOptions(epochs=15, patience=15, batch_size=6, learning_rate=0.002, seed=0)
+ONE_EPOCH = dataclasses.replace(OPTIONS, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_dataset(tmp_path_factory.mktemp("data") / "dataset")
+
+
+@pytest.mark.slow
+def test_classes_that_are_easy_to_tell_apart_are_learnt(dataset: Path, tmp_path: Path) -> None:
+    results = train_classifier(dataset, tmp_path / "model", tmp_path / "curves.html", OPTIONS)
+    assert results["validation_macro_f1"] > 0.9
+
+    model, metadata = load_classifier(tmp_path / "model")
+    assert metadata.kind == "dense"
+    assert metadata.class_names == list(clips.CLASS_NAMES)
+    assert metadata.dataset_fingerprint == open_dataset(dataset).fingerprint
+    assert metadata.parameters == dataclasses.asdict(OPTIONS)
+    assert metadata.results == results
+    assert model.count_params() == results["num_parameters"]
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {MODEL_NAME, "metadata.json", LOG_NAME, CURVES_NAME}
+    assert len((tmp_path / "model" / LOG_NAME).read_text().splitlines()) == 1 + results["num_epochs"]
+    assert "data:image/png;base64," in (tmp_path / "curves.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_seed_decides_the_weights(dataset: Path, tmp_path: Path) -> None:
+    weights = []
+    for name, seed in (("first", 3), ("again", 3), ("other", 4)):
+        train_classifier(dataset, tmp_path / name, tmp_path / f"{name}.html", dataclasses.replace(ONE_EPOCH, seed=seed))
+        weights.append(load_classifier(tmp_path / name)[0].get_weights())
+    first, again, other = weights
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_leaves_nothing(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = trainer.build_convlstm2d
+
+    def broken(num_classes: int) -> tf_keras.Model:
+        model = build(num_classes)
+        model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
+        return model
+
+    monkeypatch.setattr(trainer, "build_convlstm2d", broken)
+    with pytest.raises(DataError, match="the loss became nan"):
+        train_classifier(dataset, tmp_path / "model", tmp_path / "curves.html", ONE_EPOCH)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1 and at most 10000, got 0"),
+        ({"patience": 0}, "patience must be at least 1 and at most 10000, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1 and at most 4096, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be .*, got 0"),
+        ({"seed": -1}, "seed must be .*, got -1"),
+    ],
+)
+def test_values_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        dataclasses.replace(OPTIONS, **change)  # type: ignore[arg-type]
+
+
+def test_the_step_refuses_a_wrong_value_before_it_loads_tensorflow() -> None:
+    code = """
+import sys
+from components.train.component import train
+try:
+    train.python_func(dataset=None, model=None, metrics=None, curves=None, epochs=0)
+except SystemExit as stop:
+    print(stop.code, "tensorflow" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["2", "False"]
+    assert run.stderr == "error: epochs must be at least 1 and at most 10000, got 0.\n"
