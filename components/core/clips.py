@@ -41,7 +41,7 @@ class ClipRecord:
     """One clip and where it came from.
 
     Attributes:
-        frames: CLIP_FRAMES JPEG files, each FRAME_SIZE_PX × FRAME_SIZE_PX, three channels.
+        frames: CLIP_FRAMES JPEG files, each FRAME_SIZE_PX × FRAME_SIZE_PX, grey; a reader makes three equal channels of them.
         label: index into CLASS_NAMES.
         video_id: the manifest's id of the video.
         group: what may not be split, as in the manifest.

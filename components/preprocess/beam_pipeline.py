@@ -23,12 +23,13 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.core import storage
-from components.core.clips import CLASS_NAMES, FRAME_SIZE_PX, ClipRecord, parse, serialize
+from components.core.clips import CLASS_NAMES, ClipRecord, parse, serialize
 from components.core.errors import DataError, PipelineError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
 from components.preprocess.decoding import Image
 from components.preprocess.sampling import SampledFrame, sample_clips
+from components.preprocess.sector import Sector, find_sector, given_sector
 
 JPEG_QUALITY = 95
 
@@ -46,10 +47,11 @@ class VideoTask:
 
 @dataclasses.dataclass(frozen=True)
 class DecodingOutcome:
-    """How many clips one video gave, or the reason why it gave none."""
+    """How many clips one video gave and the kind of its sector, or the reason why it gave none."""
 
     video_id: str
     num_clips: int
+    sector: str
     reason: str
 
 
@@ -134,23 +136,25 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
 def _decode_video(task: VideoTask, frames_per_second: float, max_clips: int) -> DecodingOutcome:
     """Decodes one video; whatever is wrong with it becomes the reason of its outcome."""
     clips: list[bytes] = []
-    reason = ""
+    reason = sector_kind = ""
     try:
         with storage.local_copy(task.storage_uri) as path:
             sampled = sample_clips(path, frames_per_second, max_clips)
-        clips = [serialize(_clip_record(task.row, number, frames)) for number, frames in enumerate(sampled)]
+        sector = _sector(task.row, [frame.image for frames in sampled for frame in frames])
+        sector_kind = sector.kind.value
+        clips = [serialize(_clip_record(task.row, number, frames, sector)) for number, frames in enumerate(sampled)]
         with storage.written_aside(Path(task.clips_path)) as aside:
             write_tfrecords(aside, clips)
     except PipelineError as error:
         reason = str(error)
     Metrics.counter("videos", "without clips" if reason else "decoded").inc()
-    _log.info("%s: %s", task.row.video_id, reason or f"{len(clips)} clip(s)")
-    return DecodingOutcome(task.row.video_id, len(clips), reason)
+    _log.info("%s: %s", task.row.video_id, reason or f"{len(clips)} clip(s), sector {sector_kind}")
+    return DecodingOutcome(task.row.video_id, len(clips), sector_kind, reason)
 
 
-def _clip_record(row: ManifestRow, number: int, frames: list[SampledFrame]) -> ClipRecord:
+def _clip_record(row: ManifestRow, number: int, frames: list[SampledFrame], sector: Sector) -> ClipRecord:
     return ClipRecord(
-        frames=tuple(_encoded(frame.image, row.crop) for frame in frames),
+        frames=tuple(_encoded(sector.normalise(frame.image)) for frame in frames),
         label=CLASS_NAMES.index(row.class_name),
         video_id=row.video_id,
         group=row.group,
@@ -163,20 +167,24 @@ def _clip_record(row: ManifestRow, number: int, frames: list[SampledFrame]) -> C
     )
 
 
-def _encoded(image: Image, crop: tuple[int, int, int, int] | None) -> bytes:
-    """Returns the box of an image, resized to FRAME_SIZE_PX × FRAME_SIZE_PX, as a JPEG file."""
-    if crop:
-        image = _cropped(image, crop)
-    shrinks = min(image.shape[:2]) > FRAME_SIZE_PX
-    resized = cv2.resize(image, (FRAME_SIZE_PX, FRAME_SIZE_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return cv2.imencode(".jpg", resized, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+def _sector(row: ManifestRow, images: list[Image]) -> Sector:
+    """Returns where the field of view is in the images of one video: the box of the manifest, else what is found.
+
+    Raises:
+        DataError: the box leaves the frame.
+    """
+    if not row.crop:
+        return find_sector(images)
+    x, y, width, height = row.crop
+    frame_height, frame_width = images[0].shape[:2]
+    if y + height > frame_height or x + width > frame_width:
+        raise DataError(f"the crop {x},{y},{width},{height} of the manifest leaves the frame of {frame_width} × {frame_height} px")
+    return given_sector(row.crop, (frame_height, frame_width))
 
 
-def _cropped(image: Image, crop: tuple[int, int, int, int]) -> Image:
-    x, y, width, height = crop
-    if y + height > image.shape[0] or x + width > image.shape[1]:
-        raise DataError(f"the crop {x},{y},{width},{height} of the manifest leaves the frame of {image.shape[1]} × {image.shape[0]} px")
-    return image[y : y + height, x : x + width]
+def _encoded(grey: Image) -> bytes:
+    """Returns an image as a JPEG file."""
+    return cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
 def _write_shard(task: ShardTask) -> ShardSummary:

@@ -21,7 +21,7 @@ def preprocess(
     beam_options: str = "",
     seed: int = 0,
 ):
-    """Decodes videos with Apache Beam, samples clips of 14 frames, splits them by group and writes sharded TFRecords.
+    """Decodes videos with Apache Beam, samples clips of 14 frames of the ultrasound sector, splits them by group, writes sharded TFRecords.
 
     Args:
         videos: The videos.jsonl of ingest.

@@ -1,0 +1,155 @@
+"""What a linear model can tell about the class from what should not matter, before and after the sector is normalised.
+
+    python benchmarks/shortcuts.py --manifest videos/manifest.csv
+
+Every line of the table is one leftover of the videos: the macro-F1 of a logistic regression that sees nothing else, over videos, on folds
+that keep groups whole; the folds are drawn several times. `before` is the whole frame, `after` what preprocess stores. Below the leftovers
+stand the same scores for the content, which should not fall. The border of a normalised frame is anatomy: compare it with `inner ring`,
+pixels of the same number from the inside of the frame.
+"""
+
+import argparse
+import dataclasses
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from components.core.clips import CLASS_NAMES, FRAME_SIZE_PX
+from components.core.errors import DataError
+from components.core.manifest import ManifestRow, read_manifest
+from components.preprocess.decoding import Image, frame_rate
+from components.preprocess.sampling import sample_clips
+from components.preprocess.sector import Sector, find_sector
+
+FRAMES_PER_SECOND = 10.0
+MAX_CLIPS = 2
+FOLDS = 5
+DRAWS = 3
+CELLS = 14
+# A cell is black when its mean over time is below this grey level.
+BLACK = 4
+# Side of the image whose outermost pixels are the border, and how far inside the ring lies that it is compared with.
+BORDER_SIZE_PX, RING_INSET_PX = 56, 14
+
+Features = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """The leftovers of one video."""
+
+    row: ManifestRow
+    before: Features
+    after: Features
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", required=True, help="manifest of local videos, as ingest takes it")
+    videos = list(_videos(parser.parse_args().manifest))
+    labels = np.array([CLASS_NAMES.index(video.row.class_name) for video in videos])
+    groups = np.array([video.row.group for video in videos])
+    print(f"{len(videos)} videos of {len(set(groups))} groups; macro-F1, {FOLDS} folds by group, mean and range of {DRAWS} draws")
+    majority = DummyClassifier().fit(labels[:, None], labels).predict(labels[:, None])
+    print(f"{'majority class':28}{f1_score(labels, majority, average='macro'):.2f}")
+    print(f"{'':28}{'before':20}after")
+    for name in videos[0].before:
+        scores = [
+            _score(np.stack([side[name] for side in sides]), labels, groups) if name in sides[0] else "-"
+            for sides in ([video.before for video in videos], [video.after for video in videos])
+        ]
+        print(f"{name:28}{scores[0]:20}{scores[1]}", flush=True)
+
+
+def _videos(manifest: str) -> Iterator[Video]:
+    for row in read_manifest(manifest):
+        path = Path(row.uri)
+        try:
+            frames = [frame.image for clip in sample_clips(path, FRAMES_PER_SECOND, MAX_CLIPS) for frame in clip]
+        except DataError as error:
+            print(f"{row.video_id} is left out: {error}")
+            continue
+        sector = find_sector(frames)
+        yield Video(row, _before(path, frames, sector), _after(frames, sector))
+
+
+def _before(path: Path, frames: list[Image], sector: Sector) -> Features:
+    height, width = frames[0].shape[:2]
+    size = (FRAME_SIZE_PX, FRAME_SIZE_PX)
+    grey = np.stack([cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA) for frame in frames])
+    colour = np.mean([frame.mean(axis=(0, 1)) for frame in frames], axis=0)
+    containers = (".mp4", ".mov", ".avi", ".gif", ".mpeg", ".wmv")
+    return {
+        "frame rate": np.array([frame_rate(path)]),
+        "container": np.array([path.suffix.lower() == container for container in containers]),
+        "frame size": np.array([height, width, width / height]),
+        "colour tint": colour[[0, 2]] - colour[1],
+        "shape of the sector": _cells(sector.mask.astype(np.float32)).ravel(),
+        **_features(grey),
+    }
+
+
+def _after(frames: list[Image], sector: Sector) -> Features:
+    normalised = np.stack([sector.normalise(frame) for frame in frames])
+    # Grey, and the view is filled to its corners: two constants.
+    return {"colour tint": np.zeros(2), "shape of the sector": np.ones(CELLS**2), **_features(normalised)}
+
+
+def _features(grey: np.ndarray) -> Features:
+    """Returns what is in the pixels of a video, [frames, FRAME_SIZE_PX, FRAME_SIZE_PX] uint8."""
+    mean = grey.mean(axis=0, dtype=np.float32)
+    small = cv2.resize(mean, (BORDER_SIZE_PX, BORDER_SIZE_PX), interpolation=cv2.INTER_AREA)
+    inside = small[RING_INSET_PX:-RING_INSET_PX, RING_INSET_PX:-RING_INSET_PX]
+    thumbnail, deviation = _cells(mean).ravel(), _cells(grey.std(axis=0).astype(np.float32)).ravel()
+    return {
+        "black cells": thumbnail < BLACK,
+        "border pixels": _ring(small),
+        "inner ring": _ring(inside),
+        "content: thumbnail": thumbnail,
+        "content: thumbnail, change": np.concatenate([thumbnail, deviation]),
+        "content: gradients": np.mean([_gradients(frame) for frame in grey[::4]], axis=0),
+    }
+
+
+def _cells(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+
+
+def _ring(image: np.ndarray) -> np.ndarray:
+    return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+
+
+def _gradients(frame: np.ndarray) -> np.ndarray:
+    """Returns histograms of 8 orientations in every cell, relative to the gradients around it (HOG, which OpenCV 5 no longer has)."""
+    image = cv2.resize(frame, (8 * CELLS, 8 * CELLS), interpolation=cv2.INTER_AREA).astype(np.float32)
+    across, down = cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)
+    orientation = (np.arctan2(down, across) % np.pi / np.pi * 8).astype(int).clip(0, 7)
+    histograms = np.stack([_cells(np.hypot(across, down) * (orientation == number)) for number in range(8)], axis=2)
+    return (histograms / (cv2.blur(histograms.sum(axis=2), (3, 3)) + 4)[..., None]).ravel()
+
+
+def _score(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> str:
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000, random_state=0))
+    scores = []
+    for draw in range(DRAWS):
+        folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=draw)
+        with warnings.catch_warnings():
+            # scikit-learn warns of an empty class in a fold that has few groups.
+            warnings.simplefilter("ignore", UserWarning)
+            predicted = cross_val_predict(model, features.astype(float), labels, groups=groups, cv=folds)
+        scores.append(f1_score(labels, predicted, average="macro"))
+    return f"{np.mean(scores):.2f} ({min(scores):.2f}–{max(scores):.2f})"
+
+
+if __name__ == "__main__":
+    main()
