@@ -12,7 +12,7 @@ from kfp.dsl import executor, structures
 
 from components.command_line import Failure, is_parameter, load_step, parameter_options, step_names
 from components.core.errors import PipelineError, UsageError
-from components.core.parameters import check_ranges
+from components.core.parameters import check_values
 
 
 class _Steps(click.Group):
@@ -57,7 +57,7 @@ def _command(name: str) -> click.Command:
 def _run(name: str, output_folder: str, **values: Any) -> None:
     component = load_step(name)
     try:
-        check_ranges(**{key: value for key, value in values.items() if isinstance(value, int | float)})
+        check_values(**values)
         folder = _created(Path(output_folder).absolute())
     except PipelineError as error:
         raise Failure(error) from None

@@ -1,6 +1,6 @@
-"""The range of every numeric parameter that a step takes, so that a run can refuse a wrong value before any work starts.
+"""What values the parameters of the steps may have, so that a run can refuse a wrong one before any work starts.
 
-A parameter means the same in every step that takes it, therefore ranges are keyed by name alone.
+A parameter means the same in every step that takes it, therefore ranges and choices are keyed by name alone.
 """
 
 import dataclasses
@@ -27,6 +27,8 @@ class Range:
 
 
 RANGES = {
+    "max_gigabytes": Range(0.001, 1_000_000),
+    "min_videos_per_class": Range(0, 1_000_000),
     "frames_per_second": Range(0.1, 1000),
     "max_clips_per_video": Range(1, 1000),
     "num_shards": Range(1, 99999),
@@ -48,12 +50,19 @@ RANGES = {
 }
 
 
-def check_ranges(**values: float) -> None:
-    """Checks parameters by name; names without a range are not checked.
+CHOICES = {
+    "backbone": ("small", "efficientnet_lite0"),
+}
+
+
+def check_values(**values: object) -> None:
+    """Checks parameters by name; names without a range or choices are not checked.
 
     Raises:
-        UsageError: a value is outside of its range.
+        UsageError: a value is outside of its range, or none of its choices.
     """
     for name, value in values.items():
-        if name in RANGES and value not in RANGES[name]:
+        if name in RANGES and isinstance(value, int | float) and value not in RANGES[name]:
             raise UsageError(f"{name} must be {RANGES[name]}, got {value:g}.")
+        if name in CHOICES and value not in CHOICES[name]:
+            raise UsageError(f"{name} must be one of {', '.join(CHOICES[name])}, got {value!r}.")

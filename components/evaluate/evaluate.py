@@ -14,7 +14,7 @@ from components.core.champion import Champion, Comparison, model_sha256, read_ch
 from components.core.classifier import ClassifierMetadata, code_revision, load_classifier, read_metadata, size_on_disk
 from components.core.dataset import open_dataset, read_clips
 from components.core.errors import DataError
-from components.core.parameters import check_ranges
+from components.core.parameters import check_values
 from components.core.shards import DatasetIndex
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
 from components.evaluate.metrics import Predictions, bootstrap_macro_f1, score
@@ -45,7 +45,7 @@ def evaluate_models(
         DataError: the test split is empty, a model does not fit the dataset or gives NaN, or the champion pointer is broken.
         StorageError: the storage cannot be read.
     """
-    check_ranges(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
+    check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
     index = open_dataset(dataset_path)
     storage_uri = storage.absolute_uri(storage_uri)
     champion = read_champion(storage_uri)

@@ -127,7 +127,7 @@ def generate_phantoms(destination: Path, *, patients_per_class: int, videos_per_
         UsageError: a number is out of range, or the destination holds something else.
         StorageError: the destination cannot be written.
     """
-    parameters.check_ranges(patients_per_class=patients_per_class, videos_per_patient=videos_per_patient, seed=seed)
+    parameters.check_values(patients_per_class=patients_per_class, videos_per_patient=videos_per_patient, seed=seed)
     destination = destination.absolute()
     _check_replaceable(destination)
     phantoms = [

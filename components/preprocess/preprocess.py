@@ -60,6 +60,7 @@ class VideoOutcome:
     Attributes:
         split: of its group; empty when it gave no clip.
         num_clips: how many clips it gave.
+        sector: what its field of view was taken for: convex, linear, given by the manifest, or unknown, which means the whole frame.
         reason: why it gave none, or an empty string.
     """
 
@@ -70,6 +71,7 @@ class VideoOutcome:
     license: str
     split: str
     num_clips: int
+    sector: str
     reason: str
 
 
@@ -112,7 +114,7 @@ def build_dataset(
         DataError: a class has too few groups of usable videos.
         StorageError: the storage cannot be read or written.
     """
-    parameters.check_ranges(num_workers=num_workers, **dataclasses.asdict(settings))
+    parameters.check_values(num_workers=num_workers, **dataclasses.asdict(settings))
     options = _pipeline_options(beam_options, num_workers)
     records = read_videos(videos_path)
     exclusions = _exclusions(records)
@@ -210,7 +212,7 @@ def _exclusions(records: list[VideoRecord]) -> dict[str, str]:
 def _outcome(
     row: ManifestRow, exclusions: dict[str, str], decoding: dict[str, beam_pipeline.DecodingOutcome], assignments: dict[str, str]
 ) -> VideoOutcome:
-    excluded = beam_pipeline.DecodingOutcome(row.video_id, 0, exclusions.get(row.video_id, ""))
+    excluded = beam_pipeline.DecodingOutcome(row.video_id, 0, "", exclusions.get(row.video_id, ""))
     outcome = decoding.get(row.video_id, excluded)
     return VideoOutcome(
         video_id=row.video_id,
@@ -220,6 +222,7 @@ def _outcome(
         license=row.license,
         split=assignments[row.group] if outcome.num_clips else "",
         num_clips=outcome.num_clips,
+        sector=outcome.sector,
         reason=outcome.reason,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from components.core import storage
 from components.core.champion import Champion, Comparison, model_sha256, publish_version, read_champion, set_champion, version_uri
 from components.core.errors import DataError
-from components.core.parameters import check_ranges
+from components.core.parameters import check_values
 from components.promote.decision import Decision, decide
 
 
@@ -81,7 +81,7 @@ def promote_model(
         DataError: the evaluation is of another model, or the champion pointer is broken.
         StorageError: the storage cannot be read or written.
     """
-    check_ranges(min_macro_f1=min_macro_f1, tolerance=tolerance)
+    check_values(min_macro_f1=min_macro_f1, tolerance=tolerance)
     storage_uri = storage.absolute_uri(storage_uri)
     comparison = Comparison.read(evaluation_path)
     sha256 = model_sha256(model_path)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from components.core.parameters import check_ranges
+from components.core.parameters import check_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,4 +20,4 @@ class PruningOptions:
     seed: int
 
     def __post_init__(self) -> None:
-        check_ranges(**dataclasses.asdict(self))
+        check_values(**dataclasses.asdict(self))

@@ -16,6 +16,7 @@ def train(
     batch_size: int = 8,
     learning_rate: float = 0.001,
     seed: int = 0,
+    backbone: str = "small",
 ):
     """Trains a CNN + ConvLSTM2D classifier on the train split and keeps the epoch with the best macro-F1 on the validation split.
 
@@ -26,6 +27,7 @@ def train(
         batch_size: Clips in a training step.
         learning_rate: Step size of the Adam optimizer.
         seed: Seed of the first weights, the order of the clips and their augmentation.
+        backbone: The CNN: small (trained from scratch) or efficientnet_lite0 (frozen, with ImageNet's weights).
 
     Returns:
         model: The classifier (model.keras), its metadata, the log of the epochs and the picture of the training curves.
@@ -39,7 +41,9 @@ def train(
     from components.train.options import TrainingOptions
 
     with errors.exit_with_message():
-        options = TrainingOptions(epochs=epochs, patience=patience, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+        options = TrainingOptions(
+            epochs=epochs, patience=patience, batch_size=batch_size, learning_rate=learning_rate, seed=seed, backbone=backbone
+        )
         load_tensorflow()
         from components.train.trainer import train_classifier
 

@@ -1,39 +1,60 @@
 """The networks that train can build."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tf_keras
 from tf_keras import layers
 
 from components.core.dataset import CLIP_SHAPE
+from components.train.efficientnet_lite import apply_backbone
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
-def build_convlstm2d(num_classes: int) -> tf_keras.Model:
-    """Builds a strided CNN over the frames, a ConvLSTM2D over its maps and a fully connected head.
+def build_convlstm2d(num_classes: int, backbone: str) -> tf_keras.Model:
+    """Builds a CNN over the frames, a ConvLSTM2D over its maps and a fully connected head.
 
     All layers are stock Keras layers, so the saved model loads without this project's code.
 
     Args:
         num_classes: number of outputs.
+        backbone: a key of BACKBONES.
 
     Returns:
         A model [batch, 14, 224, 224, 3] uint8 RGB → [batch, num_classes] float32 probabilities.
+
+    Raises:
+        PipelineError: the package with the weights of the backbone is not installed.
     """
     inputs = layers.Input(CLIP_SHAPE, dtype="uint8", name="clip")
-    maps = layers.Rescaling(1 / 255, name="rescaling")(inputs)
-    maps = _grey_at_half_size()(maps)
-    for number, (filters, kernel_px) in enumerate(((16, 5), (32, 3), (48, 3), (64, 3)), start=1):
-        maps = layers.Conv2D(filters, kernel_px, strides=2, padding="same", use_bias=False, name=f"conv{number}")(maps)
-        maps = layers.GroupNormalization(groups=8, name=f"norm{number}")(maps)
-        maps = layers.ReLU(name=f"relu{number}")(maps)
-    state = layers.ConvLSTM2D(32, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d")(maps)
+    grey = _grey_at_half_size()(layers.Rescaling(1.0, name="float")(inputs))
+    state = layers.ConvLSTM2D(32, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d")(BACKBONES[backbone](grey))
     features = layers.GlobalAveragePooling2D(name="pooling")(state)
     features = layers.Dropout(0.3, name="dropout1")(features)
     features = layers.Dense(32, activation="relu", name="dense")(features)
     features = layers.Dropout(0.3, name="dropout2")(features)
     outputs = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(features)
     return tf_keras.Model(inputs, outputs, name="convlstm2d")
+
+
+def _small(grey: Any) -> Any:
+    """Four strided convolutions, trained from scratch: [batch, 14, 112, 112, 1] grey from 0 to 255 → [batch, 14, 7, 7, 64]."""
+    maps = layers.Rescaling(1 / 255, name="rescaling")(grey)
+    for number, (filters, kernel_px) in enumerate(((16, 5), (32, 3), (48, 3), (64, 3)), start=1):
+        maps = layers.Conv2D(filters, kernel_px, strides=2, padding="same", use_bias=False, name=f"conv{number}")(maps)
+        maps = layers.GroupNormalization(groups=8, name=f"norm{number}")(maps)
+        maps = layers.ReLU(name=f"relu{number}")(maps)
+    return maps
+
+
+def _efficientnet_lite0(grey: Any) -> Any:
+    """A frozen backbone that ImageNet taught: [batch, 14, 112, 112, 1] grey from 0 to 255 → [batch, 14, 7, 7, 32]."""
+    return layers.Conv2D(32, 1, activation="relu", name="reduction")(apply_backbone(grey))
+
+
+BACKBONES: dict[str, Callable[[Any], Any]] = {"small": _small, "efficientnet_lite0": _efficientnet_lite0}
 
 
 def _grey_at_half_size() -> layers.Layer:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from components.core.parameters import check_ranges
+from components.core.parameters import check_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,7 +10,7 @@ class TrainingOptions:
     """The parameters of the step; its interface explains them.
 
     Raises:
-        UsageError: a value is outside of its range.
+        UsageError: a value is outside of its range, or the backbone is not one of BACKBONES.
     """
 
     epochs: int
@@ -18,6 +18,7 @@ class TrainingOptions:
     batch_size: int
     learning_rate: float
     seed: int
+    backbone: str = "small"
 
     def __post_init__(self) -> None:
-        check_ranges(**dataclasses.asdict(self))
+        check_values(**dataclasses.asdict(self))

@@ -46,7 +46,7 @@ def train_classifier(dataset_path: Path, model_path: Path, curves_path: Path, op
     """
     index = open_dataset(dataset_path)
     make_reproducible(options.seed)
-    model = build_convlstm2d(len(index.class_names))
+    model = build_convlstm2d(len(index.class_names), options.backbone)
     best = BestEpoch(patience=options.patience)
     with staged_folder(model_path) as staged:
         _log.info("training on %d clips, choosing by %d", index.splits["train"].num_clips, index.splits["validation"].num_clips)

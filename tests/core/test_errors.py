@@ -1,7 +1,7 @@
 import pytest
 
 from components.core.errors import DataError, UsageError, exit_with_message
-from components.core.parameters import check_ranges
+from components.core.parameters import check_values
 
 
 @pytest.mark.parametrize(("error", "code"), [(UsageError("bad value"), 2), (DataError("bad data"), 1)])
@@ -31,8 +31,13 @@ def test_a_defect_keeps_its_traceback() -> None:
 )
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"{name} must be at least"):
-        check_ranges(**{name: value})
+        check_values(**{name: value})
+
+
+def test_values_outside_of_the_choices_are_refused() -> None:
+    with pytest.raises(UsageError, match="backbone must be one of small, efficientnet_lite0, got 'resnet'"):
+        check_values(backbone="resnet")
 
 
 def test_values_at_the_edges_and_names_without_a_range_pass() -> None:
-    check_ranges(sparsity=0, test_fraction=0.6, epochs=1, something_else=-5)
+    check_values(sparsity=0, test_fraction=0.6, epochs=1, something_else=-5)

@@ -73,7 +73,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_dense(folder: Path, class_names: list[str]) -> Path:
     tf_keras.utils.set_random_seed(0)
     folder.mkdir()
-    save_classifier(folder, build_convlstm2d(3), ClassifierMetadata("dense", class_names, "", "", {}, {}))
+    save_classifier(folder, build_convlstm2d(3, "small"), ClassifierMetadata("dense", class_names, "", "", {}, {}))
     return folder
 
 

@@ -59,8 +59,8 @@ def test_a_seed_decides_the_weights(dataset: Path, tmp_path: Path) -> None:
 def test_a_training_that_fails_leaves_nothing(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = trainer.build_convlstm2d
 
-    def broken(num_classes: int) -> tf_keras.Model:
-        model = build(num_classes)
+    def broken(num_classes: int, backbone: str) -> tf_keras.Model:
+        model = build(num_classes, backbone)
         model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
         return model
 
