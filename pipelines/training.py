@@ -35,6 +35,16 @@ def default_of(component: Any, parameter: str) -> Any:
 def _training(
     manifest: str,
     storage: str,
+    sources: str = default_of(ingest, "sources"),
+    classes: str = default_of(ingest, "classes"),
+    probes: str = default_of(ingest, "probes"),
+    anatomies: str = default_of(ingest, "anatomies"),
+    licences: str = default_of(ingest, "licences"),
+    drop_in: str = default_of(ingest, "drop_in"),
+    cookies: str = default_of(ingest, "cookies"),
+    recheck: bool = default_of(ingest, "recheck"),
+    max_gigabytes: float = default_of(ingest, "max_gigabytes"),
+    min_videos_per_class: int = default_of(ingest, "min_videos_per_class"),
     frames_per_second: float = default_of(preprocess, "frames_per_second"),
     max_clips_per_video: int = default_of(preprocess, "max_clips_per_video"),
     test_fraction: float = default_of(preprocess, "test_fraction"),
@@ -46,6 +56,7 @@ def _training(
     patience: int = default_of(train, "patience"),
     batch_size: int = default_of(train, "batch_size"),
     learning_rate: float = default_of(train, "learning_rate"),
+    backbone: str = default_of(train, "backbone"),
     sparsity: float = default_of(prune, "sparsity"),
     pruning_epochs: int = default_of(prune, "pruning_epochs"),
     num_bootstrap: int = default_of(evaluate, "num_bootstrap"),
@@ -53,7 +64,22 @@ def _training(
     tolerance: float = default_of(promote, "tolerance"),
     seed: int = default_of(train, "seed"),
 ) -> Outputs:
-    ingested = apply_resources(ingest(manifest=manifest, storage=storage))
+    ingested = apply_resources(
+        ingest(
+            manifest=manifest,
+            storage=storage,
+            sources=sources,
+            classes=classes,
+            probes=probes,
+            anatomies=anatomies,
+            licences=licences,
+            drop_in=drop_in,
+            cookies=cookies,
+            recheck=recheck,
+            max_gigabytes=max_gigabytes,
+            min_videos_per_class=min_videos_per_class,
+        )
+    )
     # Storage and the outside world change without a change of the parameters, so these steps are never taken from a cache.
     ingested.set_caching_options(enable_caching=False)
     preprocessed = apply_resources(
@@ -72,7 +98,15 @@ def _training(
     )
     dataset = preprocessed.outputs["dataset"]
     trained = apply_resources(
-        train(dataset=dataset, epochs=epochs, patience=patience, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+        train(
+            dataset=dataset,
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            backbone=backbone,
+        )
     )
     pruned = apply_resources(
         prune(

@@ -48,3 +48,34 @@ def gs_storage(_gs_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
     client.create_bucket(bucket)
     GSClient(storage_client=client).set_as_default_client()
     return f"gs://{bucket}"
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_storage(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URI of an empty s3:// bucket on a server that boto3 talks to over HTTP."""
+    import boto3
+    from cloudpathlib import S3Client
+
+    settings = {
+        "AWS_ENDPOINT_URL": _s3_server,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"lus-{uuid.uuid4().hex}"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    S3Client().set_as_default_client()
+    return f"s3://{bucket}"

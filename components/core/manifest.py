@@ -1,10 +1,16 @@
 """Manifests: the list of videos that a user writes, and the one that ingest gives on.
 
-Manifest in, CSV with a header: `video_id, uri, label, group` and optionally `probe, source, license, license_url, page_url, sha256, crop`.
-    uri    http(s), gs://, or a path relative to the manifest
-    label  one of clips.CLASS_NAMES
-    group  what must never be split: the patient, else the case; an empty cell means the video itself
-    crop   `x,y,width,height` in pixels: the box of the frame to use
+Manifest in, CSV with a header: `video_id, uri, label, group` and optionally the columns of OPTIONAL_COLUMNS. Other columns are ignored.
+    uri      http(s), gs://, s3://, or a path relative to the manifest
+    label    one of clips.CLASS_NAMES; `other` lists a video that is never used
+    group    what must never be split: the patient, else the case; an empty cell means the video itself
+    crop     `x,y,width,height` in pixels: the box of the frame to use
+    via      how the uri is served, one of VIAS; of a zip file, the part of the uri behind `#` names the file in it
+    anatomy  what the video shows; empty means lung
+    exclude  why the video is not to be used; empty means it is
+    file     name of the file in a drop-in folder
+
+The manifest `catalog` is the one of the public videos that comes with the project.
 
 Manifest out, JSON Lines: one VideoRecord a row of the input, in the order of the input.
 """
@@ -16,13 +22,20 @@ import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from components.core import storage
 from components.core.clips import CLASS_NAMES, SPLITS
 from components.core.errors import DataError, UsageError
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
-OPTIONAL_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "sha256", "crop")
+_TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "anatomy", "exclude", "file")
+OPTIONAL_COLUMNS = (*_TEXT_COLUMNS, "via", "sha256", "crop")
+OTHER = "other"
+CATALOG = "catalog"
+DIRECT, TRANSFER_PAGE, GOOGLE_DRIVE, VIMEO = VIAS = ("direct", "transfer-page", "google-drive", "vimeo")
+ZIPPED_VIAS = (TRANSFER_PAGE, GOOGLE_DRIVE)
+_CATALOG_PATH = Path(__file__).parents[1] / "ingest" / "catalog.csv"
 
 
 class Status(enum.StrEnum):
@@ -31,6 +44,7 @@ class Status(enum.StrEnum):
     STORED = "stored"
     MISSING = "missing"
     REJECTED = "rejected"
+    SKIPPED = "skipped"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +60,11 @@ class ManifestRow:
     license: str = ""
     license_url: str = ""
     page_url: str = ""
+    doi: str = ""
+    anatomy: str = ""
+    exclude: str = ""
+    file: str = ""
+    via: str = DIRECT
     expected_sha256: str = ""
     crop: tuple[int, int, int, int] | None = None
 
@@ -56,7 +75,7 @@ class VideoRecord:
 
     Attributes:
         row: the manifest's row.
-        status: stored, missing (it could not be fetched) or rejected (what came is not usable).
+        status: stored, missing (it could not be fetched), rejected (what came is not usable) or skipped (it was not asked for).
         reason: why it was not stored, or an empty string.
         storage_uri: where the bytes are, or an empty string.
         sha256: of the bytes, or an empty string.
@@ -97,11 +116,11 @@ def read_manifest(uri: str) -> list[ManifestRow]:
     Raises:
         UsageError: it is missing or empty, a column is absent, or a row is wrong; the message names the first such row.
     """
-    path = storage.path_of(uri)
-    if not storage.exists(uri) or path.is_dir():
+    path = _CATALOG_PATH if uri == CATALOG else storage.path_of(uri)
+    if not storage.exists(str(path)) or path.is_dir():
         raise UsageError(f"manifest {uri!r} does not exist; give a CSV file with the columns {', '.join(REQUIRED_COLUMNS)}.")
     try:
-        text = storage.read_bytes(uri).decode("utf-8-sig")
+        text = storage.read_bytes(str(path)).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"manifest {uri!r} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
@@ -116,13 +135,19 @@ def read_manifest(uri: str) -> list[ManifestRow]:
     return rows
 
 
+def absolute_manifest_uri(uri: str) -> str:
+    """Returns the URI of a manifest such that it means the same from every working directory."""
+    return uri if uri == CATALOG else storage.absolute_uri(uri)
+
+
 def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.StoragePath) -> ManifestRow:
     values = {name: (cells.get(name) or "").strip() for name in REQUIRED_COLUMNS + OPTIONAL_COLUMNS}
     for name in ("video_id", "uri"):
         if not values[name]:
             raise UsageError(f"{where}: {name} is empty; every row needs one.")
-    if values["label"] not in CLASS_NAMES:
-        raise UsageError(f"{where}: unknown label {values['label']!r}; use one of {', '.join(CLASS_NAMES)}.")
+    for name, allowed in (("label", (*CLASS_NAMES, OTHER)), ("via", ("", *VIAS))):
+        if values[name] not in allowed:
+            raise UsageError(f"{where}: unknown {name} {values[name]!r}; use one of {', '.join(filter(None, allowed))}.")
     return ManifestRow(
         video_id=values["video_id"],
         uri=_absolute_uri(values["uri"], where, base),
@@ -130,18 +155,22 @@ def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.
         group=values["group"] or values["video_id"],
         expected_sha256=values["sha256"].lower(),
         crop=_parsed_crop(values["crop"], where),
-        **{name: values[name] for name in ("probe", "source", "license", "license_url", "page_url")},
+        via=values["via"] or DIRECT,
+        **{name: values[name] for name in _TEXT_COLUMNS},
     )
 
 
 def _absolute_uri(uri: str, where: str, base: storage.StoragePath) -> str:
-    if storage.scheme_of(uri) in ("http", "https"):
-        return uri
     try:
+        if storage.scheme_of(uri) in ("http", "https"):
+            urlsplit(uri)
+            return uri
         if storage.scheme_of(uri):
             return str(storage.path_of(uri))
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
+    except ValueError as error:
+        raise UsageError(f"{where}: the uri is not a usable URL ({error}).") from None
     return storage.absolute_uri(str(base / uri))
 
 

@@ -1,7 +1,7 @@
-"""Storage URIs: local paths and gs:// objects behind one interface.
+"""Storage URIs: local paths, gs:// and s3:// objects behind one interface.
 
-cloudpathlib does the work (gs:// through google-cloud-storage, with its usual credentials); this module adds what it does not give:
-a closed list of schemes, errors in one sentence, and commits. Whatever is written here appears under its final name only when it is
+cloudpathlib does the work (through google-cloud-storage and boto3, with their usual credentials); this module adds what it does not give: a
+closed list of schemes, errors in one sentence, and commits. Whatever is written here appears under its final name only when it is
 complete: files are written aside and moved, directories are staged and moved, and cloud objects appear whole by themselves.
 """
 
@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from cloudpathlib import CloudPath, GSPath
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+from cloudpathlib import CloudPath, GSPath, S3Path
 from cloudpathlib.exceptions import CloudPathException
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
@@ -23,8 +25,8 @@ from components.core.errors import StorageError, UsageError
 
 StoragePath: TypeAlias = Path | CloudPath
 
-_CLOUD_PATHS: dict[str, type[CloudPath]] = {"gs": GSPath}
-_FAILURES = (OSError, CloudPathException, GoogleAPIError, GoogleAuthError)
+_CLOUD_PATHS: dict[str, type[CloudPath]] = {"gs": GSPath, "s3": S3Path}
+_FAILURES = (OSError, CloudPathException, GoogleAPIError, GoogleAuthError, Boto3Error, BotoCoreError, ClientError)
 
 
 def scheme_of(uri: str) -> str:
@@ -41,7 +43,7 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
     """
     text = os.fspath(uri) if isinstance(uri, os.PathLike) and not isinstance(uri, CloudPath) else str(uri)
     if not text:
-        raise UsageError("a storage URI is empty; give a local path or a gs:// URI.")
+        raise UsageError("a storage URI is empty; give a local path, a gs:// or an s3:// URI.")
     scheme = scheme_of(text)
     if not scheme:
         return Path(text)
@@ -130,6 +132,21 @@ def put_file(local_path: Path, uri: str) -> None:
                 shutil.copyfile(local_path, aside)
         else:
             path.upload_from(local_path)
+
+
+def move_file(local_path: Path, uri: str) -> None:
+    """Moves a local file to a URI, where it appears complete or not at all; within a file system no byte is copied.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = path_of(uri)
+    if isinstance(path, Path) and path.parent.exists() and path.parent.stat().st_dev == local_path.stat().st_dev:
+        with failures("write", uri):
+            os.replace(local_path, path)
+    else:
+        put_file(local_path, uri)
+        local_path.unlink()
 
 
 @contextlib.contextmanager

@@ -1,78 +1,112 @@
-"""Getting the bytes behind a manifest URI into a local file."""
+"""Getting the bytes of a manifest row into a local file, by the way in which its source serves them."""
 
+import hashlib
 import shutil
 from pathlib import Path
-
-import requests
-import tenacity
+from urllib.parse import unquote, urldefrag
 
 from components.core import storage
-from components.core.errors import PipelineError, StorageError
+from components.core.errors import StorageError
+from components.core.manifest import TRANSFER_PAGE, VIMEO, ZIPPED_VIAS, ManifestRow
+from components.ingest import archives
+from components.ingest.hosts import Budget, Hosts, manners_of
+from components.ingest.outcomes import MissingError, RejectedError, host_name
+from components.ingest.sources import google_drive, transfer_page, vimeo
+from components.ingest.sources.direct import NOTHING_KNOWN, DirectSource, Validators
 
-CONNECT_TIMEOUT_S = 10
-READ_TIMEOUT_S = 60
-ATTEMPTS = 4
-CHUNK_BYTES = 1 << 20
-USER_AGENT = "lung-ultrasound-pipeline/0.1 (research and education)"
-
-
-class FetchError(PipelineError):
-    """A video could not be fetched; the message is the reason that its row gets."""
-
-
-class _TransientError(Exception):
-    """Something that may go away when tried again."""
+MAX_VIDEO_BYTES = 2_000_000_000
+MAX_ZIP_BYTES = 20_000_000_000
 
 
-def fetch(uri: str, destination: Path) -> None:
-    """Copies or downloads one file.
+def container_of(row: ManifestRow) -> str:
+    """Returns what has to be fetched for a row: the zip file that holds it, or the video itself."""
+    return urldefrag(row.uri).url if row.via in ZIPPED_VIAS else row.uri
 
-    Args:
-        uri: http(s), gs:// or a local path.
-        destination: local file to write.
 
-    Raises:
-        FetchError: there is no such file, or the server does not give it after ATTEMPTS tries.
-    """
-    if storage.scheme_of(uri) in ("http", "https"):
-        _download(uri, destination)
-        return
+def host_of(row: ManifestRow) -> str:
+    """Returns the host that serves a row, or an empty string."""
+    return host_name(row.uri) if storage.scheme_of(row.uri) in ("http", "https") else ""
+
+
+class Fetcher:
+    """Fetches for the threads of a run; rows of one container come from one thread."""
+
+    def __init__(self, work_folder: Path, budget: Budget, cookies_uri: str) -> None:
+        self._folder = work_folder
+        self._budget = budget
+        self._cookies_uri = cookies_uri
+        self._hosts = Hosts()
+        self._direct = DirectSource(self._hosts, budget)
+        self._failures: dict[str, MissingError | RejectedError] = {}
+
+    def work_path(self, uri: str) -> Path:
+        """Returns the local file of a URI; a later run finds there what this one leaves unfinished."""
+        return self._folder / hashlib.sha256(uri.encode()).hexdigest()[:32]
+
+    def fetch(self, row: ManifestRow, path: Path, known: Validators) -> Validators:
+        """Writes the video of a row to a local file.
+
+        Args:
+            row: the manifest's row.
+            path: local file to write.
+            known: by what an earlier download was known.
+
+        Raises:
+            UnchangedError: `known` still holds, nothing was written.
+            MissingError: the video could not be had.
+            RejectedError: it is too large, or its zip file is unusable.
+        """
+        if not host_of(row):
+            _copy(row.uri, path)
+        elif row.via in ZIPPED_VIAS:
+            archives.extract(self._zip(row), unquote(urldefrag(row.uri).fragment), path, MAX_VIDEO_BYTES)
+        elif row.via == VIMEO:
+            manners = manners_of(row.source)
+            vimeo.download(row.uri, path, self._cookies_uri, self._hosts, self._budget, manners, MAX_VIDEO_BYTES)
+        else:
+            return self._direct.download(row.uri, path, manners_of(row.source), MAX_VIDEO_BYTES, known)
+        return NOTHING_KNOWN
+
+    def forget(self, row: ManifestRow) -> None:
+        """Deletes the zip file of a row, after all of its rows."""
+        if row.via in ZIPPED_VIAS:
+            self._zip_path(row).unlink(missing_ok=True)
+
+    def _zip_path(self, row: ManifestRow) -> Path:
+        return self.work_path(container_of(row)).with_suffix(".zip")
+
+    def _zip(self, row: ManifestRow) -> Path:
+        """Returns the zip file of a row, downloaded once; when that fails, it fails for all of its rows."""
+        url, path = container_of(row), self._zip_path(row)
+        if url in self._failures:
+            raise type(self._failures[url])(str(self._failures[url]))
+        if not path.exists():
+            try:
+                self._download_zip(row, url, self.work_path(url))
+                self.work_path(url).rename(path)
+            except (MissingError, RejectedError) as error:
+                self._failures[url] = error
+                raise
+            except OSError as error:
+                self._failures[url] = MissingError(f"local disk: {error.strerror}")
+                raise
+        return path
+
+    def _download_zip(self, row: ManifestRow, url: str, path: Path) -> None:
+        manners = manners_of(row.source)
+        if row.via == TRANSFER_PAGE:
+            transfer_page.download_zip(self._direct, url, path, manners, MAX_ZIP_BYTES)
+        else:
+            google_drive.download_zip(url, path, self._hosts, self._budget, manners, MAX_ZIP_BYTES)
+
+
+def _copy(uri: str, path: Path) -> None:
     try:
         with storage.local_copy(uri) as source:
-            shutil.copyfile(source, destination)
+            shutil.copyfile(source, path)
     except FileNotFoundError:
-        raise FetchError("file not found") from None
+        raise MissingError("file not found") from None
     except StorageError as error:
-        not_found = not storage.exists(uri)
-        raise FetchError("file not found" if not_found else str(error)) from None
+        raise MissingError(str(error) if storage.exists(uri) else "file not found") from None
     except OSError as error:
-        raise FetchError(f"cannot be read: {error.strerror}") from None
-
-
-def _download(uri: str, destination: Path) -> None:
-    try:
-        _download_with_retries(uri, destination)
-    except _TransientError as error:
-        raise FetchError(f"{error}, {ATTEMPTS} times") from None
-    except requests.RequestException as error:
-        raise FetchError(f"not a usable URL: {error}") from None
-
-
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(_TransientError),
-    stop=tenacity.stop_after_attempt(ATTEMPTS),
-    wait=tenacity.wait_random_exponential(multiplier=0.5, max=20),
-    reraise=True,
-)
-def _download_with_retries(uri: str, destination: Path) -> None:
-    try:
-        with requests.get(uri, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), headers={"User-Agent": USER_AGENT}) as response:
-            if response.status_code == 429 or response.status_code >= 500:
-                raise _TransientError(f"HTTP status {response.status_code}")
-            if response.status_code != 200:
-                raise FetchError(f"HTTP status {response.status_code}")
-            with destination.open("wb") as file:
-                for chunk in response.iter_content(CHUNK_BYTES):
-                    file.write(chunk)
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise _TransientError(f"connection failed ({type(error).__name__})") from error
+        raise MissingError(f"cannot be read: {error.strerror}") from None

@@ -1,44 +1,42 @@
-"""Ingest: manifest rows → videos stored by content, and a record of what became of every row.
-
-<storage>/videos/<sha256>.<ext>            the bytes; two rows with the same bytes share one object
-<storage>/videos/receipts/<sha256>.json    per manifest URI (hashed): what it gave, so that a later run fetches it no second time
-"""
+"""Ingest: manifest rows → videos stored by content, and a record of what became of every row. See video_store for the layout."""
 
 import collections
+import concurrent.futures
 import dataclasses
-import datetime
-import hashlib
-import json
 import logging
-import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
-import filetype
-
 from components.core import storage
-from components.core.errors import DataError
+from components.core.clips import CLASS_NAMES
+from components.core.errors import DataError, UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest, write_videos
-from components.ingest.fetching import FetchError, fetch
+from components.core.parameters import check_values
+from components.core.selection import Selection
+from components.ingest.drop_in import DropIn
+from components.ingest.fetching import MAX_VIDEO_BYTES, Fetcher, container_of, host_of
+from components.ingest.hosts import Budget, in_turns
+from components.ingest.outcomes import ChangedError, MissingError, RejectedError, public_uri
+from components.ingest.sources.direct import NOTHING_KNOWN, UnchangedError, Validators
+from components.ingest.summary import summary
+from components.ingest.video_store import Receipt, VideoStore, check_expected, sha256_of
 
-VIDEO_EXTENSIONS = frozenset({"avi", "gif", "m4v", "mkv", "mov", "mp4", "mpg", "webm", "wmv"})
+NUM_THREADS = 8
 PROGRESS_EVERY = 10
 
 _log = logging.getLogger(__name__)
 
 
-class _RejectedError(Exception):
-    """What came is not a video that the pipeline can use; the message is the reason."""
-
-
 @dataclasses.dataclass(frozen=True)
-class _Receipt:
-    """What a manifest URI gave when it was fetched."""
+class Options:
+    """How videos are collected; the step's interface describes each of them."""
 
-    uri: str
-    sha256: str
-    num_bytes: int
-    extension: str
-    fetched_at: str
+    selection: Selection = dataclasses.field(default_factory=Selection)
+    drop_in: str = ""
+    cookies: str = ""
+    recheck: bool = False
+    max_gigabytes: float = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,136 +58,170 @@ class IngestResult:
     def write(self, videos_path: Path, summary_path: Path) -> None:
         """Writes videos.jsonl and the Markdown summary."""
         write_videos(videos_path, self.records)
-        storage.write_bytes(summary_path, _summary(self.records).encode())
+        storage.write_bytes(summary_path, summary(self.records).encode())
+
+    def check(self, min_videos_per_class: int) -> None:
+        """Checks that enough came.
+
+        Raises:
+            DataError: too few videos of a class were stored.
+        """
+        stored = collections.Counter(record.row.class_name for record in self.records if record.status is Status.STORED)
+        short = [f"{stored[name]} of class {name}" for name in CLASS_NAMES if stored[name] < min_videos_per_class]
+        if short:
+            raise DataError(f"only {', '.join(short)} could be stored, but min_videos_per_class is {min_videos_per_class}.")
 
 
-def ingest_videos(manifest_uri: str, storage_uri: str) -> IngestResult:
+def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None = None) -> IngestResult:
     """Stores the videos of a manifest.
 
     Args:
         manifest_uri: the CSV; see core.manifest.
-        storage_uri: where videos go; see the module's layout.
+        storage_uri: where videos go.
+        options: see Options.
 
     Raises:
-        UsageError: the manifest is wrong.
+        UsageError: the manifest or an option is wrong.
         StorageError: the storage cannot be written.
         DataError: not one video could be stored.
     """
+    options = options or Options()
+    check_values(max_gigabytes=options.max_gigabytes)
     rows = read_manifest(manifest_uri)
-    store = _VideoStore(storage.absolute_uri(storage_uri))
-    records = []
-    for number, row in enumerate(rows, start=1):
-        record = store.ingest(row)
-        records.append(record)
-        if record.status is not Status.STORED:
-            _log.warning("%s: %s: %s", row.video_id, record.status.value, record.reason)
-        if number % PROGRESS_EVERY == 0 or number == len(rows):
-            _log.info("%d of %d videos", number, len(rows))
+    options.selection.check(rows)
+    if options.cookies and not storage.exists(options.cookies):
+        raise UsageError(f"the cookies file {options.cookies!r} does not exist.")
+    store = VideoStore(storage.absolute_uri(storage_uri))
+    with store.work_folder() as work_folder, DropIn(options.drop_in, rows) as drop_in:
+        fetcher = Fetcher(work_folder, Budget(options.max_gigabytes * 1e9), options.cookies)
+        records = _Run(store, fetcher, drop_in, options).records(rows)
     result = IngestResult(records, store.num_new_objects)
     if not result.count(Status.STORED):
-        raise DataError(f"none of the {len(rows)} videos could be stored; the first one: {records[0].reason}.")
-    _log.info(
-        "%d stored (%d objects are new), %d missing, %d rejected",
-        *(result.count(Status.STORED), result.num_new_objects, result.count(Status.MISSING), result.count(Status.REJECTED)),
-    )
+        taken = [record for record in records if record.status is not Status.SKIPPED]
+        raise DataError(f"none of the {len(taken)} videos could be stored; the first one: {taken[0].reason}.")
+    counts = ", ".join(f"{result.count(status)} {status.value}" for status in Status)
+    _log.info("%s; %d objects are new", counts, result.num_new_objects)
     return result
 
 
-class _VideoStore:
-    """The folder of stored videos and receipts below a storage URI."""
+class _Run:
+    """The work of one run on the rows that it takes."""
 
-    def __init__(self, storage_uri: str) -> None:
-        storage.check_writable(storage_uri)
-        self._folder = storage.join(storage_uri, "videos")
-        self.num_new_objects = 0
+    def __init__(self, store: VideoStore, fetcher: Fetcher, drop_in: DropIn, options: Options) -> None:
+        self._store = store
+        self._fetcher = fetcher
+        self._drop_in = drop_in
+        self._options = options
 
-    def ingest(self, row: ManifestRow) -> VideoRecord:
+    def records(self, rows: list[ManifestRow]) -> list[VideoRecord]:
+        """Returns a record for each row."""
+        selection = self._options.selection
+        records = {row.video_id: _record(row, Status.SKIPPED, selection.reason_against(row)) for row in rows}
+        by_container: dict[str, list[ManifestRow]] = collections.defaultdict(list)
+        for row in filter(selection.takes, rows):
+            by_container[container_of(row)].append(row)
+        tasks = list(by_container.values())
+        tasks = [tasks[position] for position in in_turns([host_of(members[0]) for members in tasks])]
+        progress = _Progress(sum(map(len, tasks)))
+        pool = concurrent.futures.ThreadPoolExecutor(NUM_THREADS)
+        try:
+            for found in pool.map(lambda members: self._ingest_together(members, progress), tasks):
+                records.update({record.row.video_id: record for record in found})
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return [records[row.video_id] for row in rows]
+
+    def _ingest_together(self, rows: list[ManifestRow], report: Callable[[VideoRecord], None]) -> list[VideoRecord]:
+        """Ingests the rows of one container."""
+        records = []
+        for row in rows:
+            record = self._ingest(row)
+            report(record)
+            records.append(record)
+        self._fetcher.forget(rows[0])
+        return records
+
+    def _ingest(self, row: ManifestRow) -> VideoRecord:
         """Stores one video unless it is there, and says what became of it."""
         try:
-            receipt = self._earlier_receipt(row.uri) or self._fetch(row)
-            _check_expected(row, receipt)
-        except FetchError as error:
-            return VideoRecord(row, Status.MISSING, reason=str(error))
-        except _RejectedError as error:
-            return VideoRecord(row, Status.REJECTED, reason=str(error))
-        return VideoRecord(
-            row,
-            Status.STORED,
-            storage_uri=self._object_uri(receipt),
+            receipt = self._receipt(row)
+            check_expected(row, receipt)
+        except MissingError as error:
+            return _record(row, Status.MISSING, str(error))
+        except RejectedError as error:
+            return _record(row, Status.REJECTED, str(error))
+        return dataclasses.replace(
+            _record(row, Status.STORED),
+            storage_uri=self._store.object_uri(receipt),
             sha256=receipt.sha256,
             num_bytes=receipt.num_bytes,
             fetched_at=receipt.fetched_at,
         )
 
-    def _object_uri(self, receipt: _Receipt) -> str:
-        return storage.join(self._folder, f"{receipt.sha256}.{receipt.extension}")
+    def _receipt(self, row: ManifestRow) -> Receipt:
+        earlier = self._store.receipt(row)
+        if earlier is None or not self._store.holds(earlier):
+            return self._collect(row, earlier)
+        if host_of(row):
+            return self._rechecked(row, earlier) if self._options.recheck else earlier
+        return self._collect(row, earlier) if _has_changed(row, earlier) else earlier
 
-    def _receipt_uri(self, uri: str) -> str:
-        return storage.join(self._folder, "receipts", f"{hashlib.sha256(uri.encode()).hexdigest()}.json")
+    def _rechecked(self, row: ManifestRow, earlier: Receipt) -> Receipt:
+        """Asks the source of a stored video again; a source that has gone takes nothing away.
 
-    def _earlier_receipt(self, uri: str) -> _Receipt | None:
-        """Returns what the URI gave before, if that is still stored and, for a local file, still what the file holds."""
-        if not storage.exists(self._receipt_uri(uri)):
-            return None
-        receipt = _Receipt(**json.loads(storage.read_bytes(self._receipt_uri(uri))))
-        if not storage.exists(self._object_uri(receipt)):
-            return None
-        changed = not storage.scheme_of(uri) and Path(uri).is_file() and _sha256_of(Path(uri)) != receipt.sha256
-        return None if changed else receipt
+        Raises:
+            ChangedError: the source has another video now.
+        """
+        try:
+            return self._collect(row, earlier, earlier.validators())
+        except UnchangedError:
+            pass
+        except ChangedError:
+            raise
+        except (MissingError, RejectedError) as error:
+            _log.warning("%s: stored, but its source gives it no longer: %s", row.video_id, error)
+        return earlier
 
-    def _fetch(self, row: ManifestRow) -> _Receipt:
-        with tempfile.TemporaryDirectory(prefix="lus-ingest-") as folder:
-            local = Path(folder) / "video"
-            fetch(row.uri, local)
-            receipt = _Receipt(
-                uri=row.uri,
-                sha256=_sha256_of(local),
-                num_bytes=local.stat().st_size,
-                extension=_video_extension(local),
-                fetched_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            )
-            _check_expected(row, receipt)
-            if not storage.exists(self._object_uri(receipt)):
-                storage.put_file(local, self._object_uri(receipt))
-                self.num_new_objects += 1
-        storage.write_bytes(self._receipt_uri(row.uri), json.dumps(dataclasses.asdict(receipt), indent=2).encode())
-        return receipt
-
-
-def _check_expected(row: ManifestRow, receipt: _Receipt) -> None:
-    if row.expected_sha256 and receipt.sha256 != row.expected_sha256:
-        raise _RejectedError(f"its sha256 is {receipt.sha256}, the manifest says {row.expected_sha256}")
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    def _collect(self, row: ManifestRow, earlier: Receipt | None, known: Validators = NOTHING_KNOWN) -> Receipt:
+        """Takes a video from the drop-in folder or from its source, and stores it."""
+        path = self._fetcher.work_path(row.uri)
+        validators = NOTHING_KNOWN
+        try:
+            if not (host_of(row) and self._drop_in.copy(row, path, MAX_VIDEO_BYTES)):
+                validators = self._fetcher.fetch(row, path, known)
+            return self._store.put(row, path, validators, earlier)
+        except RejectedError:
+            path.unlink(missing_ok=True)
+            raise
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise MissingError(f"local disk: {error.strerror}") from None
 
 
-def _video_extension(path: Path) -> str:
-    """Returns the usual extension of what the bytes are, whatever the file was called."""
-    if not path.stat().st_size:
-        raise _RejectedError("the file is empty")
-    kind = filetype.guess(path)
-    if kind is None or kind.extension not in VIDEO_EXTENSIONS:
-        raise _RejectedError(f"not a video: the content is {kind.mime if kind else 'of no known type'}")
-    return str(kind.extension)
+class _Progress:
+    """Logs how far a run is, and what gave no video."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._lock = threading.Lock()
+        self._done = 0
+        self._num_bytes = 0
+
+    def __call__(self, record: VideoRecord) -> None:
+        with self._lock:
+            self._done += 1
+            self._num_bytes += record.num_bytes
+            if record.status is not Status.STORED:
+                _log.warning("%s: %s: %s", record.row.video_id, record.status.value, record.reason)
+            if self._done % PROGRESS_EVERY == 0 or self._done == self._total:
+                _log.info("%d of %d videos, %.1f MB", self._done, self._total, self._num_bytes / 1e6)
 
 
-def _summary(records: list[VideoRecord]) -> str:
-    """Returns Markdown: a table by source, and every row that gave no video with its reason."""
-    by_source: dict[str, list[VideoRecord]] = collections.defaultdict(list)
-    for record in records:
-        by_source[record.row.source or "(not stated)"].append(record)
-    lines = ["# Ingest", "", "| source | listed | stored | missing | rejected | MB | licences |", "|---|---|---|---|---|---|---|"]
-    for source, members in sorted(by_source.items()):
-        counts = collections.Counter(record.status for record in members)
-        licenses = ", ".join(sorted({record.row.license or "not stated" for record in members}))
-        megabytes = sum(record.num_bytes for record in members) / 1e6
-        statuses = " | ".join(str(counts[status]) for status in Status)
-        lines.append(f"| {source} | {len(members)} | {statuses} | {megabytes:.1f} | {licenses} |")
-    failed = [record for record in records if record.status is not Status.STORED]
-    if failed:
-        lines += ["", "| video | status | reason |", "|---|---|---|"]
-        lines += [f"| {record.row.video_id} | {record.status.value} | {record.reason} |" for record in failed]
-    return "\n".join(lines) + "\n"
+def _has_changed(row: ManifestRow, receipt: Receipt) -> bool:
+    """Tells whether a local file is there and holds something else than what was stored."""
+    path = Path(row.uri)
+    return not storage.scheme_of(row.uri) and path.is_file() and sha256_of(path) != receipt.sha256
+
+
+def _record(row: ManifestRow, status: Status, reason: str = "") -> VideoRecord:
+    return VideoRecord(dataclasses.replace(row, uri=public_uri(row.uri)), status, reason)

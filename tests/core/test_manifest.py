@@ -3,7 +3,17 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import DataError, PipelineError, UsageError
-from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_manifest, read_videos, write_videos
+from components.core.manifest import (
+    CATALOG,
+    ManifestRow,
+    Status,
+    VideoRecord,
+    absolute_manifest_uri,
+    check_groups,
+    read_manifest,
+    read_videos,
+    write_videos,
+)
 
 
 def written(folder: Path, text: str) -> str:
@@ -44,6 +54,8 @@ def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
         ("video_id,uri,label,group\na,,covid,p\n", "line 2: uri is empty"),
         ("video_id,uri,label,group\n,a.mp4,covid,p\n", "line 2: video_id is empty"),
         ("video_id,uri,label,group\na,ftp://x/a.mp4,covid,p\n", "line 2.*unsupported scheme"),
+        ("video_id,uri,label,group\na,http://[x/a.mp4,covid,p\n", "line 2: the uri is not a usable URL"),
+        ("video_id,uri,label,group,via\na,a.mp4,covid,p,fax\n", "line 2: unknown via 'fax'; use one of direct, transfer-page"),
         ("video_id,uri,label,group,crop\na,a.mp4,covid,p,1 2 3\n", "line 2: crop '1 2 3'"),
         ('video_id,uri,label,group,crop\na,a.mp4,covid,p,"0,0,0,5"\n', "line 2: crop"),
     ],
@@ -53,6 +65,13 @@ def test_a_wrong_manifest_is_refused_with_the_row(tmp_path: Path, text: str, mes
         read_manifest(written(tmp_path, text))
     assert raised.value.exit_code == 2
     assert "\n" not in str(raised.value)
+
+
+def test_the_word_catalog_is_the_manifest_that_comes_with_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_manifest_uri(CATALOG) == CATALOG
+    assert absolute_manifest_uri("videos.csv") == str(tmp_path / "videos.csv")
+    assert len(read_manifest(CATALOG)) == 243
 
 
 def test_a_missing_or_binary_manifest_is_refused(tmp_path: Path) -> None:

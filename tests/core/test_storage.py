@@ -7,9 +7,9 @@ from components.core import storage
 from components.core.errors import StorageError, UsageError
 
 
-@pytest.fixture(params=["local", "gs"])
+@pytest.fixture(params=["local", "gs", "s3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue("gs_storage")
+    return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue(f"{request.param}_storage")
 
 
 def test_what_is_written_is_read_back(root: str, tmp_path: Path) -> None:
@@ -63,9 +63,30 @@ def test_storage_below_a_file_cannot_be_written(tmp_path: Path) -> None:
         storage.check_writable(str(tmp_path / "file" / "storage"))
 
 
-def test_a_bucket_that_does_not_exist_cannot_be_written(gs_storage: str) -> None:
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_a_bucket_that_does_not_exist_cannot_be_written(scheme: str, request: pytest.FixtureRequest) -> None:
     with pytest.raises(StorageError, match="cannot write to storage"):
-        storage.check_writable(f"{gs_storage}-absent/folder")
+        storage.check_writable(f"{request.getfixturevalue(f'{scheme}_storage')}-absent/folder")
+
+
+def test_a_file_is_moved(root: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"video")
+    storage.move_file(source, storage.join(root, "new", "a.bin"))
+    assert storage.read_bytes(storage.join(root, "new", "a.bin")) == b"video"
+    source.write_bytes(b"other")
+    storage.move_file(source, storage.join(root, "new", "b.bin"))
+    assert storage.read_bytes(storage.join(root, "new", "b.bin")) == b"other"
+    assert not source.exists()
+
+
+def test_a_large_file_arrives_whole(root: str, tmp_path: Path) -> None:
+    """Larger than what the cloud libraries send in one request."""
+    content = bytes(range(256)) * 40_000
+    (tmp_path / "source").write_bytes(content)
+    storage.put_file(tmp_path / "source", storage.join(root, "large.bin"))
+    with storage.local_copy(storage.join(root, "large.bin")) as copy:
+        assert copy.read_bytes() == content
 
 
 @pytest.mark.parametrize("uri", ["ftp://host/file", "", "hdfs://x"])

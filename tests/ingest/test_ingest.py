@@ -139,6 +139,7 @@ def test_what_cannot_be_had_is_counted_with_its_reason_and_the_run_goes_on(tmp_p
         "num_stored": 1,
         "num_missing": 5,
         "num_rejected": 3,
+        "num_skipped": 0,
         "num_new_objects": 1,
         "num_bytes": video.stat().st_size,
     }

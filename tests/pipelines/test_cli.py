@@ -43,6 +43,20 @@ def test_a_wrong_value_stops_before_any_step(tmp_path: Path, options: tuple[obje
     assert not list(tmp_path.glob("storage/*"))
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--sources", "Butterflies"), 2, "error: sources: no video of the manifest has 'butterflies'; use values from any, Butterfly"),
+        (("--licences", "open"), 1, "error: class covid has videos of 1 group(s)"),
+    ],
+)
+def test_a_selection_that_cannot_train_stops_before_any_step(tmp_path: Path, options: tuple[str, ...], code: int, message: str) -> None:
+    result = run("--manifest", "catalog", "--storage", tmp_path / "storage", *options)
+    assert result.exit_code == code
+    assert result.stderr.startswith(message)
+    assert not list(tmp_path.glob("storage/*"))
+
+
 def test_too_few_groups_stop_before_any_step(tmp_path: Path) -> None:
     result = run("--manifest", manifest_of(tmp_path, groups_per_class=2), "--storage", tmp_path / "storage")
     assert result.exit_code == 1

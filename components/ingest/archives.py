@@ -1,0 +1,89 @@
+"""Single files out of zip files from the internet.
+
+A file is found by its name and written to a path of our own, so no name in an archive ever becomes a path here.
+"""
+
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from components.ingest.outcomes import MissingError, RejectedError
+
+MAX_MEMBERS = 10_000
+MAX_RATIO = 200
+CHUNK_BYTES = 1 << 18
+_NESTED = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
+
+
+def extract(archive_path: Path, name: str, path: Path, max_bytes: int) -> None:
+    """Writes one file of an archive.
+
+    Args:
+        archive_path: a zip file.
+        name: of the file in it; folders above those of `name` do not matter.
+        path: local file to write.
+        max_bytes: size of the largest acceptable file.
+
+    Raises:
+        MissingError: it has no such file, or several.
+        RejectedError: the archive or the file in it is damaged or dangerous.
+    """
+    try:
+        with zipfile.ZipFile(archive_path) as archive:
+            member = _member(archive, name)
+            _check(member, max_bytes)
+            _write(archive, member, path, max_bytes)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise RejectedError(f"the zip file cannot be read ({error})") from None
+
+
+def names(archive_path: Path) -> list[str]:
+    """Returns the names of the files in an archive; of something else none."""
+    try:
+        with zipfile.ZipFile(archive_path) as archive:
+            return [member.filename for member in archive.infolist()[:MAX_MEMBERS] if not member.is_dir() and parts(member.filename)]
+    except (zipfile.BadZipFile, NotImplementedError):
+        return []
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise RejectedError(f"the zip file holds more than {MAX_MEMBERS} files")
+    wanted = parts(name)
+    found = [member for member in members if not member.is_dir() and parts(member.filename)[-len(wanted) :] == wanted]
+    exact = [member for member in found if parts(member.filename) == wanted]
+    if len(exact or found) != 1:
+        raise MissingError(f"{len(found)} files of the zip file are named {name!r}" if found else f"not in the zip file: {name!r}")
+    return (exact or found)[0]
+
+
+def parts(name: str) -> tuple[str, ...]:
+    """Returns the folders and the name of a file in an archive, which some programs write with backslashes."""
+    return PurePosixPath(name.replace("\\", "/")).parts
+
+
+def _check(member: zipfile.ZipInfo, max_bytes: int) -> None:
+    path = parts(member.filename)
+    if ".." in path or path[0].startswith("/"):
+        raise RejectedError(f"unsafe name in the zip file: {member.filename!r}")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise RejectedError("a symbolic link in the zip file")
+    if member.file_size > max_bytes:
+        raise RejectedError(f"larger than the limit of {max_bytes / 1e9:g} GB")
+    if member.file_size > MAX_RATIO * max(member.compress_size, 1):
+        raise RejectedError(f"a zip bomb: it grows more than {MAX_RATIO} times")
+
+
+def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, max_bytes: int) -> None:
+    """Unpacks no more than was announced, whatever the archive's directory says."""
+    left = min(max_bytes, member.file_size)
+    with archive.open(member) as source, path.open("wb") as target:
+        while chunk := source.read(CHUNK_BYTES):
+            if source.tell() == len(chunk) and chunk.startswith(_NESTED):
+                raise RejectedError("an archive in the zip file")
+            left -= len(chunk)
+            if left < 0:
+                raise RejectedError("a zip bomb: it holds more than it says")
+            target.write(chunk)

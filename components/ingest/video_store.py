@@ -1,0 +1,173 @@
+"""Videos stored by content, and the receipts that say what each manifest URI gave when it was first stored.
+
+<storage>/videos/<sha256>.<ext>            the bytes; two rows with the same bytes share one object
+<storage>/videos/receipts/<sha256>.json    per manifest URI (hashed): what it gave; a later run fetches it no second time, and reports when
+                                           the content behind the URI has changed
+<storage>/videos/.partial/                 unfinished downloads, in a local storage; only one run at a time works there
+"""
+
+import collections
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import hashlib
+import json
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import filetype
+
+from components.core import storage
+from components.core.errors import StorageError
+from components.core.manifest import ManifestRow
+from components.ingest.outcomes import ChangedError, MissingError, RejectedError, public_uri
+from components.ingest.sources.direct import Validators
+
+VIDEO_EXTENSIONS = frozenset({"avi", "gif", "m4v", "mkv", "mov", "mp4", "mpg", "webm", "wmv"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Receipt:
+    """What a manifest URI gave when it was stored first; `uri` is without what may be secret."""
+
+    uri: str
+    sha256: str
+    num_bytes: int
+    extension: str
+    fetched_at: str
+    etag: str = ""
+    last_modified: str = ""
+
+    def validators(self) -> Validators:
+        """Returns by what the server told that state of the file."""
+        return Validators(self.etag, self.last_modified)
+
+
+class VideoStore:
+    """The folder of stored videos and receipts below a storage URI; threads share it."""
+
+    def __init__(self, storage_uri: str) -> None:
+        storage.check_writable(storage_uri)
+        self._folder = storage.join(storage_uri, "videos")
+        self._lock = threading.Lock()
+        self._content_locks: dict[str, threading.Lock] = collections.defaultdict(threading.Lock)
+        self.num_new_objects = 0
+
+    @contextlib.contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """Gives a local folder for unfinished downloads, which the next run finds again if the storage is local and this one is killed."""
+        if storage.scheme_of(self._folder):
+            with tempfile.TemporaryDirectory(prefix="lus-ingest-") as temporary:
+                yield Path(temporary)
+            return
+        folder = Path(self._folder) / ".partial"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                with tempfile.TemporaryDirectory(prefix="lus-ingest-") as temporary:
+                    yield Path(temporary)
+                return
+            yield folder
+
+    def object_uri(self, receipt: Receipt) -> str:
+        """Returns where the video of a receipt is stored."""
+        return storage.join(self._folder, f"{receipt.sha256}.{receipt.extension}")
+
+    def receipt_uri(self, row: ManifestRow) -> str:
+        """Returns where the receipt of a row is stored."""
+        return storage.join(self._folder, "receipts", f"{hashlib.sha256(row.uri.encode()).hexdigest()}.json")
+
+    def receipt(self, row: ManifestRow) -> Receipt | None:
+        """Returns the receipt of a row, if there is one."""
+        uri = self.receipt_uri(row)
+        return Receipt(**json.loads(storage.read_bytes(uri))) if storage.exists(uri) else None
+
+    def holds(self, receipt: Receipt) -> bool:
+        """Tells whether the video of a receipt is stored."""
+        return storage.exists(self.object_uri(receipt))
+
+    def put(self, row: ManifestRow, path: Path, validators: Validators, earlier: Receipt | None) -> Receipt:
+        """Stores the video of a row, unless the same bytes are there, and its receipt, unless it has one.
+
+        Args:
+            row: the manifest's row.
+            path: local file with the video; it is moved or deleted.
+            validators: by what the server tells this state of the file.
+            earlier: the receipt of the row, if it has one.
+
+        Raises:
+            RejectedError: it is not a video, or not the one that the manifest expects.
+            ChangedError: it is not the one that was stored first.
+            MissingError: the storage does not take it.
+        """
+        receipt = Receipt(
+            uri=public_uri(row.uri),
+            sha256=sha256_of(path),
+            num_bytes=path.stat().st_size,
+            extension=_video_extension(path),
+            fetched_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            etag=validators.etag,
+            last_modified=validators.last_modified,
+        )
+        check_expected(row, receipt)
+        if earlier and storage.scheme_of(row.uri) and earlier.sha256 != receipt.sha256:
+            raise ChangedError(
+                f"its content has changed since {earlier.fetched_at}: sha256 was {earlier.sha256}, is {receipt.sha256}; "
+                f"delete {self.receipt_uri(row)} to accept it"
+            )
+        try:
+            self._put_object(path, receipt)
+            if earlier and earlier.sha256 == receipt.sha256:
+                return earlier
+            storage.write_bytes(self.receipt_uri(row), json.dumps(dataclasses.asdict(receipt), indent=2).encode())
+        except StorageError as error:
+            raise MissingError(f"not stored: {error}") from None
+        return receipt
+
+    def _put_object(self, path: Path, receipt: Receipt) -> None:
+        with self._lock:
+            content_lock = self._content_locks[receipt.sha256]
+        with content_lock:
+            if self.holds(receipt):
+                path.unlink()
+                return
+            storage.move_file(path, self.object_uri(receipt))
+        with self._lock:
+            self.num_new_objects += 1
+
+
+def check_expected(row: ManifestRow, receipt: Receipt) -> None:
+    """Checks content against the manifest.
+
+    Raises:
+        RejectedError: the manifest expects another one.
+    """
+    if row.expected_sha256 and receipt.sha256 != row.expected_sha256:
+        raise RejectedError(f"its sha256 is {receipt.sha256}, the manifest says {row.expected_sha256}")
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the digest of a local file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _video_extension(path: Path) -> str:
+    """Returns the usual extension of what the bytes are, whatever the file was called."""
+    if not path.stat().st_size:
+        raise RejectedError("the file is empty")
+    kind = filetype.guess(path)
+    if kind is None or kind.extension not in VIDEO_EXTENSIONS:
+        raise RejectedError(f"not a video: the content is {kind.mime if kind else 'of no known type'}{_page_note(path)}")
+    return str(kind.extension)
+
+
+def _page_note(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(256).lstrip().lower()
+    return " (a web page)" if start.startswith((b"<!doctype html", b"<html")) else ""

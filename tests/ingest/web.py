@@ -1,0 +1,140 @@
+"""Web servers on real sockets that play the hosts of videos: pages, zips, redirects, ranges, logins and faults."""
+
+import contextlib
+import dataclasses
+import http.server
+import io
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from email.message import Message
+
+
+@dataclasses.dataclass
+class Page:
+    """What a path gives.
+
+    Attributes:
+        body: the whole content.
+        status: HTTP status.
+        headers: more headers; `ETag` makes the page one that can be continued.
+        break_after: bytes after which the connection is reset.
+        announced: what Content-Length says instead of the truth.
+        chunk_pause_s: pause after every 64 kB.
+        heeds_if_range: whether a part is given of the right file only.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    break_after: int | None = None
+    announced: int | None = None
+    chunk_pause_s: float = 0
+    heeds_if_range: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A request as it came."""
+
+    path: str
+    headers: Message
+    time_s: float
+
+
+Route = Page | Callable[[Request], Page]
+
+
+class Host(http.server.ThreadingHTTPServer):
+    """A host; `routes` may be changed while it runs."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, routes: dict[str, Route]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.routes = routes
+        self.requests: list[Request] = []
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}{path}"
+
+    def paths(self) -> list[str]:
+        return [request.path for request in self.requests]
+
+    def handle_error(self, *_: object) -> None:
+        """A client that goes away is none of the host's business."""
+
+
+@contextlib.contextmanager
+def serving(routes: dict[str, Route]) -> Iterator[Host]:
+    host = Host(routes)
+    threading.Thread(target=host.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield host
+    finally:
+        host.shutdown()
+        host.server_close()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Host
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        request = Request(self.path, self.headers, time.monotonic())
+        self.server.requests.append(request)
+        route = self.server.routes.get(self.path, Page(b"gone", 404))
+        page = route(request) if callable(route) else route
+        etag = page.headers.get("ETag", "")
+        if etag and self.headers.get("If-None-Match") == etag:
+            page = Page(status=304)
+        start = self._start(page, etag)
+        self.send_response(206 if start else page.status)
+        for name, value in page.headers.items():
+            self.send_header(name, value)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(page.body) - 1}/{len(page.body)}")
+        self.send_header("Content-Length", str(len(page.body) - start if page.announced is None else page.announced))
+        self.end_headers()
+        self._send(page, start)
+
+    def _start(self, page: Page, etag: str) -> int:
+        wanted = self.headers.get("Range", "")
+        if page.status == 200 and etag and wanted and (not page.heeds_if_range or self.headers.get("If-Range", etag) == etag):
+            return int(wanted.removeprefix("bytes=").rstrip("-"))
+        return 0
+
+    def _send(self, page: Page, start: int) -> None:
+        end = len(page.body) if page.break_after is None else start + page.break_after
+        for position in range(start, min(end, len(page.body)), 1 << 16):
+            self.wfile.write(page.body[position : min(position + (1 << 16), end)])
+            time.sleep(page.chunk_pause_s)
+        if page.break_after is not None or page.announced is not None:
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """Returns a zip file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def fake_video(kind: str, seed: int = 0, num_bytes: int = 2000) -> bytes:
+    """Returns bytes that begin as a video of that kind does; nobody decodes them in ingest."""
+    starts = {
+        "mp4": b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom",
+        "mov": b"\x00\x00\x00\x14ftypqt  \x00\x00\x02\x00qt  ",
+        "gif": b"GIF89a",
+        "avi": b"RIFF\x00\x10\x00\x00AVI LIST",
+        "wmv": b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c",
+    }
+    noise = bytes((position * 31 + seed * 7 + (position >> 8) * seed) % 251 for position in range(min(num_bytes, 4096)))
+    body = noise * (num_bytes // max(len(noise), 1) + 1)
+    return (starts[kind] + seed.to_bytes(4, "big") + body)[:num_bytes]
