@@ -30,7 +30,7 @@ def _start() -> None:
     """Imports TensorFlow and looks for devices, which is when it speaks."""
     import tensorflow as tf
 
-    tf.config.list_logical_devices()
+    tf.config.list_physical_devices()
 
 
 @contextlib.contextmanager
