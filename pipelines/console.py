@@ -52,6 +52,7 @@ class Console:
             if line.strip().startswith(_ERROR):
                 self.last_error = line.strip().removeprefix(_ERROR)
             self._stream.write(_LOG_PREFIX.sub(_level, line) + "\n")
+            self._stream.flush()
 
 
 def _level(prefix: re.Match[str]) -> str:

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,12 @@ def test_the_words_of_a_step_are_shown_without_the_frame(portion: int) -> None:
         console.write(STEP[start : start + portion])
     assert stream.getvalue() == SHOWN
     assert console.last_error == "class covid has no video"
+
+
+def test_a_log_file_shows_a_line_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        Console(log).write("epoch 1\nepo")
+        assert (tmp_path / "log").read_text() == "epoch 1\n"
 
 
 def test_a_terminal_keeps_its_colours() -> None:
