@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNNER ?= subprocess
 DEMO := demo
+# Phantoms are learned faster than lungs.
+DEMO_OPTIONS := --epochs 20 --pruning-epochs 8
 IMAGES := ingest preprocess train
 REGISTRY ?= lung-ultrasound-pipeline
 TAG ?= 0.1.0
@@ -28,7 +30,7 @@ $(VENV)/.installed: docker/locks/dev.txt docker/locks/uv.txt setup.py
 
 demo: $(VENV)/.installed ## Run the whole pipeline on generated phantom videos (RUNNER=docker for containers)
 	$(BIN)/python -m components phantoms --destination $(DEMO)/phantoms --output-folder $(DEMO)/phantoms-step
-	$(BIN)/lus run --manifest $(DEMO)/phantoms/manifest.csv --storage $(DEMO)/storage --runner $(RUNNER)
+	$(BIN)/lus run --manifest $(DEMO)/phantoms/manifest.csv --storage $(DEMO)/storage --runner $(RUNNER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.installed ## Run all tests that this machine can run
 	$(BIN)/pytest
