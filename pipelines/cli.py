@@ -38,7 +38,7 @@ def _run(runner: str, pipeline_root: str | None, **parameters: Any) -> None:
         outputs = run_training(parameters, runner, Path(pipeline_root or _default_root(parameters["storage"])))
     except PipelineError as error:
         raise Failure(error) from None
-    click.echo(summary(outputs, parameters["storage"]))
+    click.echo(summary(outputs, storage_uris.absolute_uri(parameters["storage"])))
 
 
 def _default_root(storage: str) -> str:
