@@ -26,9 +26,9 @@ from sklearn.preprocessing import StandardScaler
 from components.core.clips import CLASS_NAMES, FRAME_SIZE_PX
 from components.core.errors import DataError
 from components.core.manifest import ManifestRow, read_manifest
-from components.preprocess.decoding import Image, frame_rate
-from components.preprocess.sampling import sample_clips
-from components.preprocess.sector import Sector, find_sector
+from components.core.video.decoding import Image, frame_rate
+from components.core.video.sampling import sample_clips
+from components.core.video.sector import Sector, find_sector
 
 FRAMES_PER_SECOND = 10.0
 MAX_CLIPS = 2

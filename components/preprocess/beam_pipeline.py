@@ -27,9 +27,9 @@ from components.core.clips import CLASS_NAMES, ClipRecord, parse, serialize
 from components.core.errors import DataError, PipelineError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
-from components.preprocess.decoding import Image
-from components.preprocess.sampling import SampledFrame, sample_clips
-from components.preprocess.sector import Sector, find_sector, given_sector
+from components.core.video.decoding import Image
+from components.core.video.sampling import SampledFrame, sample_clips
+from components.core.video.sector import Sector, find_sector, given_sector
 
 JPEG_QUALITY = 95
 

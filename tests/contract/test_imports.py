@@ -44,6 +44,11 @@ def test_core_knows_neither_kfp_nor_a_step(path: Path) -> None:
         assert offences(path, HEAVY) == []
 
 
+def test_reading_videos_needs_opencv_and_nothing_heavier() -> None:
+    for path in (ROOT / "components" / "core" / "video").glob("*.py"):
+        assert offences(path, {"kfp", "pipelines"} | {f"components.{step}" for step in step_names()} | HEAVY - {"cv2"}) == []
+
+
 @pytest.mark.parametrize("step", step_names())
 def test_the_logic_of_a_step_knows_neither_kfp_nor_another_step(step: str) -> None:
     others = {f"components.{other}" for other in step_names() if other != step}

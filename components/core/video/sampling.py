@@ -17,7 +17,7 @@ import numpy as np
 
 from components.core.clips import CLIP_FRAMES
 from components.core.errors import DataError
-from components.preprocess.decoding import Image, frame_rate, read_frames
+from components.core.video.decoding import Image, frame_rate, read_frames
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ import pytest
 
 from components.core.errors import DataError
 from components.core.manifest import read_manifest
-from components.preprocess.decoding import frame_rate, read_frames
-from components.preprocess.sampling import sample_clips
+from components.core.video.decoding import frame_rate, read_frames
+from components.core.video.sampling import sample_clips
 from tests.videos import CODECS, decoded, numbered_frames, write_video
 
 # Mean absolute difference in grey levels between two decoders of one frame: they round colour conversion differently,

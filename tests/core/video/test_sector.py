@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from components.core.clips import FRAME_SIZE_PX
-from components.preprocess.sampling import sample_clips
-from components.preprocess.sector import Kind, Sector, find_sector, given_sector
+from components.core.video.sampling import sample_clips
+from components.core.video.sector import Kind, Sector, find_sector, given_sector
 
 ROWS, BEAMS, FRAMES = 240, 160, 8
 

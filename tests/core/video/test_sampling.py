@@ -5,7 +5,7 @@ import pytest
 
 from components.core.clips import CLIP_FRAMES
 from components.core.errors import DataError
-from components.preprocess.sampling import sample_clips
+from components.core.video.sampling import sample_clips
 from tests.videos import numbered_frames, write_video
 
 
