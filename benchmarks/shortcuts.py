@@ -26,12 +26,11 @@ from sklearn.preprocessing import StandardScaler
 from components.core.clips import CLASS_NAMES, FRAME_SIZE_PX
 from components.core.errors import DataError
 from components.core.manifest import ManifestRow, read_manifest
-from components.core.video.decoding import Image, frame_rate
-from components.core.video.sampling import sample_clips
+from components.core.video.decoding import Image, VideoFacts, open_video
+from components.core.video.sampling import Sampling, sample_clips
 from components.core.video.sector import Sector, find_sector
 
-FRAMES_PER_SECOND = 10.0
-MAX_CLIPS = 2
+SAMPLING = Sampling(frames_per_second=10.0, max_clips=2)
 FOLDS = 5
 DRAWS = 3
 CELLS = 14
@@ -75,24 +74,31 @@ def _videos(manifest: str) -> Iterator[Video]:
     for row in read_manifest(manifest):
         path = Path(row.uri)
         try:
-            frames = [frame.image for clip in sample_clips(path, FRAMES_PER_SECOND, MAX_CLIPS) for frame in clip]
+            video = sample_clips(path, SAMPLING)
         except DataError as error:
             print(f"{row.video_id} is left out: {error}")
             continue
-        sector = find_sector(frames)
-        yield Video(row, _before(path, frames, sector), _after(frames, sector))
+        frames = [frame for clip in video.clips for frame in clip]
+        images = [frame.image for frame in frames]
+        sector = find_sector(images)
+        before = _before(path.suffix.lower(), video.facts, images, _colour(path, {frame.index for frame in frames}), sector)
+        yield Video(row, before, _after(images, sector))
 
 
-def _before(path: Path, frames: list[Image], sector: Sector) -> Features:
-    height, width = frames[0].shape[:2]
+def _colour(path: Path, indices: set[int]) -> np.ndarray:
+    """Returns the mean blue, green and red of some frames of a video."""
+    with open_video(path) as video:
+        return np.mean([pixels().mean(axis=(0, 1)) for index, _, pixels in video.frames() if index in indices], axis=0)
+
+
+def _before(suffix: str, facts: VideoFacts, images: list[Image], colour: np.ndarray, sector: Sector) -> Features:
     size = (FRAME_SIZE_PX, FRAME_SIZE_PX)
-    grey = np.stack([cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA) for frame in frames])
-    colour = np.mean([frame.mean(axis=(0, 1)) for frame in frames], axis=0)
+    grey = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
     containers = (".mp4", ".mov", ".avi", ".gif", ".mpeg", ".wmv")
     return {
-        "frame rate": np.array([frame_rate(path)]),
-        "container": np.array([path.suffix.lower() == container for container in containers]),
-        "frame size": np.array([height, width, width / height]),
+        "frame rate": np.array([facts.frames_per_second]),
+        "container": np.array([suffix == container for container in containers]),
+        "frame size": np.array([facts.height_px, facts.width_px, facts.width_px / facts.height_px]),
         "colour tint": colour[[0, 2]] - colour[1],
         "shape of the sector": _cells(sector.mask.astype(np.float32)).ravel(),
         **_features(grey),

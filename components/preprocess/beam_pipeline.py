@@ -18,20 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import cv2
 from apache_beam.metrics.metric import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.core import storage
 from components.core.clips import CLASS_NAMES, ClipRecord, parse, serialize
-from components.core.errors import DataError, PipelineError
+from components.core.errors import PipelineError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
-from components.core.video.decoding import Image
-from components.core.video.sampling import SampledFrame, sample_clips
-from components.core.video.sector import Sector, find_sector, given_sector
-
-JPEG_QUALITY = 95
+from components.core.video.clip_reader import Clip, read_clips
+from components.core.video.sampling import Sampling
 
 _log = logging.getLogger(__name__)
 
@@ -73,15 +69,12 @@ class ShardSummary:
     clips_by_source: dict[str, int]
 
 
-def decode(
-    tasks: list[VideoTask], frames_per_second: float, max_clips: int, outcomes_path: Path, options: PipelineOptions
-) -> list[DecodingOutcome]:
+def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_path: Path, options: PipelineOptions) -> list[DecodingOutcome]:
     """Writes the clips of every video to its own file, on a file system that all workers share.
 
     Args:
         tasks: the videos.
-        frames_per_second: rate at which frames are sampled.
-        max_clips: most clips of one video.
+        sampling: which frames are wanted.
         outcomes_path: a file for the outcomes.
         options: Beam's options.
 
@@ -90,9 +83,7 @@ def decode(
     """
     with beam.Pipeline(options=options) as pipeline:
         outcomes = (
-            pipeline
-            | "videos" >> beam.Create(tasks, reshuffle=True)
-            | "decode and sample" >> beam.Map(_decode_video, frames_per_second=frames_per_second, max_clips=max_clips)
+            pipeline | "videos" >> beam.Create(tasks, reshuffle=True) | "decode and sample" >> beam.Map(_decode_video, sampling=sampling)
         )
         _gather(outcomes, outcomes_path)
     return [DecodingOutcome(**fields) for fields in _read_lines(outcomes_path)]
@@ -133,28 +124,27 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _decode_video(task: VideoTask, frames_per_second: float, max_clips: int) -> DecodingOutcome:
+def _decode_video(task: VideoTask, sampling: Sampling) -> DecodingOutcome:
     """Decodes one video; whatever is wrong with it becomes the reason of its outcome."""
     clips: list[bytes] = []
-    reason = sector_kind = ""
+    reason = sector = ""
     try:
         with storage.local_copy(task.storage_uri) as path:
-            sampled = sample_clips(path, frames_per_second, max_clips)
-        sector = _sector(task.row, [frame.image for frames in sampled for frame in frames])
-        sector_kind = sector.kind.value
-        clips = [serialize(_clip_record(task.row, number, frames, sector)) for number, frames in enumerate(sampled)]
+            video = read_clips(path, task.row.crop, sampling)
+        sector = video.sector.value
+        clips = [serialize(_clip_record(task.row, number, clip)) for number, clip in enumerate(video.clips)]
         with storage.written_aside(Path(task.clips_path)) as aside:
             write_tfrecords(aside, clips)
     except PipelineError as error:
         reason = str(error)
     Metrics.counter("videos", "without clips" if reason else "decoded").inc()
-    _log.info("%s: %s", task.row.video_id, reason or f"{len(clips)} clip(s), sector {sector_kind}")
-    return DecodingOutcome(task.row.video_id, len(clips), sector_kind, reason)
+    _log.info("%s: %s", task.row.video_id, reason or f"{len(clips)} clip(s), sector {sector}")
+    return DecodingOutcome(task.row.video_id, len(clips), sector, reason)
 
 
-def _clip_record(row: ManifestRow, number: int, frames: list[SampledFrame], sector: Sector) -> ClipRecord:
+def _clip_record(row: ManifestRow, number: int, clip: Clip) -> ClipRecord:
     return ClipRecord(
-        frames=tuple(_encoded(sector.normalise(frame.image)) for frame in frames),
+        frames=clip.jpegs(),
         label=CLASS_NAMES.index(row.class_name),
         video_id=row.video_id,
         group=row.group,
@@ -162,29 +152,9 @@ def _clip_record(row: ManifestRow, number: int, frames: list[SampledFrame], sect
         probe=row.probe,
         license=row.license,
         clip_index=number,
-        timestamps_us=tuple(round(frame.time_s * 1e6) for frame in frames),
-        frame_indices=tuple(frame.index for frame in frames),
+        timestamps_us=tuple(round(time_s * 1e6) for time_s in clip.times_s),
+        frame_indices=clip.indices,
     )
-
-
-def _sector(row: ManifestRow, images: list[Image]) -> Sector:
-    """Returns where the field of view is in the images of one video: the box of the manifest, else what is found.
-
-    Raises:
-        DataError: the box leaves the frame.
-    """
-    if not row.crop:
-        return find_sector(images)
-    x, y, width, height = row.crop
-    frame_height, frame_width = images[0].shape[:2]
-    if y + height > frame_height or x + width > frame_width:
-        raise DataError(f"the crop {x},{y},{width},{height} of the manifest leaves the frame of {frame_width} × {frame_height} px")
-    return given_sector(row.crop, (frame_height, frame_width))
-
-
-def _encoded(grey: Image) -> bytes:
-    """Returns an image as a JPEG file."""
-    return cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
 def _write_shard(task: ShardTask) -> ShardSummary:

@@ -28,6 +28,7 @@ from components.core.shards import (
     fingerprint_of,
     shard_of,
 )
+from components.core.video.sampling import Sampling
 from components.preprocess import beam_pipeline, splits
 from components.preprocess.beam_pipeline import ShardSummary, VideoTask
 from components.preprocess.contact_sheet import write_contact_sheet
@@ -142,7 +143,8 @@ def _decode(
 ) -> dict[str, beam_pipeline.DecodingOutcome]:
     """Decodes the videos into files of clips in a folder; returns what became of each, by its id."""
     tasks = [VideoTask(record.row, record.storage_uri, str(_clips_path(folder, record.row))) for record in candidates]
-    outcomes = beam_pipeline.decode(tasks, settings.frames_per_second, settings.max_clips_per_video, folder / "outcomes.jsonl", options)
+    sampling = Sampling(settings.frames_per_second, settings.max_clips_per_video)
+    outcomes = beam_pipeline.decode(tasks, sampling, folder / "outcomes.jsonl", options)
     return {outcome.video_id: outcome for outcome in outcomes}
 
 

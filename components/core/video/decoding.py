@@ -5,6 +5,7 @@ header's frame count is wrong in one file of six. Frames that nobody asked for a
 """
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,63 +27,87 @@ Image: TypeAlias = np.ndarray
 Frame: TypeAlias = tuple[int, float, Callable[[], Image]]
 
 
-def read_frames(path: Path) -> Iterator[Frame]:
-    """Yields the frames of a video in order.
+@dataclasses.dataclass(frozen=True)
+class VideoFacts:
+    """What was seen of a video when it was read.
 
-    Args:
-        path: a local video file.
-
-    Yields:
-        The frame's number from 0, its time in seconds from the first frame (strictly increasing, whatever the file says), and a
-        function that gives its pixels [height, width, 3] uint8 BGR; it must be called before the next frame is asked for.
-
-    Raises:
-        DataError: the file is not a video that the decoder can open, or a frame cannot be decoded.
+    Attributes:
+        width_px: of its first frame.
+        height_px: of its first frame.
+        frames_per_second: the nominal rate, FALLBACK_FPS when the file states none.
+        num_frames: frames that were read; all of them only if the video was read to its end.
+        duration_s: how long these frames are shown.
     """
-    with _capture(path) as capture:
-        interval_s = 1 / _frame_rate(capture)
-        index, start_s, time_s = 0, 0.0, -interval_s
-        while capture.grab():
-            stamp_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if index == 0:
+
+    width_px: int
+    height_px: int
+    frames_per_second: float
+    num_frames: int
+    duration_s: float
+
+
+class Video:
+    """A video file that is open for one pass over its frames; `open_video` makes it."""
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        stated = capture.get(cv2.CAP_PROP_FPS)
+        self.frames_per_second: float = stated if 0 < stated < 1000 else FALLBACK_FPS
+        self._size = (0, 0)
+        self._num_frames = 0
+        self._time_s = -1 / self.frames_per_second
+
+    @property
+    def facts(self) -> VideoFacts:
+        """What has been seen up to now."""
+        width, height = self._size
+        interval_s = 1 / self.frames_per_second
+        return VideoFacts(width, height, self.frames_per_second, self._num_frames, self._time_s + interval_s)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yields the frames of the video in order.
+
+        Yields:
+            The frame's number from 0, its time in seconds from the first frame (strictly increasing, whatever the file says), and a
+            function that gives its pixels [height, width, 3] uint8 BGR; it must be called before the next frame is asked for.
+
+        Raises:
+            DataError: a frame cannot be decoded, or there is none.
+        """
+        start_s = 0.0
+        while self._capture.grab():
+            stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if not self._num_frames:
                 start_s = stamp_s
-            time_s = stamp_s - start_s if stamp_s - start_s > time_s else time_s + interval_s
-            yield index, time_s, lambda: _retrieve(capture)
-            index += 1
-        if not index:
+            after_last = stamp_s - start_s > self._time_s
+            self._time_s = stamp_s - start_s if after_last else self._time_s + 1 / self.frames_per_second
+            self._num_frames += 1
+            yield self._num_frames - 1, self._time_s, self._retrieve
+        if not self._num_frames:
             raise DataError("no frame could be decoded")
 
-
-def frame_rate(path: Path) -> float:
-    """Returns the nominal frame rate in frames per second, FALLBACK_FPS when the file states none.
-
-    Raises:
-        DataError: the file is not a video that the decoder can open.
-    """
-    with _capture(path) as capture:
-        return _frame_rate(capture)
+    def _retrieve(self) -> Image:
+        decoded, image = self._capture.retrieve()
+        if not decoded or image is None:
+            raise DataError("a frame could not be decoded")
+        if self._size == (0, 0):
+            self._size = (image.shape[1], image.shape[0])
+        return image
 
 
 @contextlib.contextmanager
-def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
+def open_video(path: Path) -> Iterator[Video]:
+    """Opens a local video file.
+
+    Raises:
+        DataError: the file is not a video that the decoder can open, or the decoder fails in the block.
+    """
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
             raise DataError("the decoder cannot open it")
-        yield capture
+        yield Video(capture)
     except cv2.error as error:
         raise DataError(f"the decoder failed: {error.err or error}") from error
     finally:
         capture.release()
-
-
-def _frame_rate(capture: cv2.VideoCapture) -> float:
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    return fps if 0 < fps < 1000 else FALLBACK_FPS
-
-
-def _retrieve(capture: cv2.VideoCapture) -> Image:
-    decoded, image = capture.retrieve()
-    if not decoded or image is None:
-        raise DataError("a frame could not be decoded")
-    return image

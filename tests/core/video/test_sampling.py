@@ -5,12 +5,12 @@ import pytest
 
 from components.core.clips import CLIP_FRAMES
 from components.core.errors import DataError
-from components.core.video.sampling import sample_clips
+from components.core.video.sampling import Sampling, sample_clips
 from tests.videos import numbered_frames, write_video
 
 
 def indices(path: Path, rate: float = 10, max_clips: int = 4) -> list[list[int]]:
-    return [[frame.index for frame in clip] for clip in sample_clips(path, rate, max_clips)]
+    return [[frame.index for frame in clip] for clip in sample_clips(path, Sampling(rate, max_clips)).clips]
 
 
 @pytest.mark.parametrize(("fps", "step"), [(10, 1), (20, 2), (50, 5), (60, 6)])
@@ -56,4 +56,4 @@ def test_exactly_fourteen_frames_are_enough(tmp_path: Path) -> None:
 def test_fewer_frames_than_a_clip_are_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.avi", numbered_frames(13, 16, 16), fps=10)
     with pytest.raises(DataError, match="it has 13 frames, a clip needs 14"):
-        sample_clips(path, 10, 4)
+        sample_clips(path, Sampling(10, 4))
