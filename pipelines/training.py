@@ -56,6 +56,7 @@ def _training(
     patience: int = default_of(train, "patience"),
     batch_size: int = default_of(train, "batch_size"),
     learning_rate: float = default_of(train, "learning_rate"),
+    architecture: str = default_of(train, "architecture"),
     backbone: str = default_of(train, "backbone"),
     sparsity: float = default_of(prune, "sparsity"),
     pruning_epochs: int = default_of(prune, "pruning_epochs"),
@@ -105,6 +106,7 @@ def _training(
             batch_size=batch_size,
             learning_rate=learning_rate,
             seed=seed,
+            architecture=architecture,
             backbone=backbone,
         )
     )

@@ -51,6 +51,7 @@ RANGES = {
 
 
 CHOICES = {
+    "architecture": ("convlstm2d", "cnn_lstm", "cnn_gru"),
     "backbone": ("small", "efficientnet_lite0"),
 }
 

@@ -16,9 +16,10 @@ def train(
     batch_size: int = 8,
     learning_rate: float = 0.001,
     seed: int = 0,
+    architecture: str = "convlstm2d",
     backbone: str = "small",
 ):
-    """Trains a CNN + ConvLSTM2D classifier on the train split and keeps the epoch with the best macro-F1 on the validation split.
+    """Trains a CNN with a recurrent layer on the train split and keeps the epoch with the best macro-F1 on the validation split.
 
     Args:
         dataset: Clip dataset, the output of preprocess.
@@ -27,6 +28,7 @@ def train(
         batch_size: Clips in a training step.
         learning_rate: Step size of the Adam optimizer.
         seed: Seed of the first weights, the order of the clips and their augmentation.
+        architecture: The recurrent layer: convlstm2d (over the CNN's maps), cnn_lstm or cnn_gru (over the means of the maps).
         backbone: The CNN: small (trained from scratch) or efficientnet_lite0 (frozen, with ImageNet's weights).
 
     Returns:
@@ -42,7 +44,13 @@ def train(
 
     with errors.exit_with_message():
         options = TrainingOptions(
-            epochs=epochs, patience=patience, batch_size=batch_size, learning_rate=learning_rate, seed=seed, backbone=backbone
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            architecture=architecture,
+            backbone=backbone,
         )
         load_tensorflow()
         from components.train.trainer import train_classifier

@@ -13,13 +13,14 @@ from components.train.efficientnet_lite import apply_backbone
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
-def build_convlstm2d(num_classes: int, backbone: str) -> tf_keras.Model:
-    """Builds a CNN over the frames, a ConvLSTM2D over its maps and a fully connected head.
+def build_classifier(num_classes: int, architecture: str, backbone: str) -> tf_keras.Model:
+    """Builds a CNN over the frames, a recurrent layer over what it sees, and a fully connected head.
 
     All layers are stock Keras layers, so the saved model loads without this project's code.
 
     Args:
         num_classes: number of outputs.
+        architecture: a key of ARCHITECTURES.
         backbone: a key of BACKBONES.
 
     Returns:
@@ -30,13 +31,36 @@ def build_convlstm2d(num_classes: int, backbone: str) -> tf_keras.Model:
     """
     inputs = layers.Input(CLIP_SHAPE, dtype="uint8", name="clip")
     grey = _grey_at_half_size()(layers.Rescaling(1.0, name="float")(inputs))
-    state = layers.ConvLSTM2D(32, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d")(BACKBONES[backbone](grey))
-    features = layers.GlobalAveragePooling2D(name="pooling")(state)
+    features = ARCHITECTURES[architecture](BACKBONES[backbone](grey))
     features = layers.Dropout(0.3, name="dropout1")(features)
     features = layers.Dense(32, activation="relu", name="dense")(features)
     features = layers.Dropout(0.3, name="dropout2")(features)
     outputs = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(features)
-    return tf_keras.Model(inputs, outputs, name="convlstm2d")
+    return tf_keras.Model(inputs, outputs, name=architecture)
+
+
+def _convlstm2d(maps: Any) -> Any:
+    """A convolutional LSTM, which keeps the maps: [batch, 14, height, width, channels] → [batch, 32]."""
+    state = layers.ConvLSTM2D(32, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d")(maps)
+    return layers.GlobalAveragePooling2D(name="pooling")(state)
+
+
+def _cnn_lstm(maps: Any) -> Any:
+    """An LSTM over the mean of each frame's maps: [batch, 14, height, width, channels] → [batch, 64]."""
+    return layers.LSTM(64, recurrent_activation="sigmoid", name="lstm")(_pooled_frames(maps))
+
+
+def _cnn_gru(maps: Any) -> Any:
+    """A GRU over the mean of each frame's maps: [batch, 14, height, width, channels] → [batch, 64]."""
+    return layers.GRU(64, recurrent_activation="sigmoid", name="gru")(_pooled_frames(maps))
+
+
+def _pooled_frames(maps: Any) -> Any:
+    return layers.TimeDistributed(layers.GlobalAveragePooling2D(), name="pooling")(maps)
+
+
+# Keras versions differ in the default recurrent activation of ConvLSTM2D, so it is written out everywhere.
+ARCHITECTURES: dict[str, Callable[[Any], Any]] = {"convlstm2d": _convlstm2d, "cnn_lstm": _cnn_lstm, "cnn_gru": _cnn_gru}
 
 
 def _small(grey: Any) -> Any:

@@ -10,7 +10,7 @@ class TrainingOptions:
     """The parameters of the step; its interface explains them.
 
     Raises:
-        UsageError: a value is outside of its range, or the backbone is not one of BACKBONES.
+        UsageError: a value is outside of its range, or none of its choices.
     """
 
     epochs: int
@@ -18,6 +18,7 @@ class TrainingOptions:
     batch_size: int
     learning_rate: float
     seed: int
+    architecture: str = "convlstm2d"
     backbone: str = "small"
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from components.core.fitting import BestEpoch, History, fit_classifier, make_rep
 from components.core.shards import DatasetIndex
 from components.core.storage import staged_folder
 from components.train.curves import curves_html, draw_curves
-from components.train.models import build_convlstm2d
+from components.train.models import build_classifier
 from components.train.options import TrainingOptions
 
 LOG_NAME = "training_log.csv"
@@ -46,7 +46,7 @@ def train_classifier(dataset_path: Path, model_path: Path, curves_path: Path, op
     """
     index = open_dataset(dataset_path)
     make_reproducible(options.seed)
-    model = build_convlstm2d(len(index.class_names), options.backbone)
+    model = build_classifier(len(index.class_names), options.architecture, options.backbone)
     best = BestEpoch(patience=options.patience)
     with staged_folder(model_path) as staged:
         _log.info("training on %d clips, choosing by %d", index.splits["train"].num_clips, index.splits["validation"].num_clips)

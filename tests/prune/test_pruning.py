@@ -15,7 +15,7 @@ from components.core.classifier import MODEL_NAME, ClassifierMetadata, load_clas
 from components.core.errors import DataError, UsageError
 from components.prune.options import PruningOptions
 from components.prune.pruning import KERNELS_NAME, LOG_NAME, count_zeros, prune_classifier, with_pruning
-from components.train.models import build_convlstm2d
+from components.train.models import build_classifier
 from tests.clip_datasets import write_toy_dataset
 
 OPTIONS = PruningOptions(sparsity=0.8, pruning_epochs=2, batch_size=6, learning_rate=0.001, seed=0)
@@ -73,7 +73,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_dense(folder: Path, class_names: list[str]) -> Path:
     tf_keras.utils.set_random_seed(0)
     folder.mkdir()
-    save_classifier(folder, build_convlstm2d(3, "small"), ClassifierMetadata("dense", class_names, "", "", {}, {}))
+    save_classifier(folder, build_classifier(3, "convlstm2d", "small"), ClassifierMetadata("dense", class_names, "", "", {}, {}))
     return folder
 
 

@@ -5,17 +5,32 @@ import pytest
 import tf_keras
 
 from components.core.parameters import CHOICES
-from components.train.models import BACKBONES, LUMA, build_convlstm2d
+from components.train.models import ARCHITECTURES, BACKBONES, LUMA, build_classifier
 from tests.clip_datasets import SHAPE
 
+NETWORKS = [("convlstm2d", "small"), ("convlstm2d", "efficientnet_lite0"), ("cnn_lstm", "small"), ("cnn_gru", "small")]
 
-@pytest.fixture(scope="module", params=sorted(BACKBONES))
+
+@pytest.fixture(scope="module", params=NETWORKS, ids="-".join)
 def model(request: pytest.FixtureRequest) -> tf_keras.Model:
-    return build_convlstm2d(3, request.param)
+    return build_classifier(3, *request.param)
 
 
-def test_the_backbones_are_those_that_a_user_may_choose() -> None:
+def test_the_networks_are_those_that_a_user_may_choose() -> None:
+    assert set(ARCHITECTURES) == set(CHOICES["architecture"])
     assert set(BACKBONES) == set(CHOICES["backbone"])
+
+
+def test_the_order_of_the_frames_counts(model: tf_keras.Model) -> None:
+    rng = np.random.default_rng(0)
+    clip = np.linspace(0, 1, SHAPE[0])[:, None, None, None] * rng.integers(0, 256, SHAPE)
+    forwards, backwards = model.predict(np.stack([clip, clip[::-1]]).astype(np.uint8), verbose=0)
+    assert np.abs(forwards - backwards).max() > 1e-4
+
+
+def test_recurrent_layers_use_the_sigmoid_that_every_runtime_knows(model: tf_keras.Model) -> None:
+    activations = {layer.get_config()["recurrent_activation"] for layer in model.layers if "recurrent_activation" in layer.get_config()}
+    assert activations == {"sigmoid"}
 
 
 def test_clips_become_probabilities(model: tf_keras.Model) -> None:

@@ -57,14 +57,14 @@ def test_a_seed_decides_the_weights(dataset: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_training_that_fails_leaves_nothing(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = trainer.build_convlstm2d
+    build = trainer.build_classifier
 
-    def broken(num_classes: int, backbone: str) -> tf_keras.Model:
-        model = build(num_classes, backbone)
+    def broken(num_classes: int, architecture: str, backbone: str) -> tf_keras.Model:
+        model = build(num_classes, architecture, backbone)
         model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
         return model
 
-    monkeypatch.setattr(trainer, "build_convlstm2d", broken)
+    monkeypatch.setattr(trainer, "build_classifier", broken)
     with pytest.raises(DataError, match="the loss became nan"):
         train_classifier(dataset, tmp_path / "model", tmp_path / "curves.html", ONE_EPOCH)
     assert list(tmp_path.iterdir()) == []
