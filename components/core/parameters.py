@@ -31,6 +31,7 @@ RANGES = {
     "min_videos_per_class": Range(0, 1_000_000),
     "frames_per_second": Range(0.1, 1000),
     "max_clips_per_video": Range(1, 1000),
+    "num_folds": Range(2, 100),
     "num_shards": Range(1, 99999),
     "test_fraction": Range(0.05, 0.6),
     "validation_fraction": Range(0.05, 0.6),

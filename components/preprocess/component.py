@@ -16,6 +16,7 @@ def preprocess(
     max_clips_per_video: int = 4,
     test_fraction: float = 0.3,
     validation_fraction: float = 0.2,
+    num_folds: int = 5,
     num_shards: int = 4,
     num_workers: int = 2,
     beam_options: str = "",
@@ -30,6 +31,7 @@ def preprocess(
         max_clips_per_video: The first so many clips of a video are used; clips follow each other without overlap.
         test_fraction: Part of the videos, in whole groups, that goes to test.
         validation_fraction: Part of the remaining videos, in whole groups, that goes to validation.
+        num_folds: Number of parts for a cross-validation over all videos, in whole groups; videos.jsonl says which video is in which.
         num_shards: Number of TFRecord files per split.
         num_workers: Decoding threads of the direct runner.
         beam_options: Apache Beam options, such as --runner=FlinkRunner --flink_master=HOST; empty for the direct runner.
@@ -51,6 +53,7 @@ def preprocess(
             max_clips_per_video=max_clips_per_video,
             test_fraction=test_fraction,
             validation_fraction=validation_fraction,
+            num_folds=num_folds,
             num_shards=num_shards,
             seed=seed,
         )

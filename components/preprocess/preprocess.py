@@ -50,6 +50,7 @@ class Settings:
     max_clips_per_video: int
     test_fraction: float
     validation_fraction: float
+    num_folds: int
     num_shards: int
     seed: int
 
@@ -60,6 +61,7 @@ class VideoOutcome:
 
     Attributes:
         split: of its group; empty when it gave no clip.
+        fold: of its group, from 0, for a cross-validation over all splits; None when it gave no clip.
         num_clips: how many clips it gave.
         sector: what its field of view was taken for: convex, linear, given by the manifest, or unknown, which means the whole frame.
         reason: why it gave none, or an empty string.
@@ -71,6 +73,7 @@ class VideoOutcome:
     source: str
     license: str
     split: str
+    fold: int | None
     num_clips: int
     sector: str
     reason: str
@@ -126,8 +129,11 @@ def build_dataset(
         decoding = _decode(candidates, Path(decoded), settings, options)
         usable = [record.row for record in candidates if decoding[record.row.video_id].num_clips]
         earlier = splits.read_assignments(storage_uri)
-        assignments = _split(usable, earlier, settings)
-        outcomes = [_outcome(record.row, exclusions, decoding, assignments) for record in records]
+        check_groups(usable)
+        videos_by_class = _videos_by_class(usable)
+        assignments = splits.assign_splits(videos_by_class, earlier, settings.test_fraction, settings.validation_fraction, settings.seed)
+        folds = splits.assign_folds(videos_by_class, settings.num_folds, settings.seed)
+        outcomes = [_outcome(record.row, exclusions, decoding, assignments, folds) for record in records]
         summaries = _assemble(usable, assignments, Path(decoded), staged, settings, options)
         index = _index(summaries, outcomes, settings)
         _write_outcomes(staged / VIDEOS_NAME, outcomes)
@@ -153,13 +159,12 @@ def _clips_path(folder: Path, row: ManifestRow) -> Path:
     return folder / f"{hashlib.sha1(row.video_id.encode()).hexdigest()}.tfrecord"
 
 
-def _split(usable: list[ManifestRow], earlier: dict[str, str], settings: Settings) -> dict[str, str]:
-    """Returns the split of every group that has a usable video."""
-    check_groups(usable)
+def _videos_by_class(usable: list[ManifestRow]) -> dict[str, collections.Counter[str]]:
+    """Returns, per group, its number of usable videos per class."""
     videos_by_class: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for row in usable:
         videos_by_class[row.group][row.class_name] += 1
-    return splits.assign_splits(videos_by_class, earlier, settings.test_fraction, settings.validation_fraction, settings.seed)
+    return videos_by_class
 
 
 def _assemble(
@@ -212,7 +217,11 @@ def _exclusions(records: list[VideoRecord]) -> dict[str, str]:
 
 
 def _outcome(
-    row: ManifestRow, exclusions: dict[str, str], decoding: dict[str, beam_pipeline.DecodingOutcome], assignments: dict[str, str]
+    row: ManifestRow,
+    exclusions: dict[str, str],
+    decoding: dict[str, beam_pipeline.DecodingOutcome],
+    assignments: dict[str, str],
+    folds: dict[str, int],
 ) -> VideoOutcome:
     excluded = beam_pipeline.DecodingOutcome(row.video_id, 0, "", exclusions.get(row.video_id, ""))
     outcome = decoding.get(row.video_id, excluded)
@@ -223,6 +232,7 @@ def _outcome(
         source=row.source,
         license=row.license,
         split=assignments[row.group] if outcome.num_clips else "",
+        fold=folds[row.group] if outcome.num_clips else None,
         num_clips=outcome.num_clips,
         sector=outcome.sector,
         reason=outcome.reason,

@@ -1,15 +1,16 @@
-"""Splits: which groups go to train, validation and test.
+"""Splits: which groups go to train, validation and test; and folds: which groups go to which part of a cross-validation.
 
-A group is never divided, and keeps its split for life: assignments are kept in `<storage>/splits.json`, {group: split}.
+A group is never divided, and keeps its split for life: assignments are kept in `<storage>/splits.json`, {group: split}. Folds are dealt
+out anew for every dataset, over the groups of all splits.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from components.core import storage
-from components.core.clips import CLASS_NAMES, SPLITS
+from components.core.clips import SPLITS
 from components.core.errors import DataError
 
 SPLITS_NAME = "splits.json"
@@ -27,9 +28,6 @@ def assign_splits(
 ) -> dict[str, str]:
     """Assigns every group to a split, so that each class is divided in the wanted ratio, counted in videos and in groups.
 
-    Groups are placed one by one, the largest first, where they bring the counts nearest to their targets; groups of one size are tried
-    in many orders, drawn from the seed, and the best result is taken.
-
     Args:
         videos_by_class: per group, its number of videos per class name.
         earlier: splits of groups that were assigned before; they are kept.
@@ -43,46 +41,80 @@ def assign_splits(
     Raises:
         DataError: no division gives every split a video of every class.
     """
+    targets = [(1 - test_fraction) * (1 - validation_fraction), (1 - test_fraction) * validation_fraction, test_fraction]
+    pinned = {group: SPLITS.index(earlier[group]) for group in videos_by_class if group in earlier}
+    assigned = {group: SPLITS[part] for group, part in _divide(videos_by_class, targets, pinned, seed).items()}
+    _check_every_split(videos_by_class, assigned)
+    return assigned
+
+
+def assign_folds(videos_by_class: Mapping[str, Mapping[str, int]], num_folds: int, seed: int) -> dict[str, int]:
+    """Assigns every group to a fold, so that each class is divided evenly; a class of fewer groups is absent from some folds.
+
+    Args:
+        videos_by_class: per group, its number of videos per class name.
+        num_folds: number of folds.
+        seed: of the orders that are tried.
+
+    Returns:
+        The fold, from 0, of every group in `videos_by_class`.
+    """
+    return _divide(videos_by_class, [1 / num_folds] * num_folds, {}, seed)
+
+
+def _divide(
+    videos_by_class: Mapping[str, Mapping[str, int]], targets: Sequence[float], pinned: Mapping[str, int], seed: int
+) -> dict[str, int]:
+    """Divides groups into parts, each class in the wanted ratio, counted in videos and in groups.
+
+    Groups are placed one by one, the largest first, where they bring the counts nearest to their targets; groups of one size are tried
+    in many orders, drawn from the seed, and the best result is taken.
+
+    Args:
+        videos_by_class: per group, its number of videos per class name.
+        targets: the wanted size of every part, as a fraction of the whole.
+        pinned: the parts of groups that are not placed but stay.
+        seed: of the orders that are tried.
+
+    Returns:
+        The number of the part of every group.
+    """
     groups = sorted(videos_by_class)
-    counts = np.array([[videos_by_class[group].get(name, 0) for name in CLASS_NAMES] for group in groups], dtype=float)
-    # Videos and groups of each class, side by side: shape [groups, 2 × classes], as parts of their totals.
-    parts = np.concatenate([counts / counts.sum(axis=0), (counts > 0) / (counts > 0).sum(axis=0)], axis=1)
-    targets = np.array([(1 - test_fraction) * (1 - validation_fraction), (1 - test_fraction) * validation_fraction, test_fraction])
-    pinned = np.array([SPLITS.index(earlier[group]) if group in earlier else -1 for group in groups])
+    class_names = sorted({name for counts in videos_by_class.values() for name in counts})
+    counts = np.array([[videos_by_class[group].get(name, 0) for name in class_names] for group in groups], dtype=float)
+    # Videos and groups of each class, side by side: shape [groups, 2 × classes], as shares of their totals.
+    shares = np.concatenate([counts / counts.sum(axis=0), (counts > 0) / (counts > 0).sum(axis=0)], axis=1)
+    fixed = np.array([pinned.get(group, -1) for group in groups])
     generator = np.random.default_rng(seed)
     tries = max(1, min(MAX_TRIES, MAX_PLACEMENTS // len(groups)))
-    attempts = (_place(parts, targets, pinned, generator.permutation(len(groups))) for _ in range(tries))
+    attempts = (_place(shares, np.array(targets), fixed, generator.permutation(len(groups))) for _ in range(tries))
     _, best = min(attempts, key=lambda attempt: attempt[0])
-    _check_every_split(counts, best)
-    return {group: SPLITS[split] for group, split in zip(groups, best, strict=True)}
+    return {group: int(part) for group, part in zip(groups, best, strict=True)}
 
 
-def _place(parts: np.ndarray, targets: np.ndarray, pinned: np.ndarray, order: np.ndarray) -> tuple[float, np.ndarray]:
+def _place(shares: np.ndarray, targets: np.ndarray, fixed: np.ndarray, order: np.ndarray) -> tuple[float, np.ndarray]:
     """Places the groups, the largest first and else in the given order; returns the distance from the targets and the placement."""
-    placement = pinned.copy()
-    totals = np.stack([parts[pinned == split].sum(axis=0) for split in range(len(targets))])
-    largest_first = order[np.argsort(-parts[order].sum(axis=1), kind="stable")]
-    for group in largest_first[pinned[largest_first] < 0]:
-        distances = [
-            _distance(totals + parts[group] * (np.arange(len(targets)) == split)[:, None], targets) for split in range(len(targets))
-        ]
+    placement = fixed.copy()
+    parts = np.arange(len(targets))
+    totals = np.stack([shares[fixed == part].sum(axis=0) for part in parts])
+    largest_first = order[np.argsort(-shares[order].sum(axis=1), kind="stable")]
+    for group in largest_first[fixed[largest_first] < 0]:
+        distances = [_distance(totals + shares[group] * (parts == part)[:, None], targets) for part in parts]
         placement[group] = int(np.argmin(distances))
-        totals[placement[group]] += parts[group]
+        totals[placement[group]] += shares[group]
     return _distance(totals, targets), placement
 
 
 def _distance(totals: np.ndarray, targets: np.ndarray) -> float:
-    """Returns how far the parts in every split are from the wanted ones; an empty cell weighs more than any imbalance."""
+    """Returns how far the shares of every part are from the wanted ones; an empty cell weighs more than any imbalance."""
     return float(((totals - targets[:, None]) ** 2).sum() + 10 * (totals == 0).sum())
 
 
-def _check_every_split(counts: np.ndarray, placement: np.ndarray) -> None:
-    for split, split_name in enumerate(SPLITS):
-        for name, num_videos in zip(CLASS_NAMES, counts[placement == split].sum(axis=0), strict=True):
-            if not num_videos:
-                raise DataError(
-                    f"no division of the groups gives the {split_name} split a video of class {name}; add groups of that class."
-                )
+def _check_every_split(videos_by_class: Mapping[str, Mapping[str, int]], assigned: Mapping[str, str]) -> None:
+    for split in SPLITS:
+        present = {name for group, counts in videos_by_class.items() if assigned[group] == split for name in counts}
+        for name in sorted({name for counts in videos_by_class.values() for name in counts} - present):
+            raise DataError(f"no division of the groups gives the {split} split a video of class {name}; add groups of that class.")
 
 
 def read_assignments(storage_uri: str) -> dict[str, str]:

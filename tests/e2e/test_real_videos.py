@@ -13,7 +13,9 @@ from components.ingest.ingest import ingest_videos
 from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
 
 pytestmark = pytest.mark.real_data
-SETTINGS = Settings(frames_per_second=10, max_clips_per_video=4, test_fraction=0.3, validation_fraction=0.2, num_shards=4, seed=0)
+SETTINGS = Settings(
+    frames_per_second=10, max_clips_per_video=4, test_fraction=0.3, validation_fraction=0.2, num_folds=5, num_shards=4, seed=0
+)
 
 
 def build(folder: Path, manifest: Path, name: str, num_workers: int) -> BuiltDataset:

@@ -15,7 +15,9 @@ from components.core.shards import DatasetIndex, ShardName, read_tfrecords
 from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
 from tests.videos import CODECS, numbered_frames, write_video
 
-SETTINGS = Settings(frames_per_second=25, max_clips_per_video=2, test_fraction=0.3, validation_fraction=0.2, num_shards=2, seed=0)
+SETTINGS = Settings(
+    frames_per_second=25, max_clips_per_video=2, test_fraction=0.3, validation_fraction=0.2, num_folds=3, num_shards=2, seed=0
+)
 
 
 def stored(folder: Path, video_id: str, class_name: str, frames: np.ndarray, suffix: str = ".avi", **row: Any) -> VideoRecord:
@@ -98,6 +100,18 @@ def test_no_group_is_on_two_sides(tmp_path: Path, records: list[VideoRecord]) ->
     ]
     sides = {split: {clip.group for clip in read} for split, read in read_back(build(tmp_path, pairs)).items()}
     assert len(set.union(*sides.values())) == sum(map(len, sides.values()))
+
+
+def test_every_usable_video_has_the_fold_of_its_group(tmp_path: Path, records: list[VideoRecord]) -> None:
+    pairs = [
+        dataclasses.replace(r, row=dataclasses.replace(r.row, group=f"{r.row.class_name}-{max(n % 4, 1)}")) for n, r in enumerate(records)
+    ]
+    unusable = stored(tmp_path, "short", "covid", numbered_frames(3))
+    outcomes = build(tmp_path, [*pairs, unusable]).outcomes
+    folds = {(outcome.group, outcome.fold) for outcome in outcomes if outcome.num_clips}
+    assert len(folds) == len({group for group, _ in folds}) == 9
+    assert {fold for _, fold in folds} == {0, 1, 2}
+    assert [outcome.fold for outcome in outcomes if outcome.video_id == "short"] == [None]
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ import pytest
 from components.core import storage
 from components.core.clips import CLASS_NAMES, SPLITS
 from components.core.errors import DataError
-from components.preprocess.splits import assign_splits, read_assignments, write_assignments
+from components.preprocess.splits import assign_folds, assign_splits, read_assignments, write_assignments
 
 
 def balanced(groups_per_class: int, videos_per_group: int = 2) -> dict[str, Counter[str]]:
@@ -77,3 +77,26 @@ def test_a_damaged_table_is_an_error(tmp_path, text: bytes) -> None:
     storage.write_bytes(str(tmp_path / "splits.json"), text)
     with pytest.raises(DataError, match="not a table of groups and splits"):
         read_assignments(str(tmp_path))
+
+
+def test_folds_divide_every_class_evenly_and_no_group() -> None:
+    groups = balanced(10, videos_per_group=3)
+    folds = assign_folds(groups, 5, seed=0)
+    for name in CLASS_NAMES:
+        assert Counter(folds[group] for group in groups if groups[group][name]) == dict.fromkeys(range(5), 2)
+
+
+def test_folds_of_unequal_groups_are_nearly_even_and_follow_the_seed() -> None:
+    groups = {f"{name}-{n}": Counter({name: 1 + (n * 7) % 6}) for name in CLASS_NAMES for n in range(20)}
+    folds = assign_folds(groups, 5, seed=1)
+    for name in CLASS_NAMES:
+        videos = [sum(counts[name] for group, counts in groups.items() if folds[group] == fold) for fold in range(5)]
+        assert max(videos) - min(videos) <= 2
+    assert folds == assign_folds(dict(reversed(groups.items())), 5, seed=1)
+    assert folds != assign_folds(groups, 5, seed=2)
+
+
+def test_more_folds_than_groups_of_a_class_leave_it_out_of_some() -> None:
+    folds = assign_folds(balanced(3), 5, seed=0)
+    for name in CLASS_NAMES:
+        assert len({fold for group, fold in folds.items() if group.startswith(name)}) == 3
