@@ -8,9 +8,14 @@ RUNNER ?= subprocess
 DEMO := demo
 # Phantoms are learned faster than lungs.
 DEMO_OPTIONS := --epochs 20 --pruning-epochs 8
-IMAGES := ingest preprocess train
+IMAGES := ingest preprocess train predict
 REGISTRY ?= lung-ultrasound-pipeline
 TAG ?= 0.1.0
+REVISION := $(shell git rev-parse HEAD)
+# For example BUILD_OPTIONS="--build-arg TRAIN_LOCK=train-cuda --label org.opencontainers.image.source=https://…"
+BUILD_OPTIONS ?=
+BUILD := docker build --file docker/Dockerfile --build-arg REVISION=$(REVISION) \
+	--label org.opencontainers.image.revision=$(REVISION) --label org.opencontainers.image.version=$(TAG) $(BUILD_OPTIONS)
 COMPILE := $(BIN)/uv pip compile setup.py --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .PHONY: help setup demo test test-fast lint format lock images clean
@@ -49,11 +54,11 @@ format: $(VENV)/.installed ## Format the code
 
 lock: $(VENV)/.installed ## Resolve the lock files again, to the newest versions that work together
 	$(COMPILE) --upgrade --extra dev -o docker/locks/dev.txt
-	for image in $(IMAGES); do $(COMPILE) --extra $$image -c docker/locks/dev.txt -o docker/locks/$$image.txt || exit 1; done
+	for extra in $(IMAGES) train-cuda; do $(COMPILE) --extra $$extra -c docker/locks/dev.txt -o docker/locks/$$extra.txt || exit 1; done
 	grep -A 100 '^uv==' docker/locks/dev.txt | awk 'NR == 1 || /^ / {print; next} {exit}' > docker/locks/uv.txt
 
 images: ## Build the container images
-	for image in $(IMAGES); do docker build --target $$image --build-arg REVISION=$$(git rev-parse HEAD) -t $(REGISTRY)/$$image:$(TAG) -f docker/Dockerfile . || exit 1; done
+	for image in $(IMAGES); do $(BUILD) --target $$image --tag $(REGISTRY)/$$image:$(TAG) . || exit 1; done
 
 clean: ## Delete what the commands made, the environment included
 	rm -rf $(VENV) $(DEMO) build dist outputs *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -29,6 +29,7 @@ TRAIN = [
     "tensorflow-model-optimization>=0.8.1",
     "tf-keras>=2.21",
 ]
+TRAIN_CUDA = [*TRAIN, "tensorflow[and-cuda]>=2.21"]
 PREDICT = PREPROCESS + TRAIN
 LOCAL = ["docker"]
 CLUSTER = ["croniter", "google-cloud-aiplatform", "kfp-kubernetes>=2.17"]
@@ -64,6 +65,7 @@ setup(
         "ingest": INGEST,
         "preprocess": PREPROCESS,
         "train": TRAIN,
+        "train-cuda": TRAIN_CUDA,
         "predict": PREDICT,
         "local": INGEST + PREDICT + LOCAL,
         "cluster": CLUSTER,

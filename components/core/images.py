@@ -10,7 +10,7 @@ DEFAULT_TAG = "0.1.0"
 
 
 def image_uri(name: str) -> str:
-    """Returns the URI of one of the images that docker/Dockerfile builds: ingest, preprocess or train."""
+    """Returns the URI of one of the images that docker/Dockerfile builds: ingest, preprocess, train or predict."""
     registry = os.environ.get("LUS_IMAGE_REGISTRY", DEFAULT_REGISTRY)
     tag = os.environ.get("LUS_IMAGE_TAG", DEFAULT_TAG)
     return f"{registry}/{name}:{tag}"
@@ -19,3 +19,4 @@ def image_uri(name: str) -> str:
 INGEST = image_uri("ingest")
 PREPROCESS = image_uri("preprocess")
 TRAIN = image_uri("train")
+PREDICT = image_uri("predict")

@@ -14,7 +14,7 @@ from tests.phantom_set import tiny_phantoms
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
-IMAGES = (images.INGEST, images.PREPROCESS, images.TRAIN)
+IMAGES = (images.INGEST, images.PREPROCESS, images.TRAIN, images.PREDICT)
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
