@@ -64,6 +64,7 @@ def _training(
     num_bootstrap: int = default_of(evaluate, "num_bootstrap"),
     min_macro_f1: float = default_of(promote, "min_macro_f1"),
     tolerance: float = default_of(promote, "tolerance"),
+    max_p_value: float = default_of(promote, "max_p_value"),
     seed: int = default_of(train, "seed"),
 ) -> Outputs:
     ingested = apply_resources(
@@ -142,6 +143,7 @@ def _training(
             storage=storage,
             min_macro_f1=min_macro_f1,
             tolerance=tolerance,
+            max_p_value=max_p_value,
         )
     )
     promoted.set_caching_options(enable_caching=False)

@@ -45,6 +45,7 @@ RANGES = {
     "num_bootstrap": Range(0, 1_000_000),
     "min_macro_f1": Range(0, 1),
     "tolerance": Range(0, 1),
+    "max_p_value": Range(0, 1),
     "patients_per_class": Range(3, 1000),
     "videos_per_patient": Range(1, 1000),
     "seed": Range(0, 2**31 - 1),

@@ -3,9 +3,15 @@
 cloudpathlib does the work (through google-cloud-storage and boto3, with their usual credentials); this module adds what it does not give: a
 closed list of schemes, errors in one sentence, and commits. Whatever is written here appears under its final name only when it is
 complete: files are written aside and moved, directories are staged and moved, and cloud objects appear whole by themselves.
+
+Small state that several runs may change at once (a pointer, a table) is read with its generation and written on condition that it is still
+there: `read_with_generation` and `write_if_unchanged`. gs:// and s3:// check that themselves (ifGenerationMatch, If-Match), a local folder
+through a lock beside the file, which a process loses when it ends.
 """
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -18,12 +24,14 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from cloudpathlib import CloudPath, GSPath, S3Path
 from cloudpathlib.exceptions import CloudPathException
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.auth.exceptions import GoogleAuthError
 
 from components.core.errors import StorageError, UsageError
 
 StoragePath: TypeAlias = Path | CloudPath
+Generation: TypeAlias = str
+ABSENT: Generation = ""
 
 _CLOUD_PATHS: dict[str, type[CloudPath]] = {"gs": GSPath, "s3": S3Path}
 _FAILURES = (OSError, CloudPathException, GoogleAPIError, GoogleAuthError, Boto3Error, BotoCoreError, ClientError)
@@ -117,6 +125,109 @@ def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
                 aside.write_bytes(data)
         else:
             path.write_bytes(data)
+
+
+class ConflictError(StorageError):
+    """An object is not what it was when it was read: somebody else has written it."""
+
+
+def read_with_generation(uri: str) -> tuple[bytes, Generation]:
+    """Returns the content of a small object and what `write_if_unchanged` knows that state by; of one that is not there, b"" and ABSENT.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    path = path_of(uri)
+    with failures("read", uri):
+        if isinstance(path, GSPath):
+            return _read_gs(path)
+        if isinstance(path, S3Path):
+            return _read_s3(path)
+        return _read_local(Path(str(path)))
+
+
+def write_if_unchanged(uri: str, data: bytes, generation: Generation) -> None:
+    """Writes a small object unless somebody else has written it since it was read; of several writers at once exactly one succeeds.
+
+    Args:
+        uri: of the object.
+        data: its new content; it should differ from what any other writer writes.
+        generation: from `read_with_generation`.
+
+    Raises:
+        ConflictError: somebody else has written it.
+        StorageError: it cannot be written.
+    """
+    path = path_of(uri)
+    with failures("write", uri):
+        if isinstance(path, GSPath):
+            written = _write_gs(path, data, generation)
+        elif isinstance(path, S3Path):
+            written = _write_s3(path, data, generation)
+        else:
+            written = _write_local(Path(str(path)), data, generation)
+    # When the answer to a write is lost, the library writes once more and is refused because of its own first try.
+    if not written and read_with_generation(uri)[0] != data:
+        raise ConflictError(f"{uri!r} was written by somebody else at the same time; read it and try again.")
+
+
+def _read_gs(path: GSPath) -> tuple[bytes, Generation]:
+    while blob := path.client.client.bucket(path.bucket).get_blob(path.blob):
+        generation = blob.generation
+        with contextlib.suppress(NotFound, PreconditionFailed):  # replaced between the two requests
+            return blob.download_as_bytes(if_generation_match=generation), str(generation)
+    return b"", ABSENT
+
+
+def _write_gs(path: GSPath, data: bytes, generation: Generation) -> bool:
+    try:
+        path.client.client.bucket(path.bucket).blob(path.blob).upload_from_string(
+            data, content_type="application/json", checksum="crc32c", if_generation_match=int(generation or 0)
+        )
+    except PreconditionFailed:
+        return False
+    return True
+
+
+def _read_s3(path: S3Path) -> tuple[bytes, Generation]:
+    try:
+        answer = path.client.client.get_object(Bucket=path.bucket, Key=path.key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return b"", ABSENT
+        raise
+    return answer["Body"].read(), answer["ETag"]
+
+
+def _write_s3(path: S3Path, data: bytes, generation: Generation) -> bool:
+    condition = {"IfNoneMatch": "*"} if generation == ABSENT else {"IfMatch": generation}
+    try:
+        path.client.client.put_object(Bucket=path.bucket, Key=path.key, Body=data, ContentType="application/json", **condition)
+    except ClientError as error:
+        # 409: another conditional write of the object was under way; NoSuchKey: it was deleted.
+        if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
+            return False
+        raise
+    return True
+
+
+def _read_local(path: Path) -> tuple[bytes, Generation]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return b"", ABSENT
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def _write_local(path: Path, data: bytes, generation: Generation) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _read_local(path)[1] != generation:
+            return False
+        with written_aside(path) as aside:
+            aside.write_bytes(data)
+        return True
 
 
 def put_file(local_path: Path, uri: str) -> None:

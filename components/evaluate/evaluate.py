@@ -17,7 +17,7 @@ from components.core.errors import DataError
 from components.core.parameters import check_values
 from components.core.shards import DatasetIndex
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
-from components.evaluate.metrics import Predictions, bootstrap_macro_f1, score
+from components.evaluate.metrics import Interval, Predictions, bootstrap_difference, bootstrap_macro_f1, chance_p_value, score
 from components.evaluate.notes import notes_on
 
 SPLIT = "test"
@@ -70,7 +70,7 @@ def evaluate_models(
         test_set=test_set,
         baseline=baseline,
         models=models,
-        comparison=_comparison(models, champion, remark),
+        comparison=_comparison(models, baseline, champion, remark, num_bootstrap, seed),
         notes=(*notes_on(test_set, baseline, models, num_bootstrap, index.fingerprint), *filter(None, [remark])),
     )
 
@@ -169,12 +169,23 @@ def _majority_baseline(index: DatasetIndex, test_videos: Predictions) -> Baselin
     return Baseline(index.class_names[label], counts[label], scores.macro_f1, scores.accuracy)
 
 
-def _comparison(models: dict[str, EvaluatedModel], champion: Champion | None, remark: str) -> Comparison:
-    challenger = models[PRUNED]
+def _comparison(
+    models: dict[str, EvaluatedModel], baseline: Baseline, champion: Champion | None, remark: str, num_bootstrap: int, seed: int
+) -> Comparison:
+    challenger, compared = models[PRUNED], models.get(CHAMPION)
+    difference = bootstrap_difference(challenger.videos, compared.videos, num_bootstrap, seed) if compared else None
     return Comparison(
         challenger_sha256=challenger.model_sha256,
         challenger_macro_f1=challenger.video_scores.macro_f1,
+        challenger_interval=_ends(challenger.interval),
+        chance_p_value=chance_p_value(challenger.videos, seed),
+        majority_macro_f1=baseline.macro_f1,
         champion_version=champion.version if champion else None,
-        champion_macro_f1=models[CHAMPION].video_scores.macro_f1 if CHAMPION in models else None,
+        champion_macro_f1=compared.video_scores.macro_f1 if compared else None,
+        difference_interval=_ends(difference),
         remark=remark,
     )
+
+
+def _ends(interval: Interval | None) -> tuple[float, float] | None:
+    return (interval.low, interval.high) if interval else None

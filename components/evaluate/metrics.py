@@ -18,6 +18,7 @@ Strings: TypeAlias = npt.NDArray[np.str_]
 
 CONFIDENCE = 0.95
 MIN_COMPLETE_REPLICATES = 0.5
+NUM_PERMUTATIONS = 2000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -178,18 +179,84 @@ def bootstrap_macro_f1(predictions: Predictions, num_bootstrap: int, seed: int) 
     Returns:
         The interval, or None when there are fewer than two groups or fewer than half of the replicates hold every class.
     """
-    _, group_indices = np.unique(predictions.groups, return_inverse=True)
-    num_groups, num_classes = int(group_indices.max()) + 1, predictions.probabilities.shape[1]
-    confusions = np.zeros((num_groups, num_classes, num_classes), np.int64)
-    np.add.at(confusions, (group_indices, predictions.labels, predictions.predicted), 1)
-    present = np.unique(predictions.labels)
+    confusions, present = _confusions_by_group(predictions), np.unique(predictions.labels)
+    draws = _draws_of_groups(len(confusions), num_bootstrap, seed)
+    return _percentile_interval([_macro_f1(confusions[draw].sum(axis=0), present) for draw in draws], len(confusions))
+
+
+def bootstrap_difference(challenger: Predictions, champion: Predictions, num_bootstrap: int, seed: int) -> Interval | None:
+    """Returns the 95 % percentile interval of the challenger's macro-F1 less the champion's, paired: both see the same drawn groups.
+
+    Args:
+        challenger: per video.
+        champion: of the same videos in the same order.
+        num_bootstrap: replicates to draw, as in `bootstrap_macro_f1`; 0 for no interval.
+        seed: of the draws.
+
+    Returns:
+        The interval, or None under the conditions of `bootstrap_macro_f1`.
+    """
+    of_challenger, of_champion = _confusions_by_group(challenger), _confusions_by_group(champion)
+    present = np.unique(challenger.labels)
+    differences: list[float | None] = []
+    for draw in _draws_of_groups(len(of_challenger), num_bootstrap, seed):
+        scores = [_macro_f1(confusions[draw].sum(axis=0), present) for confusions in (of_challenger, of_champion)]
+        differences.append(None if scores[0] is None or scores[1] is None else scores[0] - scores[1])
+    return _percentile_interval(differences, len(of_challenger))
+
+
+def chance_p_value(predictions: Predictions, seed: int) -> float:
+    """Returns how probable a macro-F1 at least this high is for a model that has learned nothing about the labels.
+
+    A permutation test: the labels are dealt anew over the groups, whose videos keep the model's predictions. Whatever a model answers that
+    does not depend on the true labels, and however few or unequal the groups are, its value is at most p with probability p. A group
+    with several classes counts as one group for each of them.
+
+    Args:
+        predictions: per video.
+        seed: of the permutations.
+
+    Returns:
+        A probability, at least 1 / (NUM_PERMUTATIONS + 1).
+    """
+    num_classes = predictions.probabilities.shape[1]
+    units, unit_of_video = np.unique(
+        np.stack([np.unique(predictions.groups, return_inverse=True)[1], predictions.labels], axis=1), axis=0, return_inverse=True
+    )
+    answers = np.zeros((len(units), num_classes), np.int64)
+    np.add.at(answers, (unit_of_video.ravel(), predictions.predicted), 1)
+    labels = units[:, 1]
+    present = np.unique(labels)
     rng = np.random.default_rng(seed)
-    values = [_macro_f1(confusions[rng.integers(num_groups, size=num_groups)].sum(axis=0), present) for _ in range(num_bootstrap)]
+    dealt = np.concatenate([labels[None], rng.permuted(np.tile(labels, (NUM_PERMUTATIONS, 1)), axis=1)])
+    confusions = np.einsum("puk,ul->pkl", np.eye(num_classes, dtype=np.int64)[dealt], answers)
+    hits = np.diagonal(confusions, axis1=1, axis2=2)[:, present]
+    totals = confusions.sum(axis=2)[:, present] + confusions.sum(axis=1)[:, present]
+    scores = (2 * hits / totals).mean(axis=1)
+    return float(np.mean(scores >= scores[0] - 1e-12))
+
+
+def _confusions_by_group(predictions: Predictions) -> Integers:
+    """Returns a confusion matrix for each group, [groups, classes, classes]."""
+    _, group_indices = np.unique(predictions.groups, return_inverse=True)
+    num_classes = predictions.probabilities.shape[1]
+    confusions = np.zeros((int(group_indices.max()) + 1, num_classes, num_classes), np.int64)
+    np.add.at(confusions, (group_indices, predictions.labels, predictions.predicted), 1)
+    return confusions
+
+
+def _draws_of_groups(num_groups: int, num_bootstrap: int, seed: int) -> list[Integers]:
+    """Returns the groups of every replicate: as many as there are, with replacement."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(num_groups, size=num_groups) for _ in range(num_bootstrap)]
+
+
+def _percentile_interval(values: list[float | None], num_groups: int) -> Interval | None:
     complete = [value for value in values if value is not None]
-    if num_groups < 2 or not complete or len(complete) < MIN_COMPLETE_REPLICATES * num_bootstrap:
+    if num_groups < 2 or not complete or len(complete) < MIN_COMPLETE_REPLICATES * len(values):
         return None
     low, high = np.quantile(complete, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(low), float(high), len(complete), num_bootstrap - len(complete))
+    return Interval(float(low), float(high), len(complete), len(values) - len(complete))
 
 
 def _macro_f1(confusion: Integers, present: Integers) -> float | None:

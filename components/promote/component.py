@@ -17,8 +17,9 @@ def promote(
     metrics: dsl.Output[dsl.Metrics],
     min_macro_f1: float = 0.5,
     tolerance: float = 0.0,
+    max_p_value: float = 0.05,
 ):
-    """Makes the pruned model the champion when it is good enough and not worse than the champion on the same test videos.
+    """Makes the pruned model the champion when it is good enough and not shown to be worse than the champion on the same test videos.
 
     A model that is not promoted is a normal outcome, and the step succeeds.
 
@@ -28,19 +29,22 @@ def promote(
         report: The report of this model, kept with the version.
         storage: Where the project keeps videos, splits and models; versions and the champion pointer go to models/ there.
         min_macro_f1: Macro-F1 per video that a champion must reach; with three classes, answering one class throughout gives at most 0.33.
-        tolerance: By how much the macro-F1 may be below the champion's on the same test videos.
+        tolerance: How much worse than the champion the 95 % interval of the difference, paired over the test groups, may show it to be.
+        max_p_value: Largest probability of its macro-F1 when labels are dealt at random over the test groups; 1 for tiny test splits.
 
     Returns:
         decision: Whether the model was promoted, with the reasons.
-        metrics: Macro-F1 of challenger and champion, threshold, tolerance, and promoted as 1 or 0.
+        metrics: Macro-F1 of challenger and champion, the limits of the rule, and promoted as 1 or 0.
     """
     from pathlib import Path
 
     from components.core import errors
+    from components.promote.decision import Rule
     from components.promote.promote import promote_model
 
     with errors.exit_with_message():
-        promotion = promote_model(Path(model.path), Path(evaluation.path), Path(report.path), storage, min_macro_f1, tolerance)
+        rule = Rule(min_macro_f1, tolerance, max_p_value)
+        promotion = promote_model(Path(model.path), Path(evaluation.path), Path(report.path), storage, rule)
         Path(decision.path).write_text(promotion.to_markdown(), encoding="utf-8")
         for name, value in promotion.metrics().items():
             metrics.log_metric(name, value)

@@ -1,9 +1,30 @@
-"""The promotion rule: a pure function of four numbers."""
+"""The promotion rule: a pure function of what evaluate found.
+
+A challenger becomes the champion when all of this holds on the test videos, whose groups neither model has trained on:
+
+    threshold   its macro-F1 is at least `min_macro_f1`
+    chance      a model that has learned nothing about the labels would reach its macro-F1 with a probability of at most `max_p_value`
+    champion    the 95 % interval of its macro-F1 less the champion's does not lie wholly below -`tolerance`: it is not shown to be worse
+
+The first champion, and the successor of one that could not be compared, needs the first two only. Where too few groups define no interval,
+the difference itself takes its place: what cannot be told apart by resampling may at least not be below.
+"""
 
 import dataclasses
 
+from components.core.champion import Comparison
+
 # Scores that differ by less are equal: 0.75 - 0.70 is not exactly 0.05.
 ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """The limits of the promotion rule; the step's interface explains them."""
+
+    min_macro_f1: float
+    tolerance: float
+    max_p_value: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,30 +35,38 @@ class Decision:
     reasons: tuple[str, ...]
 
 
-def decide(challenger_macro_f1: float, champion_macro_f1: float | None, min_macro_f1: float, tolerance: float) -> Decision:
-    """Decides whether a challenger becomes the champion.
+def decide(comparison: Comparison, rule: Rule) -> Decision:
+    """Decides whether a challenger becomes the champion."""
+    checks = [_reaches_threshold(comparison, rule), _beats_chance(comparison, rule)]
+    if comparison.champion_macro_f1 is not None:
+        checks.append(_holds_against(comparison.champion_macro_f1, comparison, rule))
+    reasons = [reason for _, reason in checks]
+    return Decision(all(passed for passed, _ in checks), tuple(filter(None, [*reasons, comparison.remark])))
 
-    Args:
-        challenger_macro_f1: of the challenger, per video.
-        champion_macro_f1: of the champion on the same videos; None leaves the decision to the threshold.
-        min_macro_f1: what a champion must reach.
-        tolerance: by how much the challenger may be worse than the champion.
-    """
-    reaches = challenger_macro_f1 >= min_macro_f1 - ROUNDING
-    verb = "reaches" if reaches else "is below"
-    reasons = [f"The challenger's macro-F1 of {challenger_macro_f1:.4f} {verb} the threshold of {min_macro_f1:.4f}."]
-    if champion_macro_f1 is None:
-        return Decision(reaches, tuple(reasons))
-    loss = champion_macro_f1 - challenger_macro_f1
-    holds = loss <= tolerance + ROUNDING
-    reasons.append(
-        f"On the same test videos the champion has {champion_macro_f1:.4f}: the challenger is {_compared(loss)}, "
-        f"which {'is' if holds else 'is not'} within the tolerance of {tolerance:.4f}."
+
+def _reaches_threshold(comparison: Comparison, rule: Rule) -> tuple[bool, str]:
+    passed = comparison.challenger_macro_f1 >= rule.min_macro_f1 - ROUNDING
+    verb = "reaches" if passed else "is below"
+    return passed, f"The challenger's macro-F1 of {comparison.challenger_macro_f1:.4f} {verb} the threshold of {rule.min_macro_f1:.4f}."
+
+
+def _beats_chance(comparison: Comparison, rule: Rule) -> tuple[bool, str]:
+    passed = comparison.chance_p_value <= rule.max_p_value + ROUNDING
+    return passed, (
+        f"Labels dealt at random over the test groups reach it with a probability of {comparison.chance_p_value:.4f}, which "
+        + (f"is at most {rule.max_p_value:.4f}." if passed else f"is above {rule.max_p_value:.4f}: it may be luck.")
     )
-    return Decision(reaches and holds, tuple(reasons))
 
 
-def _compared(loss: float) -> str:
-    if abs(loss) <= ROUNDING:
-        return "equally good"
-    return f"{abs(loss):.4f} {'worse' if loss > 0 else 'better'}"
+def _holds_against(champion_macro_f1: float, comparison: Comparison, rule: Rule) -> tuple[bool, str]:
+    difference = comparison.challenger_macro_f1 - champion_macro_f1
+    known = f"On the same test videos the champion has {champion_macro_f1:.4f}: the difference is {difference:+.4f}"
+    if comparison.difference_interval is None:
+        passed = difference >= -rule.tolerance - ROUNDING
+        sign = "not below" if passed else "below"
+        return passed, f"{known}, too few groups or replicates give it an interval, and it is {sign} the tolerated {-rule.tolerance:+.4f}."
+    low, high = comparison.difference_interval
+    passed = high >= -rule.tolerance - ROUNDING
+    verdict = "so the challenger is not shown to be worse" if passed else "so the challenger is shown to be worse"
+    beyond = f" by more than {rule.tolerance:.4f}" if rule.tolerance else ""
+    return passed, f"{known} (95 % interval {low:+.4f} to {high:+.4f}, paired over groups), {verdict}{beyond}."

@@ -13,6 +13,7 @@ from components.core.champion import (
     model_sha256,
     publish_version,
     read_champion,
+    read_pointer,
     set_champion,
     version_uri,
 )
@@ -24,7 +25,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 VERSION = f"20261122T175900Z-{SHA256[:8]}"
 
 
-@pytest.fixture(params=["local", "gs"])
+@pytest.fixture(params=["local", "gs", "s3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue("gs_storage")
 
@@ -56,7 +57,7 @@ def test_a_version_holds_the_model_its_evaluation_and_its_report(root: str, arti
 
     uri = version_uri(root, VERSION)
     assert uri == f"{root}/models/{VERSION}"
-    assert names_below(uri) == {"model.keras", "metadata.json", "pictures/curves.png", "evaluation.json", "report.html"}
+    assert names_below(uri) == {"model.keras", "metadata.json", "pictures/curves.png", "evaluation.json", "report.html", "decision.md"}
     assert storage.read_bytes(f"{uri}/model.keras") == CONTENT
     assert read_champion(root) is None, "publishing does not move the pointer"
 
@@ -69,7 +70,7 @@ def test_the_pointer_is_read_back_and_replaced(root: str, artifacts: tuple[Path,
 
     set_champion(root, first)
     assert read_champion(root) == first
-    set_champion(root, second)
+    set_champion(root, second, read_pointer(root)[1])
     assert read_champion(root) == second
     assert names_below(f"{root}/models/{version}") == names_below(f"{root}/models/{later}"), "earlier versions are kept"
 
@@ -107,6 +108,7 @@ def test_metadata_is_written_last_so_that_a_version_cut_short_is_no_version(
         "pictures/curves.png",
         "evaluation.json",
         "report.html",
+        "decision.md",
     }
 
 
@@ -123,7 +125,7 @@ def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
 
 def test_a_comparison_is_read_from_an_evaluation(tmp_path: Path) -> None:
     path = tmp_path / "evaluation.json"
-    comparison = Comparison(SHA256, 0.7, VERSION, 0.6, "")
+    comparison = Comparison(SHA256, 0.7, (0.5, 0.8), 0.001, 0.2, VERSION, 0.6, (-0.1, 0.3), "")
     path.write_text(json.dumps({"comparison": comparison.__dict__, "models": {}}))
     assert Comparison.read(path) == comparison
 

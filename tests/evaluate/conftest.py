@@ -73,9 +73,13 @@ def make_evaluation() -> Callable[..., Evaluation]:
             comparison=Comparison(
                 models[PRUNED].model_sha256,
                 models[PRUNED].video_scores.macro_f1,
-                VERSION if with_champion else None,
-                models[CHAMPION].video_scores.macro_f1 if with_champion else None,
-                "",
+                challenger_interval=(0.5, 0.8),
+                chance_p_value=0.0005,
+                majority_macro_f1=baseline.macro_f1,
+                champion_version=VERSION if with_champion else None,
+                champion_macro_f1=models[CHAMPION].video_scores.macro_f1 if with_champion else None,
+                difference_interval=(-0.1, 0.2) if with_champion else None,
+                remark="",
             ),
             notes=tuple(notes_on(test_set, baseline, models, 300, FINGERPRINT)),
         )

@@ -138,9 +138,11 @@ def test_the_step_writes_all_its_outputs(
     assert classification.metadata["confidenceMetrics"][-1]["recall"] == 1.0
     assert "<h1>" in (tmp_path / "report").read_text()
     comparison = Comparison.read(tmp_path / "evaluation")
-    assert comparison == Comparison(
-        model_sha256(pruned), pytest.approx(SWAP_MACRO_F1, abs=1e-6), version, pytest.approx(KEEP_MACRO_F1, abs=1e-6), ""
-    )
+    assert (comparison.challenger_sha256, comparison.champion_version, comparison.remark) == (model_sha256(pruned), version, "")
+    assert comparison.challenger_macro_f1 == pytest.approx(SWAP_MACRO_F1, abs=1e-6)
+    assert comparison.champion_macro_f1 == pytest.approx(KEEP_MACRO_F1, abs=1e-6)
+    assert comparison.difference_interval is not None
+    assert comparison.difference_interval[1] < 0, "in every replicate the challenger is worse"
     fields = json.loads((tmp_path / "evaluation").read_text())
     assert fields["test_set"]["sources"] == {
         "(not stated)": {"videos": 4, "groups": 4, "clips": 8},

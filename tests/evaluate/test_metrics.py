@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from components.evaluate.metrics import Predictions, bootstrap_macro_f1, roc_curve, score
+from components.evaluate.metrics import Predictions, bootstrap_difference, bootstrap_macro_f1, chance_p_value, roc_curve, score
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
 
@@ -165,3 +165,58 @@ def test_the_interval_covers_the_true_score() -> None:
         assert interval is not None
         covered += interval.low <= 0.75 <= interval.high
     assert 0.88 <= covered / num_simulations <= 0.99
+
+
+def test_a_paired_difference_is_between_the_same_groups() -> None:
+    """The challenger is right where the champion is, and on one group in ten more: no replicate can show it worse."""
+    labels = [0, 1, 2] * 20
+    groups = [str(number // 2) for number in range(60)]
+    wrong = [(label + 1) % 3 for label in labels]
+    champion = certain(
+        labels, [w if number % 3 == 0 else label for number, (label, w) in enumerate(zip(labels, wrong, strict=True))], groups
+    )
+    challenger = certain(
+        labels, [w if number % 6 == 0 else label for number, (label, w) in enumerate(zip(labels, wrong, strict=True))], groups
+    )
+    better = bootstrap_difference(challenger, champion, 400, seed=0)
+    worse = bootstrap_difference(champion, challenger, 400, seed=0)
+    assert better is not None
+    assert worse is not None
+    assert 0 <= better.low < better.high
+    assert (worse.low, worse.high) == pytest.approx((-better.high, -better.low))
+    apart = bootstrap_macro_f1(challenger, 400, seed=0)
+    assert apart is not None
+    assert better.high - better.low < 1.5 * (apart.high - apart.low), "pairing removes what both have in common"
+
+
+def test_equal_predictions_differ_by_nothing() -> None:
+    predictions = certain([0, 1, 2] * 10, [0, 1, 1] * 10)
+    interval = bootstrap_difference(predictions, predictions, 200, seed=0)
+    assert interval is not None
+    assert (interval.low, interval.high) == (0.0, 0.0)
+
+
+def test_the_p_value_is_the_share_of_permutations() -> None:
+    # Three groups of one video, all right: one of the 3! = 6 ways to deal the labels does as well.
+    assert chance_p_value(certain([0, 1, 2], [0, 1, 2]), seed=0) == pytest.approx(1 / 6, abs=0.03)
+    # Two groups a class, all right: 1 of 6! / (2!)^3 = 90 ways.
+    assert chance_p_value(certain([0, 1, 2] * 2, [0, 1, 2] * 2), seed=0) == pytest.approx(1 / 90, abs=0.01)
+    # One answer throughout says nothing about labels.
+    assert chance_p_value(certain([0, 1, 2] * 5, [1] * 15), seed=0) == 1.0
+
+
+def test_videos_of_one_group_are_one_piece_of_evidence() -> None:
+    labels = np.repeat([0, 1, 2], 20).tolist()
+    assert chance_p_value(certain(labels, labels, [str(label) for label in labels]), seed=0) == pytest.approx(1 / 6, abs=0.03)
+
+
+def test_a_model_that_knows_nothing_passes_the_chance_test_at_its_rate() -> None:
+    """Predictions that do not depend on the labels: at most 5 % of them may have a p-value of at most 0.05."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(24), rng.integers(1, 6, size=24))
+    passed, num_simulations = 0, 200
+    for simulation in range(num_simulations):
+        labels = np.resize([0, 1, 1, 2, 2, 2], 24)[groups]
+        answers = rng.choice(3, p=[0.2, 0.3, 0.5], size=24)[groups]  # a group's videos are answered alike
+        passed += chance_p_value(certain(labels.tolist(), answers.tolist(), groups.astype(str).tolist()), seed=simulation) <= 0.05
+    assert passed / num_simulations <= 0.05 + 2 * (0.05 * 0.95 / num_simulations) ** 0.5

@@ -8,15 +8,16 @@ import pytest
 from kfp import dsl
 
 from components.core import storage
-from components.core.champion import read_champion, version_uri
+from components.core.champion import list_versions, read_champion, version_uri
 from components.core.errors import DataError, StorageError, UsageError
 from components.promote.component import promote
-from components.promote.promote import promote_model
+from components.promote.decision import Rule
+from components.promote.promote import Promotion, promote_model
 
 VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
-@pytest.fixture(params=["local", "gs"])
+@pytest.fixture(params=["local", "gs", "s3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue("gs_storage")
 
@@ -31,6 +32,7 @@ class Challenger:
         macro_f1: float,
         champion: str | None = None,
         champion_macro_f1: float | None = None,
+        difference_interval: tuple[float, float] | None = None,
         remark: str = "",
     ) -> None:
         self.model, self.evaluation, self.report = folder / "model", folder / "evaluation", folder / "report"
@@ -42,14 +44,18 @@ class Challenger:
         comparison = {
             "challenger_sha256": self.sha256,
             "challenger_macro_f1": macro_f1,
+            "challenger_interval": (macro_f1 - 0.1, macro_f1 + 0.1),
+            "chance_p_value": 0.001,
+            "majority_macro_f1": 0.22,
             "champion_version": champion,
             "champion_macro_f1": champion_macro_f1,
+            "difference_interval": difference_interval,
             "remark": remark,
         }
         self.evaluation.write_text(json.dumps({"comparison": comparison}))
 
-    def promote(self, storage_uri: str, min_macro_f1: float = 0.5, tolerance: float = 0.0) -> Any:
-        return promote_model(self.model, self.evaluation, self.report, storage_uri, min_macro_f1, tolerance)
+    def promote(self, storage_uri: str, min_macro_f1: float = 0.5, tolerance: float = 0.0, max_p_value: float = 0.05) -> Promotion:
+        return promote_model(self.model, self.evaluation, self.report, storage_uri, Rule(min_macro_f1, tolerance, max_p_value))
 
 
 def test_the_first_model_above_the_threshold_becomes_the_champion(root: str, tmp_path: Path) -> None:
@@ -62,7 +68,10 @@ def test_the_first_model_above_the_threshold_becomes_the_champion(root: str, tmp
     assert (champion.version, champion.macro_f1, champion.model_sha256) == (promotion.version, 0.63, challenger.sha256)
     assert VERSION.fullmatch(champion.version)
     assert champion.version.endswith(challenger.sha256[:8])
-    assert storage.read_bytes(storage.join(version_uri(root, champion.version), "evaluation.json")) == challenger.evaluation.read_bytes()
+    uri = version_uri(root, champion.version)
+    assert storage.read_bytes(storage.join(uri, "evaluation.json")) == challenger.evaluation.read_bytes()
+    assert b"reaches the threshold" in storage.read_bytes(storage.join(uri, "decision.md"))
+    assert [change.version for change in champion.history] == [champion.version]
 
 
 def test_a_model_below_the_threshold_leaves_nothing_in_storage(root: str, tmp_path: Path) -> None:
@@ -85,7 +94,7 @@ def test_a_better_model_replaces_the_champion_and_the_earlier_version_stays(root
 
 def test_a_worse_model_does_not_replace_the_champion_unless_tolerated(root: str, tmp_path: Path) -> None:
     first = Challenger(tmp_path / "a", b"a", 0.63).promote(root)
-    worse = Challenger(tmp_path / "b", b"b", 0.66, champion=first.version, champion_macro_f1=0.68)
+    worse = Challenger(tmp_path / "b", b"b", 0.66, first.version, champion_macro_f1=0.68, difference_interval=(-0.05, -0.02))
 
     assert not worse.promote(root, tolerance=0.01).decision.promoted
     assert read_champion(root).version == first.version  # type: ignore[union-attr]
@@ -100,7 +109,7 @@ def test_the_champion_itself_changes_nothing(root: str, tmp_path: Path) -> None:
     assert not again.decision.promoted
     assert "champion" in again.decision.reasons[0]
     assert storage.read_bytes(storage.join(root, "models", "champion.json")) == before
-    assert len(list(storage.path_of(storage.join(root, "models")).iterdir())) == 2
+    assert list_versions(root) == [first.version]
 
 
 def test_a_champion_that_changed_since_the_evaluation_is_not_replaced(root: str, tmp_path: Path) -> None:
@@ -131,7 +140,8 @@ def test_an_evaluation_of_another_model_is_refused(root: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("min_macro_f1", 1.2), ("min_macro_f1", -0.1), ("tolerance", 2.0), ("tolerance", float("nan"))]
+    ("name", "value"),
+    [("min_macro_f1", 1.2), ("min_macro_f1", -0.1), ("tolerance", 2.0), ("tolerance", float("nan")), ("max_p_value", -1.0)],
 )
 def test_parameters_out_of_range_are_refused(tmp_path: Path, name: str, value: float) -> None:
     with pytest.raises(UsageError, match=name):
@@ -176,7 +186,8 @@ def test_the_step_writes_its_decision_with_the_reasons(tmp_path: Path, capsys: p
     assert text.startswith("# Promoted\n")
     assert champion.version in text
     assert "reaches the threshold of 0.5000" in text
-    assert metrics == {"challenger_macro_f1": 0.63, "promoted": 1.0, "min_macro_f1": 0.5, "tolerance": 0.0}
+    limits = {"min_macro_f1": 0.5, "tolerance": 0.0, "max_p_value": 0.05}
+    assert metrics == {"challenger_macro_f1": 0.63, "chance_p_value": 0.001, "promoted": 1.0, **limits}
     assert text in capsys.readouterr().out
 
 
