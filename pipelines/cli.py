@@ -8,8 +8,9 @@ import click
 from components.command_line import Failure, parameter_options
 from components.core import storage as storage_uris
 from components.core.errors import PipelineError
-from pipelines.compile import compile_pipeline
+from pipelines.compile import PIPELINES, compile_pipeline
 from pipelines.local import RUNNERS, run_training, summary
+from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
 from pipelines.training import training
 
 
@@ -23,14 +24,18 @@ def main() -> None:
 
 
 @main.command("compile")
-@click.option("-o", "--output", default="training.yaml", show_default=True, type=click.Path(path_type=Path), help="The YAML file to write.")
-def compile_command(output: Path) -> None:
-    """Compiles the training pipeline to YAML for a Kubeflow cluster."""
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The YAML file to write.  [default: PIPELINE.yaml]")
+@click.option("--pipeline", type=click.Choice(list(PIPELINES)), default="training", show_default=True, help="What to compile.")
+@click.option("--platform", type=click.Choice(PLATFORMS), default=KUBEFLOW, show_default=True, help="Where it is to run.")
+@click.option("--resources", default="", help="YAML file that changes CPU, memory, GPU, nodes, retries and more of steps; see the README.")
+def compile_command(output: Path | None, pipeline: str, platform: str, resources: str) -> None:
+    """Compiles a pipeline to YAML for a Kubeflow cluster or Vertex AI."""
+    output = output or Path(f"{pipeline}.yaml")
     try:
-        compile_pipeline(training, output)
+        compile_pipeline(pipeline, Placement(platform, read_table(platform, resources)), output)
     except PipelineError as error:
         raise Failure(error) from None
-    click.echo(f"wrote {output}; upload it in the Kubeflow UI, or submit it with the kfp client")
+    click.echo(f"wrote {output} for {platform}; start it with `lus submit {output}`, or upload it in the UI")
 
 
 def _run(runner: str, pipeline_root: str | None, **parameters: Any) -> None:

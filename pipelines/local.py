@@ -10,10 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-from google.protobuf import json_format
 from kfp import local
-from kfp.components import load_component_from_text
 
 from components.core import storage as storage_uris
 from components.core.champion import read_champion, version_uri
@@ -55,11 +52,10 @@ def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -
     parameters = _checked(parameters)
     local.init(runner=_runner(runner, parameters), pipeline_root=str(pipeline_root.absolute()), raise_on_error=True)
     with step_output() as console, warnings.catch_warnings():
-        # kfp guesses from an image's name whether it holds Python, and tells of each resource that only a cluster has.
+        # kfp guesses from an image's name whether it holds Python.
         warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
-        warnings.filterwarnings("ignore", message="Task '.*': settings", category=UserWarning)
         try:
-            task = _without_retries(training)(**parameters)
+            task = training(**parameters)
         except RuntimeError as error:
             raise DataError(_failure(str(error), console.last_error)) from None
     outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
@@ -86,14 +82,6 @@ def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
     storage_uris.check_writable(parameters["storage"])
     uris = {name: storage_uris.absolute_uri(parameters[name]) for name in ("storage", "drop_in", "cookies") if parameters[name]}
     return {**parameters, **uris, "manifest": absolute_manifest_uri(parameters["manifest"])}
-
-
-def _without_retries(pipeline: Any) -> Any:
-    """Returns the pipeline for this machine, where no node is lost and a failure that is tried again fails again."""
-    spec = json_format.MessageToDict(pipeline.pipeline_spec)
-    for task in spec["root"]["dag"]["tasks"].values():
-        task.pop("retryPolicy", None)
-    return load_component_from_text(yaml.safe_dump(spec))
 
 
 def _runner(name: str, parameters: dict[str, Any]) -> local.SubprocessRunner | local.DockerRunner:

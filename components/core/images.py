@@ -16,6 +16,11 @@ def image_uri(name: str) -> str:
     return f"{registry}/{name}:{tag}"
 
 
+def cuda_variant(uri: str) -> str:
+    """Returns the URI of the image that is built with CUDA libraries; an image that is pinned by its digest is taken as it is."""
+    return uri if "@" in uri else f"{uri}-cuda"
+
+
 INGEST = image_uri("ingest")
 PREPROCESS = image_uri("preprocess")
 TRAIN = image_uri("train")

@@ -12,18 +12,24 @@ from components.__main__ import main as steps_command
 from components.command_line import is_parameter, load_step, step_names
 from components.core.parameters import RANGES
 from pipelines.cli import main as lus
-from pipelines.compile import check_yaml, compile_pipeline
+from pipelines.compile import check_yaml, compile_pipeline, documents
+from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
 from pipelines.training import STEPS, training
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "training.yaml"
+GOLDEN_FOLDER = Path(__file__).parents[1] / "golden"
+GOLDEN = GOLDEN_FOLDER / "training.yaml"
 KFP_TYPES = {"String": "STRING", "Integer": "NUMBER_INTEGER", "Float": "NUMBER_DOUBLE", "Boolean": "BOOLEAN"}
+
+
+def compiled_text(folder: Path, platform: str) -> str:
+    path = folder / f"{platform}.yaml"
+    compile_pipeline("training", Placement(platform, read_table(platform)), path)
+    return path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, typing.Any]:
-    path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-    compile_pipeline(training, path)
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return documents(compiled_text(tmp_path_factory.mktemp("compiled"), KUBEFLOW))[0]
 
 
 @pytest.mark.parametrize("step", step_names())
@@ -82,18 +88,23 @@ def test_run_offers_every_parameter_of_the_pipeline_with_the_default_of_its_step
         assert spec.default == defaults[name].default
 
 
-def test_the_pipeline_is_the_golden_one(compiled: dict[str, typing.Any]) -> None:
-    """After an intended change: `lus compile -o tests/golden/training.yaml`, and read the diff."""
-    golden = yaml.safe_load(GOLDEN.read_text(encoding="utf-8"))
-    for document in (golden, compiled):
-        document.pop("sdkVersion")
-    assert compiled == golden
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_pipeline_is_the_golden_one(tmp_path: Path, platform: str) -> None:
+    """After an intended change, and read the diff:
+
+    lus compile -o tests/golden/training.yaml; lus compile --platform vertex -o tests/golden/training-vertex.yaml
+    """
+    golden = GOLDEN if platform == KUBEFLOW else GOLDEN_FOLDER / f"training-{platform}.yaml"
+    expected, now = (
+        [document for document in yaml.safe_load_all(text) if document.pop("sdkVersion", True)]
+        for text in (golden.read_text(encoding="utf-8"), compiled_text(tmp_path, platform))
+    )
+    assert now == expected
 
 
 def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("a.yaml", "b.yaml"):
-        compile_pipeline(training, tmp_path / name)
-    assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
+    (tmp_path / "again").mkdir()
+    assert compiled_text(tmp_path, KUBEFLOW) == compiled_text(tmp_path / "again", KUBEFLOW)
 
 
 @pytest.mark.parametrize(
