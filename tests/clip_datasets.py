@@ -1,7 +1,8 @@
 """Tiny clip datasets for tests: toy clips whose classes are easy to tell apart, written as preprocess writes them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -48,7 +49,8 @@ def clip_record(frames: np.ndarray, label: int, video_id: str, clip_index: int =
 def write_dataset(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]], num_shards: int = 2) -> Path:
     """Writes records by split as a clip dataset with its index."""
     path.mkdir(parents=True)
-    splits = {split: _write_split(path, split, list(members), num_shards) for split, members in records.items()}
+    records = {split: list(members) for split, members in records.items()}
+    splits = {split: _write_split(path, split, members, num_shards) for split, members in records.items()}
     index = shards.DatasetIndex(
         class_names=list(clips.CLASS_NAMES),
         clip_shape=list(SHAPE),
@@ -57,10 +59,32 @@ def write_dataset(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]],
         fingerprint=shards.fingerprint_of(shard for info in splits.values() for shard in info.shards),
     )
     (path / shards.INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
+    write_outcomes(path, records)
     return path
 
 
-def _write_split(path: Path, split: str, records: list[clips.ClipRecord], num_shards: int) -> shards.SplitInfo:
+def write_outcomes(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]]) -> None:
+    """Writes the dataset's videos.jsonl: a line a video, as preprocess does for videos that gave clips."""
+    lines = {}
+    for split, members in records.items():
+        for record in members:
+            outcome = {
+                "video_id": record.video_id,
+                "class_name": clips.CLASS_NAMES[record.label],
+                "group": record.group,
+                "source": record.source,
+                "license": record.license,
+                "split": split,
+                "num_clips": lines.get(record.video_id, {"num_clips": 0})["num_clips"] + 1,
+                "sector": "convex",
+                "reason": "",
+            }
+            lines[record.video_id] = outcome
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.values())
+    (path / shards.VIDEOS_NAME).write_text(text, encoding="utf-8")
+
+
+def _write_split(path: Path, split: str, records: Sequence[clips.ClipRecord], num_shards: int) -> shards.SplitInfo:
     infos = []
     for number in range(num_shards):
         name = str(shards.ShardName(split, number, num_shards))

@@ -16,11 +16,14 @@ from components.core.dataset import open_dataset, read_clips
 from components.core.errors import DataError
 from components.core.parameters import check_values
 from components.core.shards import DatasetIndex
+from components.evaluate.bootstrap import Interval
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
-from components.evaluate.metrics import Interval, Predictions, bootstrap_difference, bootstrap_macro_f1, chance_p_value, score
+from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
+from components.evaluate.operating_points import abstention, operating_points
+from components.evaluate.predictions import Predictions
+from components.evaluate.significance import bootstrap_difference, chance_p_value
 
-SPLIT = "test"
 NO_SOURCE = "(not stated)"
 
 _log = logging.getLogger(__name__)
@@ -103,7 +106,9 @@ def _evaluate(
     name: str, model_path: Path, dataset_path: Path, num_bootstrap: int, batch_size: int, seed: int, version: str = ""
 ) -> EvaluatedModel:
     model, metadata = load_classifier(model_path)
-    clips = predict_clips(name, model, dataset_path, len(metadata.class_names), batch_size)
+    class_names = metadata.class_names
+    clips = predict_clips(name, model, dataset_path, "test", len(class_names), batch_size)
+    validation = predict_clips(name, model, dataset_path, "validation", len(class_names), batch_size).by_video()
     videos = clips.by_video()
     evaluated = EvaluatedModel(
         name=name,
@@ -111,9 +116,11 @@ def _evaluate(
         metadata=metadata,
         model_sha256=model_sha256(model_path),
         sizes=size_on_disk(model_path),
-        clip_scores=score(clips, metadata.class_names),
-        video_scores=score(videos, metadata.class_names),
-        interval=bootstrap_macro_f1(videos, num_bootstrap, seed),
+        clip_scores=score(clips, class_names, num_bootstrap, seed),
+        video_scores=score(videos, class_names, num_bootstrap, seed),
+        group_scores=score(videos.by_group(), class_names, num_bootstrap, seed),
+        operating_points=operating_points(validation, videos, class_names, num_bootstrap, seed),
+        abstention=abstention(validation, videos, class_names, num_bootstrap, seed),
         clips=clips,
         videos=videos,
     )
@@ -121,21 +128,22 @@ def _evaluate(
     return evaluated
 
 
-def predict_clips(name: str, model: Any, dataset_path: Path, num_classes: int, batch_size: int) -> Predictions:
-    """Returns a model's predictions on the test clips.
+def predict_clips(name: str, model: Any, dataset_path: Path, split: str, num_classes: int, batch_size: int) -> Predictions:
+    """Returns a model's predictions on the clips of one split.
 
     Args:
         name: what to call the model in an error.
         model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives [batch, num_classes] float32 probabilities.
         dataset_path: output folder of preprocess.
+        split: test or validation.
         num_classes: how many probabilities the model must give.
         batch_size: clips at a time.
 
     Raises:
-        DataError: the test split is empty, or the model gives something else than num_classes finite numbers a clip.
+        DataError: the split is empty, or the model gives something else than num_classes finite numbers a clip.
     """
     columns: dict[str, list[Any]] = defaultdict(list)
-    for batch in read_clips(dataset_path, SPLIT).batch(batch_size).prefetch(1).as_numpy_iterator():
+    for batch in read_clips(dataset_path, split).batch(batch_size).prefetch(1).as_numpy_iterator():
         columns["probabilities"].append(model.predict_on_batch(batch.pop("clip")))
         for key, values in batch.items():
             columns[key].append(values)
@@ -147,7 +155,7 @@ def predict_clips(name: str, model: Any, dataset_path: Path, num_classes: int, b
         )
     if num_bad := int(np.sum(~np.isfinite(probabilities).all(axis=1))):
         raise DataError(
-            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} test clips; "
+            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} {split} clips; "
             "train again with a lower learning rate."
         )
     sources = np.char.decode(rows["source"].astype(bytes), "utf-8")

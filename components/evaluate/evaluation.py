@@ -7,7 +7,8 @@
       code_revision      of this project
       comparison         core.champion.Comparison, for promote
       dataset_fingerprint
-      models             per name (pruned, dense, champion): clip, video, video_macro_f1_interval, videos (every prediction), …
+      models             per name (pruned, dense, champion): clip, video, group (scores with intervals), operating_points, abstention,
+                         video_macro_f1_interval, videos (every prediction), …
       notes              what a reader must know, in sentences
       test_set           videos, groups and clips by class and by source
 
@@ -22,7 +23,10 @@ import numpy as np
 
 from components.core.champion import COMPARISON_KEY, Comparison
 from components.core.classifier import ClassifierMetadata
-from components.evaluate.metrics import CONFIDENCE, ClassScores, Interval, Predictions, Scores
+from components.evaluate.bootstrap import CONFIDENCE, Interval
+from components.evaluate.metrics import ClassScores, Scores
+from components.evaluate.operating_points import Abstention, OperatingPoint
+from components.evaluate.predictions import Predictions
 
 PRUNED, DENSE, CHAMPION = "pruned", "dense", "champion"
 ROC_CLASS = "covid"
@@ -41,7 +45,9 @@ class EvaluatedModel:
         sizes: of its model.keras in bytes, plain and gzipped (core.classifier.size_on_disk).
         clip_scores: scores over clips.
         video_scores: scores over videos; the probability of a video is the mean of its clips'.
-        interval: of the video-level macro-F1, or None when the data gives none.
+        group_scores: scores over groups, usually patients; the probability of a group is the mean of its videos'.
+        operating_points: a threshold for every class, chosen on the validation videos.
+        abstention: when to leave a video to a human, chosen on the validation videos.
         clips: its predictions, one row a clip.
         videos: its predictions, one row a video.
     """
@@ -53,9 +59,16 @@ class EvaluatedModel:
     sizes: dict[str, int]
     clip_scores: Scores
     video_scores: Scores
-    interval: Interval | None
+    group_scores: Scores
+    operating_points: tuple[OperatingPoint, ...]
+    abstention: Abstention
     clips: Predictions
     videos: Predictions
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the video-level macro-F1, or None when the data gives none."""
+        return self.video_scores.intervals.get("macro_f1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +175,10 @@ class Evaluation:
                 f"{name}_video_accuracy": model.video_scores.accuracy,
                 f"{name}_video_balanced_accuracy": model.video_scores.balanced_accuracy,
                 f"{name}_video_macro_auc": model.video_scores.macro_auc,
+                f"{name}_video_brier": model.video_scores.brier,
+                f"{name}_video_ece": model.video_scores.ece,
                 f"{name}_clip_macro_f1": model.clip_scores.macro_f1,
+                f"{name}_group_macro_f1": model.group_scores.macro_f1,
             }
         numbers |= {"baseline_video_macro_f1": self.baseline.macro_f1, "baseline_video_accuracy": self.baseline.accuracy}
         numbers |= {"num_test_videos": self.test_set.total.videos, "num_test_groups": self.test_set.total.groups}
@@ -192,9 +208,12 @@ class Evaluation:
 
     def _model_fields(self, model: EvaluatedModel) -> dict[str, Any]:
         return {
+            "abstention": dataclasses.asdict(model.abstention),
             "clip": self._score_fields(model.clip_scores),
+            "group": self._score_fields(model.group_scores),
             "metadata": dataclasses.asdict(model.metadata),
             "model_sha256": model.model_sha256,
+            "operating_points": {point.class_name: dataclasses.asdict(point) for point in model.operating_points},
             "sizes": model.sizes,
             "version": model.version or None,
             "video": self._score_fields(model.video_scores),

@@ -8,8 +8,10 @@ import pytest
 from components.core.champion import Comparison
 from components.core.classifier import ClassifierMetadata
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
-from components.evaluate.metrics import Predictions, bootstrap_macro_f1, score
+from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
+from components.evaluate.operating_points import abstention, operating_points
+from components.evaluate.predictions import Predictions
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
 FINGERPRINT = "9f2c6d0e" * 8
@@ -35,15 +37,18 @@ def make_clips(seed: int, skill: float, labels: np.ndarray, source: str | None =
 
 def make_model(name: str, clips: Predictions, fingerprint: str = FINGERPRINT, version: str = "") -> EvaluatedModel:
     videos = clips.by_video()
+    validation = make_clips(7, 1.4, np.repeat([0, 1, 2], 6)).by_video()
     return EvaluatedModel(
         name=name,
         version=version,
         metadata=ClassifierMetadata(name, CLASS_NAMES, fingerprint, "4d5e6f" * 6, {}, {} if name == DENSE else {"sparsity": 0.8}),
         model_sha256=f"{len(name):x}" * 64,
         sizes={"model_bytes": 597_000, "model_gzip_bytes": 540_000 if name == DENSE else 182_000},
-        clip_scores=score(clips, CLASS_NAMES),
-        video_scores=score(videos, CLASS_NAMES),
-        interval=bootstrap_macro_f1(videos, 300, seed=0),
+        clip_scores=score(clips, CLASS_NAMES, 300),
+        video_scores=score(videos, CLASS_NAMES, 300),
+        group_scores=score(videos.by_group(), CLASS_NAMES, 300),
+        operating_points=operating_points(validation, videos, CLASS_NAMES, 300, seed=0),
+        abstention=abstention(validation, videos, CLASS_NAMES, 300, seed=0),
         clips=clips,
         videos=videos,
     )

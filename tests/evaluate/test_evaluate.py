@@ -16,6 +16,7 @@ from components.core import clips, shards
 from components.core.champion import Champion, Comparison, model_sha256, publish_version, set_champion
 from components.core.classifier import ClassifierMetadata, save_classifier
 from components.core.errors import DataError, UsageError
+from tests.clip_datasets import write_dataset
 
 pytestmark = pytest.mark.slow
 
@@ -30,50 +31,38 @@ KEEP_MACRO_F1 = (1 + 4 / 5 + 4 / 5) / 3
 SWAP_MACRO_F1 = (1 + 0 + 2 / 6) / 3
 
 
-def make_record(number: int, label: int, color: int, clip_index: int) -> bytes:
+def make_record(video_id: str, label: int, color: int, clip_index: int, source: str) -> clips.ClipRecord:
     frame = np.zeros((clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3), np.uint8)
     frame[..., 2 - color] = 200  # OpenCV's channels are BGR
     jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
-    return clips.serialize(
-        clips.ClipRecord(
-            frames=(jpeg,) * clips.CLIP_FRAMES,
-            label=label,
-            video_id=f"video-{number}",
-            group=f"patient-{number}",
-            source="ä" if number % 2 else "",
-            probe="",
-            license="",
-            clip_index=clip_index,
-            timestamps_us=tuple(range(clips.CLIP_FRAMES)),
-            frame_indices=tuple(range(clips.CLIP_FRAMES)),
-        )
+    return clips.ClipRecord(
+        frames=(jpeg,) * clips.CLIP_FRAMES,
+        label=label,
+        video_id=video_id,
+        group=f"patient-{video_id}",
+        source=source,
+        probe="",
+        license="CC BY 4.0",
+        clip_index=clip_index,
+        timestamps_us=tuple(range(clips.CLIP_FRAMES)),
+        frame_indices=tuple(range(clips.CLIP_FRAMES)),
     )
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven test videos of two clips each; the train split is counts only, pneumonia being the most frequent."""
-    folder = tmp_path_factory.mktemp("dataset")
-    name = str(shards.ShardName("test", 0, 1))
-    shards.write_tfrecords(
-        folder / name,
-        (make_record(number, label, color, clip) for number, (label, color) in enumerate(TEST_VIDEOS) for clip in range(2)),
-    )
-    test_counts = {"covid": 2, "pneumonia": 2, "normal": 3}
-    train_counts = {"covid": 3, "pneumonia": 9, "normal": 4}
-    info = shards.ShardInfo(name, 14, "0" * 64)
-    index = shards.DatasetIndex(
-        class_names=CLASS_NAMES,
-        clip_shape=[clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3],
-        parameters={},
-        splits={
-            "train": shards.SplitInfo([], 0, 16, 16, train_counts, train_counts, {}),
-            "test": shards.SplitInfo([info], 14, 7, 7, test_counts, test_counts, {}),
-        },
-        fingerprint=shards.fingerprint_of([info]),
-    )
-    (folder / shards.INDEX_NAME).write_text(index.to_json())
-    return folder
+    """Seven test videos of two clips each; pneumonia is the most frequent class of the train split."""
+    train_labels = [0] * 3 + [1] * 9 + [2] * 4
+    records = {
+        "train": [make_record(f"train-{number}", label, label, 0, "ä") for number, label in enumerate(train_labels)],
+        "validation": [make_record(f"validation-{label}", label, label, 0, "ä") for label in range(3)],
+        "test": [
+            make_record(f"video-{number}", label, color, clip, "ä" if number % 2 else "")
+            for number, (label, color) in enumerate(TEST_VIDEOS)
+            for clip in range(2)
+        ],
+    }
+    return write_dataset(tmp_path_factory.mktemp("data") / "dataset", records, num_shards=1)
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from components.evaluate.metrics import Predictions, bootstrap_difference, bootstrap_macro_f1, chance_p_value, roc_curve, score
+from components.evaluate.bootstrap import Interval
+from components.evaluate.metrics import roc_curve, score
+from components.evaluate.predictions import Predictions
+from components.evaluate.significance import bootstrap_difference, chance_p_value
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
 
@@ -22,6 +25,10 @@ def certain(labels: list[int], predicted: list[int], groups: list[str] | None = 
     return make(labels, np.eye(3)[predicted], groups)
 
 
+def macro_f1_interval(predictions: Predictions, num_bootstrap: int, seed: int) -> Interval | None:
+    return score(predictions, CLASS_NAMES, num_bootstrap, seed).intervals.get("macro_f1")
+
+
 def test_a_video_has_the_mean_probability_of_its_clips() -> None:
     clips = make(
         [2, 0, 2],
@@ -36,6 +43,14 @@ def test_a_video_has_the_mean_probability_of_its_clips() -> None:
     np.testing.assert_allclose(videos.probabilities, [[0.9, 0.1, 0.0], [0.4, 0.1, 0.5]])
     assert videos.predicted.tolist() == [0, 2]
     assert videos.num_groups == 2
+
+
+def test_a_patient_has_the_mean_probability_of_its_videos_class_by_class() -> None:
+    videos = make([0, 0, 2, 1], np.array([[0.8, 0.2, 0], [0.6, 0.0, 0.4], [0, 0, 1], [0.1, 0.9, 0]]), groups=["p1", "p1", "p1", "p0"])
+    patients = videos.by_group()
+    assert patients.groups.tolist() == ["p0", "p1", "p1"]
+    assert patients.labels.tolist() == [1, 0, 2]
+    np.testing.assert_allclose(patients.probabilities, [[0.1, 0.9, 0], [0.7, 0.1, 0.2], [0, 0, 1]])
 
 
 def test_scores_of_a_small_example_counted_by_hand() -> None:
@@ -78,12 +93,27 @@ def test_scores_equal_scikit_learns(seed: int) -> None:
         assert by_class.f1 == pytest.approx(expected["f1-score"])
         assert by_class.support == expected["support"]
         assert by_class.auc == pytest.approx(auc)
+        is_class, column = labels == CLASS_NAMES.index(by_class.class_name), probabilities[:, CLASS_NAMES.index(by_class.class_name)]
+        assert by_class.average_precision == pytest.approx(sklearn_metrics.average_precision_score(is_class, column))
+        assert by_class.brier == pytest.approx(sklearn_metrics.brier_score_loss(is_class, column))
+        others = sklearn_metrics.recall_score(~is_class, column != probabilities.max(axis=1))
+        assert by_class.specificity == pytest.approx(others)
+        assert by_class.npv == pytest.approx(sklearn_metrics.precision_score(~is_class, column != probabilities.max(axis=1)))
+    assert scores.brier == pytest.approx(sklearn_metrics.brier_score_loss(labels, probabilities, scale_by_half=False))
+
+
+def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
+    # Two answers of 0.95 of which one is right, four of 0.55 of which two are: |0.5 - 0.95| × 2/6 + |0.5 - 0.55| × 4/6.
+    probabilities = np.array([[0.95, 0.05, 0]] * 2 + [[0.55, 0.45, 0]] * 4)
+    scores = score(make([0, 1, 0, 1, 0, 1], probabilities), CLASS_NAMES)
+    assert scores.ece == pytest.approx(0.45 * 2 / 6 + 0.05 * 4 / 6)
 
 
 def test_a_class_without_examples_is_undefined_not_zero() -> None:
     scores = score(certain([0, 0, 1, 1], [0, 2, 1, 1]), CLASS_NAMES)
     normal = scores.classes[2]
-    assert (normal.precision, normal.recall, normal.f1, normal.auc, normal.roc, normal.support) == (None, None, None, None, None, 0)
+    assert normal.support == 0
+    assert {value for name, value in vars(normal).items() if name not in ("class_name", "support", "intervals")} == {None}
     assert scores.macro_auc is None
     assert scores.macro_f1 == pytest.approx((2 / 3 + 1) / 2), "the mean of the classes that have examples"
     assert scores.balanced_accuracy == pytest.approx((0.5 + 1) / 2)
@@ -107,8 +137,8 @@ def test_a_roc_curve_is_finite_and_goes_from_corner_to_corner() -> None:
 def test_an_interval_depends_on_the_seed_alone() -> None:
     rng = np.random.default_rng(0)
     predictions = certain(rng.integers(3, size=40).tolist(), rng.integers(3, size=40).tolist())
-    assert bootstrap_macro_f1(predictions, 200, seed=1) == bootstrap_macro_f1(predictions, 200, seed=1)
-    assert bootstrap_macro_f1(predictions, 200, seed=1) != bootstrap_macro_f1(predictions, 200, seed=2)
+    assert macro_f1_interval(predictions, 200, seed=1) == macro_f1_interval(predictions, 200, seed=1)
+    assert macro_f1_interval(predictions, 200, seed=1) != macro_f1_interval(predictions, 200, seed=2)
 
 
 def test_groups_are_drawn_whole() -> None:
@@ -116,15 +146,15 @@ def test_groups_are_drawn_whole() -> None:
     labels, right = np.repeat([0, 1, 2], 16), np.repeat(np.tile([True, True, False, True], 3), 4)
     predicted = np.where(right, labels, (labels + 1) % 3)
     patients = [str(number // 4) for number in range(48)]
-    by_patient = bootstrap_macro_f1(certain(labels.tolist(), predicted.tolist(), patients), 1000, seed=0)
-    by_video = bootstrap_macro_f1(certain(labels.tolist(), predicted.tolist()), 1000, seed=0)
+    by_patient = macro_f1_interval(certain(labels.tolist(), predicted.tolist(), patients), 1000, seed=0)
+    by_video = macro_f1_interval(certain(labels.tolist(), predicted.tolist()), 1000, seed=0)
     assert by_patient is not None
     assert by_video is not None
     assert by_patient.high - by_patient.low > 1.5 * (by_video.high - by_video.low)
 
 
 def test_right_answers_throughout_give_an_interval_of_no_width() -> None:
-    interval = bootstrap_macro_f1(certain([0, 1, 2] * 10, [0, 1, 2] * 10), 100, seed=0)
+    interval = macro_f1_interval(certain([0, 1, 2] * 10, [0, 1, 2] * 10), 100, seed=0)
     assert interval is not None
     assert (interval.low, interval.high) == (1.0, 1.0)
 
@@ -133,7 +163,7 @@ def test_replicates_that_lack_a_class_are_left_out_and_counted() -> None:
     # One of ten groups holds the only covid videos: a replicate misses it with probability (1 - 1/10)^10.
     labels = [0] + [1, 2] * 9
     groups = ["only"] + [str(number // 2) for number in range(18)]
-    interval = bootstrap_macro_f1(certain(labels, labels, groups), 4000, seed=0)
+    interval = macro_f1_interval(certain(labels, labels, groups), 4000, seed=0)
     assert interval is not None
     assert interval.num_replicates + interval.num_left_out == 4000
     assert interval.num_left_out / 4000 == pytest.approx(0.9**10, abs=0.03)
@@ -149,22 +179,7 @@ def test_replicates_that_lack_a_class_are_left_out_and_counted() -> None:
     ],
 )
 def test_without_enough_groups_or_replicates_there_is_no_interval(labels: list[int], groups: list[str] | None, num_bootstrap: int) -> None:
-    assert bootstrap_macro_f1(certain(labels, labels, groups), num_bootstrap, seed=0) is None
-
-
-def test_the_interval_covers_the_true_score() -> None:
-    """30 patients a class, two videos each, right or wrong together at 75 %: the population's macro-F1 is 0.75."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1, 2], 60)
-    patients = [str(number // 2) for number in range(180)]
-    covered, num_simulations = 0, 150
-    for simulation in range(num_simulations):
-        right = np.repeat(rng.random(90) < 0.75, 2)
-        predicted = np.where(right, labels, (labels + np.repeat(rng.integers(1, 3, size=90), 2)) % 3)
-        interval = bootstrap_macro_f1(certain(labels.tolist(), predicted.tolist(), patients), 200, seed=simulation)
-        assert interval is not None
-        covered += interval.low <= 0.75 <= interval.high
-    assert 0.88 <= covered / num_simulations <= 0.99
+    assert macro_f1_interval(certain(labels, labels, groups), num_bootstrap, seed=0) is None
 
 
 def test_a_paired_difference_is_between_the_same_groups() -> None:
@@ -184,7 +199,7 @@ def test_a_paired_difference_is_between_the_same_groups() -> None:
     assert worse is not None
     assert 0 <= better.low < better.high
     assert (worse.low, worse.high) == pytest.approx((-better.high, -better.low))
-    apart = bootstrap_macro_f1(challenger, 400, seed=0)
+    apart = macro_f1_interval(challenger, 400, seed=0)
     assert apart is not None
     assert better.high - better.low < 1.5 * (apart.high - apart.low), "pairing removes what both have in common"
 
