@@ -8,6 +8,7 @@ import click
 from components.command_line import Failure, parameter_options
 from components.core import storage as storage_uris
 from components.core.errors import PipelineError
+from pipelines.champion import champion
 from pipelines.compile import PIPELINES, compile_pipeline
 from pipelines.local import RUNNERS, run_training, summary
 from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
@@ -64,5 +65,6 @@ main.add_command(
         ],
     )
 )
+main.add_command(champion)
 if __name__ == "__main__":
     main(prog_name="lus")

@@ -139,7 +139,7 @@ def build_dataset(
         _write_outcomes(staged / VIDEOS_NAME, outcomes)
         write_contact_sheet(staged)
         (staged / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
-    splits.write_assignments(storage_uri, {**earlier, **assignments})
+    splits.write_assignments(storage_uri, assignments)
     _report(index, outcomes)
     return BuiltDataset(dataset_path, index, outcomes)
 

@@ -4,6 +4,7 @@ A group is never divided, and keeps its split for life: assignments are kept in 
 out anew for every dataset, over the groups of all splits.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 
@@ -123,19 +124,37 @@ def read_assignments(storage_uri: str) -> dict[str, str]:
     Raises:
         DataError: the file is damaged.
     """
+    return _read(storage.join(storage_uri, SPLITS_NAME))[0]
+
+
+def write_assignments(storage_uri: str, assignments: Mapping[str, str]) -> None:
+    """Keeps the splits of groups for later runs, beside those that another run has written at the same time.
+
+    Raises:
+        DataError: another run has assigned one of the groups to another split at the same time.
+        StorageError: the storage cannot be written.
+    """
     uri = storage.join(storage_uri, SPLITS_NAME)
-    if not storage.exists(uri):
-        return {}
+    while True:
+        kept, generation = _read(uri)
+        for group in sorted(kept.keys() & assignments.keys()):
+            if kept[group] != assignments[group]:
+                raise DataError(
+                    f"another run assigned the group {group!r} to {kept[group]} while this one assigned it to {assignments[group]}; "
+                    "run preprocess again."
+                )
+        text = json.dumps({**kept, **assignments}, indent=0, sort_keys=True, ensure_ascii=False)
+        with contextlib.suppress(storage.ConflictError):
+            storage.write_if_unchanged(uri, (text + "\n").encode(), generation)
+            return
+
+
+def _read(uri: str) -> tuple[dict[str, str], storage.Generation]:
+    data, generation = storage.read_with_generation(uri)
     try:
-        assignments = dict(json.loads(storage.read_bytes(uri)))
+        assignments = dict(json.loads(data)) if generation != storage.ABSENT else {}
     except ValueError:
         assignments = {"": ""}
     if not set(assignments.values()) <= set(SPLITS):
         raise DataError(f"{uri!r} is not a table of groups and splits; restore it, or delete it to split anew.")
-    return assignments
-
-
-def write_assignments(storage_uri: str, assignments: Mapping[str, str]) -> None:
-    """Keeps the splits of all groups for later runs."""
-    text = json.dumps(assignments, indent=0, sort_keys=True, ensure_ascii=False)
-    storage.write_bytes(storage.join(storage_uri, SPLITS_NAME), (text + "\n").encode())
+    return assignments, generation

@@ -69,7 +69,29 @@ def test_assignments_are_kept_in_storage(tmp_path, gs_storage: str) -> None:
     for root in (str(tmp_path), gs_storage):
         assert read_assignments(root) == {}
         write_assignments(root, {"é": "train", "b": "test"})
-        assert read_assignments(root) == {"é": "train", "b": "test"}
+        write_assignments(root, {"b": "test", "c": "validation"})
+        assert read_assignments(root) == {"é": "train", "b": "test", "c": "validation"}
+
+
+def test_what_another_run_assigns_at_the_same_time_is_kept(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = storage.write_if_unchanged
+    others = iter([{"theirs": "test"}])
+
+    def after_another_run(uri: str, data: bytes, generation: str) -> None:
+        for other in others:
+            write_assignments(str(tmp_path), other)
+        real(uri, data, generation)
+
+    monkeypatch.setattr(storage, "write_if_unchanged", after_another_run)
+    write_assignments(str(tmp_path), {"ours": "train"})
+    assert read_assignments(str(tmp_path)) == {"theirs": "test", "ours": "train"}
+
+
+def test_a_group_keeps_its_split_against_another_run(tmp_path) -> None:
+    write_assignments(str(tmp_path), {"a": "train"})
+    with pytest.raises(DataError, match="assigned the group 'a' to train while this one assigned it to test"):
+        write_assignments(str(tmp_path), {"a": "test", "b": "train"})
+    assert read_assignments(str(tmp_path)) == {"a": "train"}
 
 
 @pytest.mark.parametrize("text", [b"{", b'{"a": "training"}'])
