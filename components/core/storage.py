@@ -260,6 +260,50 @@ def move_file(local_path: Path, uri: str) -> None:
         local_path.unlink()
 
 
+def take_file(uri: str, local_path: Path) -> None:
+    """Moves a file from a URI to a local path; an object in a cloud stays where it is as well.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    path = path_of(uri)
+    with failures("read", uri):
+        if isinstance(path, Path):
+            shutil.move(path, local_path)
+        else:
+            path.download_to(local_path)
+
+
+def delete_folder(uri: str) -> None:
+    """Deletes all that is below a URI; there may be nothing.
+
+    Raises:
+        StorageError: it cannot be deleted.
+    """
+    path = path_of(uri)
+    with failures("delete", uri):
+        if path.exists():
+            shutil.rmtree(path) if isinstance(path, Path) else path.rmtree()
+
+
+@contextlib.contextmanager
+def new_file(uri: str) -> Iterator[Path]:
+    """Gives a local path to write to; the file appears at the URI, complete, when the block ends well.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = path_of(uri)
+    if isinstance(path, Path):
+        with written_aside(path) as aside:
+            yield aside
+        return
+    with tempfile.TemporaryDirectory(prefix="lus-") as folder:
+        local = Path(folder) / path.name
+        yield local
+        put_file(local, uri)
+
+
 @contextlib.contextmanager
 def local_copy(uri: str) -> Iterator[Path]:
     """Gives a local path with the content of a file: the file itself, or a download that is deleted afterwards.

@@ -3,9 +3,10 @@
     decode      videos ── decode and sample ── one file of clips per video ── outcomes (JSON Lines)
     assemble    shards, each a list of such files ── write shard ── summaries (JSON Lines)
 
-Between them the splits are decided, over the videos that gave clips. Paths travel between workers, not frames. Which shard a clip goes to,
-and its place in it, follow from the video's id alone, therefore every runner and every number of workers writes the same bytes. Files are
-written aside and moved into place, so that work which a runner tries again does no harm. Workers need no TensorFlow.
+Between them the splits are decided, over the videos that gave clips. Paths travel between workers, not frames: storage URIs, so that the
+workers of a cluster need no common disk. Which shard a clip goes to, and its place in it, follow from the video's id alone, therefore every
+runner and every number of workers writes the same bytes. Files appear complete or not at all, so that work which a runner tries again does
+no harm. A worker decodes in a child process (core.video.guarded_reader) and needs no TensorFlow.
 """
 
 import collections
@@ -13,32 +14,38 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics.metric import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.utils.shared import Shared
 
 from components.core import storage
 from components.core.clips import CLASS_NAMES, ClipRecord, parse, serialize
 from components.core.errors import PipelineError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
-from components.core.video.clip_reader import Clip, read_clips
+from components.core.video.clip_reader import Clip, VideoClips, read_clips
+from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
+
+# A line of progress comes after a tenth of the videos, at the latest after so many.
+MAX_VIDEOS_A_LINE = 100
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoTask:
-    """One stored video, and the file that its clips are written to."""
+    """One stored video, and where its clips are written to, as one TFRecord file."""
 
     row: ManifestRow
     storage_uri: str
-    clips_path: str
+    clips_uri: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +62,8 @@ class DecodingOutcome:
 class ShardTask:
     """One shard to write, and the files of clips that it is made of, in their order."""
 
-    path: str
-    clips_paths: tuple[str, ...]
+    uri: str
+    clips_uris: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +76,13 @@ class ShardSummary:
     clips_by_source: dict[str, int]
 
 
-def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_path: Path, options: PipelineOptions) -> list[DecodingOutcome]:
-    """Writes the clips of every video to its own file, on a file system that all workers share.
+def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, options: PipelineOptions) -> list[DecodingOutcome]:
+    """Writes the clips of every video to its own file.
 
     Args:
         tasks: the videos.
         sampling: which frames are wanted.
-        outcomes_path: a file for the outcomes.
+        outcomes_uri: a file for the outcomes.
         options: Beam's options.
 
     Returns:
@@ -83,63 +90,115 @@ def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_path: Path, opti
     """
     with beam.Pipeline(options=options) as pipeline:
         outcomes = (
-            pipeline | "videos" >> beam.Create(tasks, reshuffle=True) | "decode and sample" >> beam.Map(_decode_video, sampling=sampling)
+            pipeline
+            | "videos" >> beam.Create(tasks, reshuffle=True)
+            | "decode and sample" >> beam.ParDo(DecodeVideos(sampling, len(tasks)))
         )
-        _gather(outcomes, outcomes_path)
-    return [DecodingOutcome(**fields) for fields in _read_lines(outcomes_path)]
+        _gather(outcomes, outcomes_uri)
+    return [DecodingOutcome(**fields) for fields in _read_lines(outcomes_uri)]
 
 
-def assemble(tasks: list[ShardTask], summaries_path: Path, options: PipelineOptions) -> list[ShardSummary]:
+def assemble(tasks: list[ShardTask], summaries_uri: str, options: PipelineOptions) -> list[ShardSummary]:
     """Writes the shards from the files that `decode` wrote.
 
     Args:
         tasks: all shards that are to exist, empty ones too.
-        summaries_path: a file for the summaries.
+        summaries_uri: a file for the summaries.
         options: Beam's options.
 
     Returns:
         One summary a shard, sorted by its name.
     """
     with beam.Pipeline(options=options) as pipeline:
-        _gather(pipeline | "shards" >> beam.Create(tasks, reshuffle=True) | "write shard" >> beam.Map(_write_shard), summaries_path)
-    return [ShardSummary(**fields) for fields in _read_lines(summaries_path)]
+        _gather(pipeline | "shards" >> beam.Create(tasks, reshuffle=True) | "write shard" >> beam.Map(_write_shard), summaries_uri)
+    return [ShardSummary(**fields) for fields in _read_lines(summaries_uri)]
 
 
-def _gather(items: Any, path: Path) -> None:
+def _gather(items: Any, uri: str) -> None:
     """Writes dataclass instances, whose first field tells them apart, as sorted lines of one JSON file."""
     (
         items
         | "to JSON" >> beam.Map(lambda item: (None, json.dumps(dataclasses.asdict(item), ensure_ascii=False)))
         | "gather" >> beam.GroupByKey()
-        | "write lines" >> beam.Map(_write_lines, path=str(path))
+        | "write lines" >> beam.Map(_write_lines, uri=uri)
     )
 
 
-def _write_lines(gathered: tuple[None, Iterable[str]], path: str) -> None:
+def _write_lines(gathered: tuple[None, Iterable[str]], uri: str) -> None:
     _, lines = gathered
-    storage.write_bytes(path, "".join(f"{line}\n" for line in sorted(lines)).encode())
+    storage.write_bytes(uri, "".join(f"{line}\n" for line in sorted(lines)).encode())
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _read_lines(uri: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in storage.read_bytes(uri).decode().split("\n") if line]
 
 
-def _decode_video(task: VideoTask, sampling: Sampling) -> DecodingOutcome:
-    """Decodes one video; whatever is wrong with it becomes the reason of its outcome."""
-    clips: list[bytes] = []
-    reason = sector = ""
-    try:
-        with storage.local_copy(task.storage_uri) as path:
-            video = read_clips(path, task.row.crop, sampling)
-        sector = video.sector.value
-        clips = [serialize(_clip_record(task.row, number, clip)) for number, clip in enumerate(video.clips)]
-        with storage.written_aside(Path(task.clips_path)) as aside:
-            write_tfrecords(aside, clips)
-    except PipelineError as error:
-        reason = str(error)
-    Metrics.counter("videos", "without clips" if reason else "decoded").inc()
-    _log.info("%s: %s", task.row.video_id, reason or f"{len(clips)} clip(s), sector {sector}")
-    return DecodingOutcome(task.row.video_id, len(clips), sector, reason)
+class DecodeVideos(beam.DoFn):  # type: ignore[misc]
+    """Decodes videos; whatever is wrong with one becomes the reason of its outcome."""
+
+    def __init__(self, sampling: Sampling, num_videos: int, read: Callable[..., VideoClips] = read_clips) -> None:
+        self._sampling = sampling
+        self._num_videos = num_videos
+        self._read = read
+        self._progress_of_process = Shared()
+
+    def setup(self) -> None:
+        """Prepares a worker thread."""
+        self._reader = GuardedReader()
+        self._progress = self._progress_of_process.acquire(lambda: _Progress(self._num_videos))
+
+    def process(self, task: VideoTask) -> Iterator[DecodingOutcome]:
+        """Yields the outcome of one video.
+
+        Raises:
+            StorageError: its clips cannot be written.
+        """
+        outcome = self._decoded(task)
+        Metrics.counter("videos", "without clips" if outcome.reason else "decoded").inc()
+        Metrics.counter("videos", "clips").inc(outcome.num_clips)
+        self._progress.count(outcome)
+        yield outcome
+
+    def teardown(self) -> None:
+        """Ends the child process of the thread."""
+        self._reader.close()
+
+    def _decoded(self, task: VideoTask) -> DecodingOutcome:
+        try:
+            with storage.local_copy(task.storage_uri) as path:
+                video = self._reader(self._read, path, task.row.crop, self._sampling)
+        except PipelineError as error:
+            return DecodingOutcome(task.row.video_id, 0, "", str(error))
+        with storage.new_file(task.clips_uri) as file:
+            write_tfrecords(file, (serialize(_clip_record(task.row, number, clip)) for number, clip in enumerate(video.clips)))
+        return DecodingOutcome(task.row.video_id, len(video.clips), video.sector.value, "")
+
+
+class _Progress:
+    """Counts the videos that the threads of one worker have done, and tells of it now and then."""
+
+    def __init__(self, num_videos: int) -> None:
+        self._num_videos = num_videos
+        self._interval = max(1, min(MAX_VIDEOS_A_LINE, num_videos // 10))
+        self._lock = threading.Lock()
+        self._start = time.monotonic()
+        self._num_done = self._num_without_clips = self._num_clips = 0
+
+    def count(self, outcome: DecodingOutcome) -> None:
+        """Counts one video."""
+        with self._lock:
+            self._num_done += 1
+            self._num_without_clips += bool(outcome.reason)
+            self._num_clips += outcome.num_clips
+            if self._num_done % self._interval == 0 or self._num_done == self._num_videos:
+                _log.info(
+                    "decoded %d of %d videos: %d clips, %d videos without clips, %.1f videos/s",
+                    self._num_done,
+                    self._num_videos,
+                    self._num_clips,
+                    self._num_without_clips,
+                    self._num_done / (time.monotonic() - self._start),
+                )
 
 
 def _clip_record(row: ManifestRow, number: int, clip: Clip) -> ClipRecord:
@@ -162,16 +221,16 @@ def _write_shard(task: ShardTask) -> ShardSummary:
     by_source: collections.Counter[str] = collections.Counter()
 
     def records() -> Iterator[bytes]:
-        for path in task.clips_paths:
-            for record in read_tfrecords(Path(path)):
-                clip = parse(record)
-                by_class[CLASS_NAMES[clip.label]] += 1
-                by_source[clip.source] += 1
-                yield record
+        for uri in task.clips_uris:
+            with storage.local_copy(uri) as path:
+                for record in read_tfrecords(path):
+                    clip = parse(record)
+                    by_class[CLASS_NAMES[clip.label]] += 1
+                    by_source[clip.source] += 1
+                    yield record
 
-    path = Path(task.path)
-    with storage.written_aside(path) as aside:
-        write_tfrecords(aside, records())
-        with aside.open("rb") as file:
+    with storage.new_file(task.uri) as shard:
+        write_tfrecords(shard, records())
+        with shard.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return ShardSummary(path.name, sha256, dict(sorted(by_class.items())), dict(sorted(by_source.items())))
+    return ShardSummary(storage.path_of(task.uri).name, sha256, dict(sorted(by_class.items())), dict(sorted(by_source.items())))

@@ -2,12 +2,15 @@
 
 import base64
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import shlex
 import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -35,6 +38,8 @@ from components.preprocess.contact_sheet import write_contact_sheet
 
 # Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
 DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+# Runners whose workers are on this machine and see its files.
+RUNNERS_HERE = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 # Beam tells of every channel and thread that it opens.
 logging.getLogger("apache_beam").setLevel(logging.WARNING)
@@ -111,7 +116,7 @@ def build_dataset(
         dataset_path: folder to write.
         settings: see Settings.
         num_workers: threads of the direct runner.
-        beam_options: options of another runner; its workers must share the file system of `dataset_path`.
+        beam_options: options of another runner, whose workers pass files through `<storage_uri>/work/`.
 
     Raises:
         UsageError: a parameter is out of its range.
@@ -125,8 +130,8 @@ def build_dataset(
     candidates = [record for record in records if record.row.video_id not in exclusions]
     check_groups(record.row for record in candidates)
     _log.info("%d videos to decode, %d excluded", len(candidates), len(exclusions))
-    with storage.staged_folder(dataset_path) as staged, tempfile.TemporaryDirectory(dir=staged, prefix="decoded-") as decoded:
-        decoding = _decode(candidates, Path(decoded), settings, options)
+    with storage.staged_folder(dataset_path) as staged, _work_folder(options, storage_uri, staged) as work_uri:
+        decoding = _decode(candidates, work_uri, settings, options)
         usable = [record.row for record in candidates if decoding[record.row.video_id].num_clips]
         earlier = splits.read_assignments(storage_uri)
         check_groups(usable)
@@ -134,7 +139,9 @@ def build_dataset(
         assignments = splits.assign_splits(videos_by_class, earlier, settings.test_fraction, settings.validation_fraction, settings.seed)
         folds = splits.assign_folds(videos_by_class, settings.num_folds, settings.seed)
         outcomes = [_outcome(record.row, exclusions, decoding, assignments, folds) for record in records]
-        summaries = _assemble(usable, assignments, Path(decoded), staged, settings, options)
+        summaries = _assemble(usable, assignments, work_uri, settings, options)
+        for summary in summaries:
+            storage.take_file(_shard_uri(work_uri, summary.name), staged / summary.name)
         index = _index(summaries, outcomes, settings)
         _write_outcomes(staged / VIDEOS_NAME, outcomes)
         write_contact_sheet(staged)
@@ -144,19 +151,37 @@ def build_dataset(
     return BuiltDataset(dataset_path, index, outcomes)
 
 
+@contextlib.contextmanager
+def _work_folder(options: PipelineOptions, storage_uri: str, staged: Path) -> Iterator[str]:
+    """Gives the URI of a folder for what workers write, which is deleted afterwards: in the storage, or here when they run here."""
+    if options.view_as(StandardOptions).runner.rpartition(".")[2] in RUNNERS_HERE:
+        with tempfile.TemporaryDirectory(dir=staged, prefix="work-") as folder:
+            yield folder
+        return
+    uri = storage.join(storage.absolute_uri(storage_uri), "work", uuid.uuid4().hex)
+    try:
+        yield uri
+    finally:
+        storage.delete_folder(uri)
+
+
 def _decode(
-    candidates: list[VideoRecord], folder: Path, settings: Settings, options: PipelineOptions
+    candidates: list[VideoRecord], work_uri: str, settings: Settings, options: PipelineOptions
 ) -> dict[str, beam_pipeline.DecodingOutcome]:
-    """Decodes the videos into files of clips in a folder; returns what became of each, by its id."""
-    tasks = [VideoTask(record.row, record.storage_uri, str(_clips_path(folder, record.row))) for record in candidates]
+    """Decodes the videos into files of clips; returns what became of each, by its id."""
+    tasks = [VideoTask(record.row, record.storage_uri, _clips_uri(work_uri, record.row)) for record in candidates]
     sampling = Sampling(settings.frames_per_second, settings.max_clips_per_video)
-    outcomes = beam_pipeline.decode(tasks, sampling, folder / "outcomes.jsonl", options)
+    outcomes = beam_pipeline.decode(tasks, sampling, storage.join(work_uri, "outcomes.jsonl"), options)
     return {outcome.video_id: outcome for outcome in outcomes}
 
 
-def _clips_path(folder: Path, row: ManifestRow) -> Path:
+def _clips_uri(work_uri: str, row: ManifestRow) -> str:
     """Returns the file of a video's clips; an id may hold any character, a file name may not."""
-    return folder / f"{hashlib.sha1(row.video_id.encode()).hexdigest()}.tfrecord"
+    return storage.join(work_uri, "clips", f"{hashlib.sha1(row.video_id.encode()).hexdigest()}.tfrecord")
+
+
+def _shard_uri(work_uri: str, name: str) -> str:
+    return storage.join(work_uri, "shards", name)
 
 
 def _videos_by_class(usable: list[ManifestRow]) -> dict[str, collections.Counter[str]]:
@@ -168,7 +193,7 @@ def _videos_by_class(usable: list[ManifestRow]) -> dict[str, collections.Counter
 
 
 def _assemble(
-    usable: list[ManifestRow], assignments: dict[str, str], decoded: Path, output: Path, settings: Settings, options: PipelineOptions
+    usable: list[ManifestRow], assignments: dict[str, str], work_uri: str, settings: Settings, options: PipelineOptions
 ) -> list[ShardSummary]:
     """Writes the shards of all splits; clips are sorted by the id of their video."""
     members: dict[ShardName, list[str]] = {
@@ -176,9 +201,9 @@ def _assemble(
     }
     for row in sorted(usable, key=lambda row: row.video_id):
         name = ShardName(assignments[row.group], shard_of(row.video_id, settings.num_shards), settings.num_shards)
-        members[name].append(str(_clips_path(decoded, row)))
-    tasks = [beam_pipeline.ShardTask(str(output / str(name)), tuple(paths)) for name, paths in members.items()]
-    return beam_pipeline.assemble(tasks, decoded / "shards.jsonl", options)
+        members[name].append(_clips_uri(work_uri, row))
+    tasks = [beam_pipeline.ShardTask(_shard_uri(work_uri, str(name)), tuple(uris)) for name, uris in members.items()]
+    return beam_pipeline.assemble(tasks, storage.join(work_uri, "shards.jsonl"), options)
 
 
 def _pipeline_options(beam_options: str, num_workers: int) -> PipelineOptions:
