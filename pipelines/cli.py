@@ -9,6 +9,7 @@ from components.command_line import Failure, parameter_options
 from components.core import storage as storage_uris
 from components.core.errors import PipelineError
 from pipelines.champion import champion
+from pipelines.cluster_commands import COMMANDS
 from pipelines.compile import PIPELINES, compile_pipeline
 from pipelines.local import RUNNERS, run_training, summary
 from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
@@ -65,6 +66,7 @@ main.add_command(
         ],
     )
 )
-main.add_command(champion)
+for command in (champion, *COMMANDS):
+    main.add_command(command)
 if __name__ == "__main__":
     main(prog_name="lus")

@@ -3,7 +3,8 @@
     PipelineError          exit code 1
     ├── UsageError         exit code 2: a parameter, a manifest or a command is wrong
     ├── DataError          the videos, clips or models that came in cannot be used
-    └── StorageError       a storage URI cannot be read or written
+    ├── StorageError       a storage URI cannot be read or written
+    └── ClusterError       a cluster refuses or does not answer; or a run there did not succeed, with an exit code of its own
 
 Every message is one sentence that says what is wrong, the value received and what to do.
 """
@@ -31,6 +32,19 @@ class DataError(PipelineError):
 
 class StorageError(PipelineError):
     """A storage URI cannot be read or written."""
+
+
+class ClusterError(PipelineError):
+    """A cluster refuses or does not answer, or a run there did not succeed.
+
+    Attributes:
+        status: the server's HTTP status, or 0.
+    """
+
+    def __init__(self, message: str, status: int = 0, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+        self.exit_code = exit_code
 
 
 @contextlib.contextmanager

@@ -1,0 +1,304 @@
+"""A Kubeflow Pipelines server as `lus submit` and `lus schedule` see it: kfp's client, with errors in one sentence and retries.
+
+Secrets come from a file or an environment variable and go to the server only.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import kfp
+import kfp_server_api
+import urllib3
+from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+from kfp.client.token_credentials_base import TokenCredentialsBase
+
+from components.core.errors import ClusterError, UsageError
+
+TOKEN_VARIABLE, COOKIE_VARIABLE = "LUS_KFP_TOKEN", "LUS_KFP_COOKIE"
+PAGE_SIZE = 100
+NUM_RETRIES = 5
+# 503 and 429 say that nothing was done, so every request may be sent again; Retry-After is honoured.
+RETRIES = urllib3.Retry(
+    connect=2,
+    read=0,
+    other=0,
+    redirect=5,
+    status=NUM_RETRIES,
+    status_forcelist=(429, 503),
+    allowed_methods=None,
+    backoff_factor=1,
+    raise_on_status=False,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Authentication:
+    """How to show who one is.
+
+    Attributes:
+        description: in words, for errors; holds no secret.
+        arguments: for kfp.Client.
+    """
+
+    description: str = "no credentials"
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+
+class _GoogleCredentials(TokenCredentialsBase):
+    """Google's application default credentials, refreshed when they expire."""
+
+    def __init__(self) -> None:
+        import google.auth
+
+        try:
+            self._credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+        except google.auth.exceptions.DefaultCredentialsError as error:
+            raise UsageError(f"there are no Google credentials ({error}); run `gcloud auth application-default login`.") from None
+
+    def refresh_api_key_hook(self, config: kfp_server_api.Configuration) -> None:
+        from google.auth.transport.requests import Request
+
+        if not self._credentials.valid:
+            self._credentials.refresh(Request())  # type: ignore[no-untyped-call]
+        config.api_key["authorization"] = self._credentials.token
+
+
+def authentication(token_file: str, cookie_file: str, service_account_token: str, google: bool) -> Authentication:
+    """Returns the one way of authentication that was asked for, by an option or by an environment variable.
+
+    Raises:
+        UsageError: more than one was asked for, or a file cannot be used.
+    """
+    ways: list[tuple[bool | str, Callable[[], Authentication]]] = [
+        (token_file, lambda: _token(_secret_in(token_file), f"the token in {token_file!r}")),
+        (cookie_file, lambda: _cookie(_secret_in(cookie_file), f"the cookie in {cookie_file!r}")),
+        (service_account_token, lambda: _service_account(service_account_token)),
+        (google, lambda: Authentication("Google's application default credentials", {"credentials": _GoogleCredentials()})),
+    ]
+    asked = [way for given, way in ways if given]
+    if len(asked) > 1:
+        raise UsageError(
+            "more than one way of authentication was given; use one of --token-file, --cookie-file, --service-account, --google."
+        )
+    if asked:
+        return asked[0]()
+    if token := os.environ.get(TOKEN_VARIABLE):
+        return _token(token, f"the token in ${TOKEN_VARIABLE}")
+    if cookie := os.environ.get(COOKIE_VARIABLE):
+        return _cookie(cookie, f"the cookie in ${COOKIE_VARIABLE}")
+    return Authentication()
+
+
+def _secret_in(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
+        raise UsageError(f"cannot read the secret in {path!r} ({reason}); give a file with nothing else in it.") from None
+
+
+def _token(secret: str, description: str) -> Authentication:
+    if not re.fullmatch(r"[\x21-\x7e]+", secret.strip()):
+        raise UsageError(f"{description} is empty or has spaces in it; it must be one word.")
+    return Authentication(description, {"existing_token": secret.strip()})
+
+
+def _cookie(secret: str, description: str) -> Authentication:
+    if not re.fullmatch(r"[\w.-]+=[\x20-\x7e]+", secret.strip()):
+        raise UsageError(f"{description} must read NAME=VALUE, such as authservice_session=…, as the browser shows it.")
+    return Authentication(description, {"cookies": secret.strip()})
+
+
+def _service_account(path: str) -> Authentication:
+    _secret_in(path)
+    return Authentication(f"the service account's token in {path!r}", {"credentials": ServiceAccountTokenVolumeCredentials(path=path)})
+
+
+class _Client(kfp.Client):
+    """kfp's client, which tries again when the server is busy; kfp's own would ask for its health five times, whatever the answer is."""
+
+    def _load_config(self, *args: Any, **kwargs: Any) -> kfp_server_api.Configuration:
+        config = super()._load_config(*args, **kwargs)
+        config.retries = RETRIES
+        return config
+
+    def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
+        """Asks once; the answer of a login page in between, which is not JSON, is an error."""
+        response = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
+        return kfp_server_api.V2beta1GetHealthzResponse(**json.loads(response.data))
+
+
+class Kubeflow:
+    """A server, a namespace in it, and what this project asks of them.
+
+    Every method raises ClusterError when the server refuses or does not answer.
+    """
+
+    def __init__(self, host: str, namespace: str, auth: Authentication) -> None:
+        if not re.match(r"https?://", host):
+            raise UsageError(f"the host must start with http:// or https://, got {host!r}.")
+        self._host, self._namespace, self._auth = host.rstrip("/"), namespace, auth
+        with self._failures("ask for the server's health"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            # A namespace that is set keeps the client from asking by itself.
+            self._client = _Client(host=self._host, namespace=namespace or "default", **auth.arguments)
+            health = self._client.get_kfp_healthz()
+        if health.multi_user and not namespace:
+            raise UsageError(f"the server at {self._host} has several users; give your namespace with --namespace.")
+        self._client._context_setting["namespace"] = namespace if health.multi_user else ""
+
+    def run_url(self, run_id: str) -> str:
+        """Returns the page of a run in the UI."""
+        return f"{self._host}/#/runs/details/{run_id}"
+
+    def experiment_id(self, name: str) -> str:
+        """Returns the id of an experiment, which is made if there is none."""
+        with self._failures(f"find or make the experiment {name!r}"):
+            return self._client.create_experiment(name, namespace=self._client.get_user_namespace() or None).experiment_id
+
+    def pipeline_version(self, name: str, version: str, path: Path, description: str) -> tuple[str, str, bool]:
+        """Returns the ids of a pipeline and of a version of it, and whether the file was uploaded because there was no such version."""
+        pipeline_id = self._pipeline_id(name)
+        if found := self._version_id(pipeline_id, version):
+            return pipeline_id, found, False
+        try:
+            with self._failures(f"upload the pipeline {name!r}"):
+                uploaded = self._client.upload_pipeline_version(str(path), version, pipeline_id=pipeline_id, description=description)
+                return pipeline_id, uploaded.pipeline_version_id, True
+        except ClusterError as error:
+            # Somebody else was quicker with the same content.
+            if error.status == 409 and (found := self._version_id(pipeline_id, version)):
+                return pipeline_id, found, False
+            raise
+
+    def _pipeline_id(self, name: str) -> str:
+        with self._failures(f"look up the pipeline {name!r}"):
+            found = self._client.list_pipelines(filter=_named(name), namespace=self._client.get_user_namespace() or None).pipelines
+        if found:
+            return found[0].pipeline_id
+        body = kfp_server_api.V2beta1Pipeline(display_name=name, name=name, namespace=self._client.get_user_namespace() or None)
+        with self._failures(f"make the pipeline {name!r}"):
+            return self._client.pipelines.pipeline_service_create_pipeline(body).pipeline_id
+
+    def _version_id(self, pipeline_id: str, version: str) -> str | None:
+        with self._failures("look up the versions of the pipeline"):
+            found = self._client.list_pipeline_versions(pipeline_id, filter=_named(version)).pipeline_versions
+        return found[0].pipeline_version_id if found else None
+
+    def start(self, **arguments: Any) -> str:
+        """Starts a run and returns its id; arguments as of kfp.Client.run_pipeline."""
+        with self._failures("start the run"):
+            return self._client.run_pipeline(**arguments).run_id
+
+    def run(self, run_id: str) -> kfp_server_api.V2beta1Run:
+        """Returns the state of a run."""
+        with self._failures(f"look at the run {run_id}"):
+            return self._client.get_run(run_id)
+
+    def schedules(self, experiment_id: str | None = None, name: str | None = None) -> list[kfp_server_api.V2beta1RecurringRun]:
+        """Returns the recurring runs of an experiment or of the namespace, the newest first."""
+        schedules: list[kfp_server_api.V2beta1RecurringRun] = []
+        token = ""
+        while True:
+            with self._failures("list the schedules"):
+                page = self._client.list_recurring_runs(
+                    page_token=token,
+                    page_size=PAGE_SIZE,
+                    sort_by="created_at desc",
+                    namespace=None if experiment_id else self._client.get_user_namespace() or None,
+                    experiment_id=experiment_id,
+                    filter=_named(name) if name else None,
+                )
+            schedules += page.recurring_runs or []
+            token = page.next_page_token
+            if not token:
+                return schedules
+
+    def create_schedule(self, **arguments: Any) -> kfp_server_api.V2beta1RecurringRun:
+        """Creates a recurring run; arguments as of kfp.Client.create_recurring_run."""
+        with self._failures("create the schedule"):
+            return self._client.create_recurring_run(**arguments)
+
+    def pause_schedule(self, schedule_id: str) -> None:
+        """Stops a recurring run from starting runs."""
+        with self._failures("pause the schedule"):
+            self._client.disable_recurring_run(schedule_id)
+
+    def resume_schedule(self, schedule_id: str) -> None:
+        """Lets a recurring run start runs again."""
+        with self._failures("resume the schedule"):
+            self._client.enable_recurring_run(schedule_id)
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        """Deletes a recurring run; one that is gone already is no error."""
+        try:
+            with self._failures("delete the schedule"):
+                self._client.delete_recurring_run(schedule_id)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+
+    @contextlib.contextmanager
+    def _failures(self, action: str) -> Iterator[None]:
+        """Turns what the client raises into a ClusterError; keeps what the client prints to itself."""
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                yield
+        except kfp_server_api.ApiException as error:
+            raise self._refusal(action, error) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise ClusterError(
+                f"cannot {action}: no answer from {self._host} ({_reason(error)}); is the address right, and the server up?"
+            ) from None
+        except ValueError as error:
+            # json.JSONDecodeError among them: a login page, or a server of something else.
+            raise ClusterError(
+                f"cannot {action}: {self._host} does not answer as Kubeflow Pipelines does ({str(error)[:100]}); "
+                f"check the address, and the credentials: tried {self._auth.description}."
+            ) from None
+
+    def _refusal(self, action: str, error: kfp_server_api.ApiException) -> ClusterError:
+        said = _message(error.body)
+        if error.status in (401, 403):
+            hint = f"tried {self._auth.description}; see `--help` for other ways, and ask who runs the server what you may do"
+        elif error.status == 404 and action.startswith("ask for"):
+            hint = (
+                "there is no API v2beta1; it must be Kubeflow Pipelines 2.0 or later, and a prefix such as /pipeline belongs to the address"
+            )
+        elif error.status == 404:
+            hint = "it does not exist, or was deleted" + (f"; is the namespace {self._namespace!r} right?" if self._namespace else "")
+        elif error.status in (429, 503):
+            hint = f"the server was busy each of {NUM_RETRIES + 1} times; try again later"
+        else:
+            hint = "see the server's message"
+        return ClusterError(f"cannot {action}: {self._host} answers {error.status}{said and ', '}{said}: {hint}.", status=error.status or 0)
+
+
+def _named(name: str) -> str:
+    """Returns a filter of the API for a display name."""
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+
+
+def _reason(error: Exception) -> str:
+    """Returns the innermost reason of an error of urllib3, without the representation of its objects."""
+    while isinstance(getattr(error, "reason", None), Exception):
+        error = error.reason  # type: ignore[attr-defined]
+    return re.sub(r"<[^>]*>:? ?|^\(|\)$", "", str(error)) or type(error).__name__
+
+
+def _message(body: Any) -> str:
+    """Returns what the server says, in one line."""
+    try:
+        fields = json.loads(body)
+        text = fields.get("message") or fields.get("error") or ""
+    except (AttributeError, TypeError, ValueError):
+        text = re.sub(r"<[^>]*>", " ", body.decode(errors="replace") if isinstance(body, bytes) else str(body or ""))
+    return " ".join(str(text).split())[:300]

@@ -1,0 +1,149 @@
+"""Starting a compiled pipeline on Kubeflow Pipelines, and following the run to its end."""
+
+import dataclasses
+import datetime
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import ClusterError, UsageError
+from pipelines.compile import documents, platform_of, read_compiled
+from pipelines.cost import TaskTime
+from pipelines.kubeflow import Kubeflow
+from pipelines.parameters import parse_parameters
+
+POLL_S = 5.0
+# Exit codes of a run that did not succeed.
+FAILED, CANCELED, TIMED_OUT, DELETED = 1, 3, 4, 5
+_FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """A compiled pipeline that is ready to be sent.
+
+    Attributes:
+        path: the file.
+        name: of the pipeline.
+        version: the start of the SHA-256 of the file, so that equal content is one version.
+        pipeline: the first document of the file.
+        parameters: values for its parameters, checked.
+    """
+
+    path: Path
+    name: str
+    version: str
+    pipeline: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+
+
+def read_package(path: Path, platform: str, parameters: tuple[str, ...]) -> Package:
+    """Reads and checks a compiled file and the parameters of a run; nothing is sent.
+
+    Raises:
+        UsageError: the file is for the other platform or was not written by this version, or a parameter is wrong.
+    """
+    text = read_compiled(path)
+    if platform_of(text) != platform:
+        raise UsageError(f"{str(path)!r} was compiled for {platform_of(text)}; compile it with --platform {platform}.")
+    pipeline, _ = documents(text)
+    return Package(
+        path=path,
+        name=pipeline["pipelineInfo"]["name"],
+        version=hashlib.sha256(text.encode()).hexdigest()[:12],
+        pipeline=pipeline,
+        parameters=parse_parameters(pipeline, parameters),
+    )
+
+
+def upload(kubeflow: Kubeflow, package: Package) -> dict[str, str]:
+    """Sees to it that the server has this version of the pipeline; returns its ids, as kfp.Client takes them."""
+    description = f"compiled by lung-ultrasound-pipeline {metadata.version('lung-ultrasound-pipeline')}"
+    pipeline_id, version_id, uploaded = kubeflow.pipeline_version(package.name, package.version, package.path, description)
+    print(f"{package.name} {package.version}: {'uploaded' if uploaded else 'was uploaded before'}", flush=True)
+    return {"pipeline_id": pipeline_id, "version_id": version_id}
+
+
+def submit(kubeflow: Kubeflow, package: Package, experiment: str, service_account: str, pipeline_root: str) -> str:
+    """Starts a run and returns its id."""
+    experiment_id = kubeflow.experiment_id(experiment)
+    run_id = kubeflow.start(
+        experiment_id=experiment_id,
+        job_name=f"{package.name} {datetime.datetime.now():%Y-%m-%d %H:%M:%S}",
+        params=dict(package.parameters),
+        pipeline_root=pipeline_root or None,
+        service_account=service_account or None,
+        **upload(kubeflow, package),
+    )
+    print(f"started: {kubeflow.run_url(run_id)}", flush=True)
+    return run_id
+
+
+def follow(kubeflow: Kubeflow, run_id: str, timeout_s: float) -> list[TaskTime]:
+    """Waits for a run to end, and prints each change of a step; returns how long each step took.
+
+    Raises:
+        ClusterError: the run failed, was canceled, was deleted, or did not end in time (it goes on then); exit codes differ.
+    """
+
+    def look() -> "Progress":
+        try:
+            run = kubeflow.run(run_id)
+        except ClusterError as error:
+            if error.status == 404:
+                raise ClusterError(f"the run {run_id} was deleted while it was waited for.", status=404, exit_code=DELETED) from None
+            raise
+        tasks = (run.run_details and run.run_details.task_details) or []
+        return Progress(
+            state=run.state or "PENDING",
+            tasks=[
+                TaskTime(task.display_name, task.state or "PENDING", task.start_time or task.create_time, task.end_time)
+                for task in tasks
+                if not task.display_name.endswith("-driver") and task.display_name not in ("root", "executor")
+            ],
+            error=_message(run.error) or "; ".join(f"{task.display_name}: {text}" for task in tasks if (text := _message(task.error))),
+        )
+
+    return follow_progress(look, timeout_s, f"the run {run_id}, {kubeflow.run_url(run_id)}")
+
+
+def _message(error: Any) -> str:
+    return " ".join(str(getattr(error, "message", "") or "").split())
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a run is: its state and those of its steps, as the server names them, and what went wrong."""
+
+    state: str
+    tasks: list[TaskTime]
+    error: str
+
+
+def follow_progress(look: Callable[[], Progress], timeout_s: float, what: str) -> list[TaskTime]:
+    """Looks at a run again and again until it has ended; see `follow`."""
+    deadline = time.monotonic() + timeout_s
+    shown: dict[str, str] = {}
+    while True:
+        progress = look()
+        for task in progress.tasks:
+            if shown.get(task.name) != task.state:
+                shown[task.name] = task.state
+                print(f"{datetime.datetime.now():%H:%M:%S}  {task.name:<24} {task.state:<10} {_duration(task)}".rstrip(), flush=True)
+        if progress.state in _FINAL_STATES:
+            break
+        if time.monotonic() >= deadline:
+            raise ClusterError(f"{what} did not end within {timeout_s:g} s and goes on; it is {progress.state}.", exit_code=TIMED_OUT)
+        time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
+    if progress.state == "FAILED":
+        raise ClusterError(f"{what} failed: {progress.error or 'see the log of its steps'}.", exit_code=FAILED)
+    if progress.state == "CANCELED":
+        raise ClusterError(f"{what} was canceled.", exit_code=CANCELED)
+    return progress.tasks
+
+
+def _duration(task: TaskTime) -> str:
+    return f"{task.seconds:.0f} s" if task.end else ""
