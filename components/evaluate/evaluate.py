@@ -3,28 +3,24 @@
 import dataclasses
 import functools
 import logging
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from components.core import storage
+from components.core.bootstrap import Interval
 from components.core.champion import Champion, Comparison, model_sha256, read_champion, version_uri
 from components.core.classifier import ClassifierMetadata, code_revision, load_classifier, read_metadata, size_on_disk
-from components.core.dataset import open_dataset, read_clips
+from components.core.dataset import open_dataset
 from components.core.errors import DataError
 from components.core.parameters import check_values
+from components.core.predictions import Predictions, predict_clips
 from components.core.shards import DatasetIndex
-from components.evaluate.bootstrap import Interval
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
 from components.evaluate.operating_points import abstention, operating_points
-from components.evaluate.predictions import Predictions
 from components.evaluate.significance import bootstrap_difference, chance_p_value
-
-NO_SOURCE = "(not stated)"
 
 _log = logging.getLogger(__name__)
 
@@ -126,46 +122,6 @@ def _evaluate(
     )
     _log.info("%s: macro-F1 %.3f over %d videos", name, evaluated.video_scores.macro_f1, evaluated.video_scores.num)
     return evaluated
-
-
-def predict_clips(name: str, model: Any, dataset_path: Path, split: str, num_classes: int, batch_size: int) -> Predictions:
-    """Returns a model's predictions on the clips of one split.
-
-    Args:
-        name: what to call the model in an error.
-        model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives [batch, num_classes] float32 probabilities.
-        dataset_path: output folder of preprocess.
-        split: test or validation.
-        num_classes: how many probabilities the model must give.
-        batch_size: clips at a time.
-
-    Raises:
-        DataError: the split is empty, or the model gives something else than num_classes finite numbers a clip.
-    """
-    columns: dict[str, list[Any]] = defaultdict(list)
-    for batch in read_clips(dataset_path, split).batch(batch_size).prefetch(1).as_numpy_iterator():
-        columns["probabilities"].append(model.predict_on_batch(batch.pop("clip")))
-        for key, values in batch.items():
-            columns[key].append(values)
-    rows = {key: np.concatenate(parts) for key, parts in columns.items()}
-    probabilities = rows["probabilities"].astype(np.float64)
-    if probabilities.shape[1:] != (num_classes,):
-        raise DataError(
-            f"the {name} model gives {list(probabilities.shape[1:])} numbers a clip instead of {num_classes}; train the model again."
-        )
-    if num_bad := int(np.sum(~np.isfinite(probabilities).all(axis=1))):
-        raise DataError(
-            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} {split} clips; "
-            "train again with a lower learning rate."
-        )
-    sources = np.char.decode(rows["source"].astype(bytes), "utf-8")
-    return Predictions(
-        labels=rows["label"].astype(np.int64),
-        probabilities=probabilities,
-        video_ids=np.char.decode(rows["video_id"].astype(bytes), "utf-8"),
-        groups=np.char.decode(rows["group"].astype(bytes), "utf-8"),
-        sources=np.where(sources == "", NO_SOURCE, sources),
-    )
 
 
 def _majority_baseline(index: DatasetIndex, test_videos: Predictions) -> Baseline:

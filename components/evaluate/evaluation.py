@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from components.core.bootstrap import CONFIDENCE, Interval
 from components.core.champion import COMPARISON_KEY, Comparison
 from components.core.classifier import ClassifierMetadata
-from components.evaluate.bootstrap import CONFIDENCE, Interval
+from components.core.predictions import Predictions
 from components.evaluate.metrics import ClassScores, Scores
 from components.evaluate.operating_points import Abstention, OperatingPoint
-from components.evaluate.predictions import Predictions
 
 PRUNED, DENSE, CHAMPION = "pruned", "dense", "champion"
 ROC_CLASS = "covid"

@@ -11,9 +11,9 @@ import math
 import numpy as np
 from sklearn import metrics
 
-from components.evaluate.bootstrap import Interval, draw_weights, percentile_interval, weighted_rates
+from components.core.bootstrap import Interval, draw_weights, percentile_interval, weighted_rates
+from components.core.predictions import Floats, Predictions
 from components.evaluate.metrics import score
-from components.evaluate.predictions import Floats, Predictions
 
 TARGET_COVERAGE = 0.8
 

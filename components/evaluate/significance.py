@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from components.evaluate.bootstrap import Interval, draw_weights, percentile_interval, weighted_metrics
-from components.evaluate.predictions import Predictions
+from components.core.bootstrap import Interval, draw_weights, percentile_interval, weighted_metrics
+from components.core.predictions import Predictions
 
 NUM_PERMUTATIONS = 2000
 

@@ -7,11 +7,11 @@ import pytest
 
 from components.core.champion import Comparison
 from components.core.classifier import ClassifierMetadata
+from components.core.predictions import Predictions
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
 from components.evaluate.operating_points import abstention, operating_points
-from components.evaluate.predictions import Predictions
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
 FINGERPRINT = "9f2c6d0e" * 8

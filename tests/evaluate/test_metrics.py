@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from components.evaluate.bootstrap import Interval
+from components.core.bootstrap import Interval
+from components.core.predictions import Predictions
 from components.evaluate.metrics import roc_curve, score
-from components.evaluate.predictions import Predictions
 from components.evaluate.significance import bootstrap_difference, chance_p_value
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]

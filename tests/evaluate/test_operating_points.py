@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from components.core.predictions import Predictions
 from components.evaluate.operating_points import abstention, operating_points, risk_coverage_curve
-from components.evaluate.predictions import Predictions
 
 CLASS_NAMES = ["covid", "normal"]
 

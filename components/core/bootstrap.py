@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from components.evaluate.predictions import Bools, Floats, Predictions, Strings
+from components.core.predictions import Bools, Floats, Predictions, Strings
 
 CONFIDENCE = 0.95
 MIN_COMPLETE_REPLICATES = 0.5
@@ -114,6 +114,13 @@ def weighted_metrics(predictions: Predictions, weights: Floats) -> WeightedMetri
         "ece": expected_calibration_error(predictions, weights),
     }
     return WeightedMetrics({name: np.where(complete, values, np.nan) for name, values in overall.items()}, classes)
+
+
+def macro_f1_over_groups(predictions: Predictions, num_bootstrap: int, seed: int) -> tuple[float, Interval | None]:
+    """Returns the macro-F1 of predictions, and its interval over groups where the data defines one."""
+    once = weighted_metrics(predictions, np.ones((1, len(predictions.labels))))
+    replicates = weighted_metrics(predictions, draw_weights(predictions.groups, num_bootstrap, seed))
+    return float(once.overall["macro_f1"][0]), percentile_interval(replicates.overall["macro_f1"])
 
 
 def weighted_rates(is_positive: Bools, is_called: Bools, weights: Floats) -> dict[str, Floats]:

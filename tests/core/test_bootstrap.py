@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from components.evaluate.bootstrap import WeightedMetrics, draw_weights, percentile_interval, reflected_interval, weighted_metrics
+from components.core.bootstrap import WeightedMetrics, draw_weights, percentile_interval, reflected_interval, weighted_metrics
+from components.core.predictions import Predictions
 from components.evaluate.metrics import score
-from components.evaluate.predictions import Predictions
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
 
