@@ -1,6 +1,7 @@
 """The training DAG: wiring only. Every parameter has the default and the help text of the step that takes it."""
 
 import typing
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kfp import dsl
@@ -61,6 +62,8 @@ def _training(
     backbone: str = default_of(train, "backbone"),
     sparsity: float = default_of(prune, "sparsity"),
     pruning_epochs: int = default_of(prune, "pruning_epochs"),
+    sparsity_pattern: str = default_of(prune, "sparsity_pattern"),
+    curve_sparsities: str = default_of(prune, "curve_sparsities"),
     num_bootstrap: int = default_of(evaluate, "num_bootstrap"),
     min_macro_f1: float = default_of(promote, "min_macro_f1"),
     tolerance: float = default_of(promote, "tolerance"),
@@ -121,6 +124,8 @@ def _training(
             pruning_epochs=pruning_epochs,
             batch_size=batch_size,
             seed=seed,
+            sparsity_pattern=sparsity_pattern,
+            curve_sparsities=curve_sparsities,
         )
     )
     evaluated = apply_resources(
@@ -156,16 +161,27 @@ def _training(
     )
 
 
-def _description() -> str:
-    """Returns the docstring of the pipeline; the text of each parameter but the seed is that of the first step that takes it."""
-    descriptions: dict[str, str] = {"seed": "Seed of the splits, the first weights, the augmentation and the bootstrap."}
-    for step in STEPS:
+def described(function: Callable[..., Any], purpose: str, steps: Sequence[Any], **own: str) -> str:
+    """Returns the docstring of a pipeline; the text of a parameter is that of the first step that takes it.
+
+    Args:
+        function: the wiring of the pipeline.
+        purpose: its first sentence.
+        steps: the components that it runs.
+        own: texts of parameters that no step describes, or not as a whole.
+    """
+    descriptions = dict(own)
+    for step in steps:
         for name, spec in step.component_spec.inputs.items():
             descriptions.setdefault(name, spec.description)
-    names = [name for name in typing.get_type_hints(_training) if name != "return"]
-    lines = [f"    {name}: {descriptions[name]}" for name in names]
-    return "Turns lung-ultrasound videos into a pruned, evaluated and promoted classifier.\n\nArgs:\n" + "\n".join(lines)
+    names = [name for name in typing.get_type_hints(function) if name != "return"]
+    return "\n".join([purpose, "", "Args:", *(f"    {name}: {descriptions[name]}" for name in names)])
 
 
-_training.__doc__ = _description()
+_training.__doc__ = described(
+    _training,
+    "Turns lung-ultrasound videos into a pruned, evaluated and promoted classifier.",
+    STEPS,
+    seed="Seed of the splits, the first weights, the augmentation and the bootstrap.",
+)
 training = dsl.pipeline(name=PIPELINE_NAME)(_training)

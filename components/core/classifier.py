@@ -2,6 +2,7 @@
 
     model.keras      a Keras 2 (tf_keras) model: [batch, 14, 224, 224, 3] uint8 RGB → [batch, classes] float32 probabilities
     metadata.json    ClassifierMetadata
+    exports/         other forms of a pruned model (core.exports)
     …                pictures and tables that the step adds
 
 TensorFlow is imported when a model is loaded or saved, not before.
@@ -65,8 +66,14 @@ def write_metadata(folder: Path, metadata: ClassifierMetadata) -> None:
 
 def size_on_disk(folder: Path) -> dict[str, int]:
     """Returns the size of the model file of an artifact, `model_bytes`, and of the same file gzipped, `model_gzip_bytes`."""
-    model_bytes = (folder / MODEL_NAME).read_bytes()
-    return {"model_bytes": len(model_bytes), "model_gzip_bytes": len(gzip.compress(model_bytes, mtime=0))}
+    return {f"model_{name}": size for name, size in file_sizes(folder / MODEL_NAME).items()}
+
+
+def file_sizes(path: Path) -> dict[str, int]:
+    """Returns `bytes` and `gzip_bytes` of a file, or of the files of a folder, each gzipped by itself."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    contents = [file.read_bytes() for file in files]
+    return {"bytes": sum(map(len, contents)), "gzip_bytes": sum(len(gzip.compress(content, mtime=0)) for content in contents)}
 
 
 def read_metadata(folder: Path) -> ClassifierMetadata:

@@ -5,6 +5,7 @@ A parameter means the same in every step that takes it, therefore ranges and cho
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from components.core.errors import UsageError
 
@@ -53,9 +54,29 @@ RANGES = {
 
 
 CHOICES = {
+    "sparsity_pattern": ("unstructured", "2by4"),
     "architecture": ("convlstm2d", "cnn_lstm", "cnn_gru"),
     "backbone": ("small", "efficientnet_lite0"),
 }
+
+
+SPARSITY_OF_2BY4 = 0.5
+
+
+def parse_sparsities(text: str) -> tuple[float, ...]:
+    """Returns the sparsities of a list with commas between them, rising; none of an empty text.
+
+    Raises:
+        UsageError: it is no such list, or a sparsity is outside of its range.
+    """
+    try:
+        sparsities = sorted({float(part) for part in text.split(",")}) if text.strip() else []
+    except ValueError:
+        raise UsageError(f"curve_sparsities must be numbers with commas between them, like 0.5,0.8,0.9, got {text!r}.") from None
+    for sparsity in sparsities:
+        if sparsity not in RANGES["sparsity"]:
+            raise UsageError(f"curve_sparsities must be {RANGES['sparsity']} each, got {sparsity:g}.")
+    return tuple(sparsities)
 
 
 def check_values(**values: object) -> None:
@@ -69,3 +90,14 @@ def check_values(**values: object) -> None:
             raise UsageError(f"{name} must be {RANGES[name]}, got {value:g}.")
         if name in CHOICES and value not in CHOICES[name]:
             raise UsageError(f"{name} must be one of {', '.join(CHOICES[name])}, got {value!r}.")
+    if values.get("sparsity_pattern") == "2by4":
+        _check_2by4(values)
+    if isinstance(sparsities := values.get("curve_sparsities"), str):
+        parse_sparsities(sparsities)
+
+
+def _check_2by4(values: Mapping[str, object]) -> None:
+    if (sparsity := values.get("sparsity", SPARSITY_OF_2BY4)) != SPARSITY_OF_2BY4:
+        raise UsageError(f"sparsity_pattern 2by4 makes two of four weights zero, so sparsity must be {SPARSITY_OF_2BY4}, got {sparsity}.")
+    if values.get("curve_sparsities"):
+        raise UsageError("sparsity_pattern 2by4 has one sparsity only; draw the curve with the pattern unstructured.")

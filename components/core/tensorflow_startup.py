@@ -22,7 +22,7 @@ def load_tensorflow() -> None:
         return
     os.environ[LOG_LEVEL] = "2"
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _native_messages_dropped():
+    with native_messages_dropped():
         _start()
 
 
@@ -34,7 +34,7 @@ def _start() -> None:
 
 
 @contextlib.contextmanager
-def _native_messages_dropped() -> Iterator[None]:
+def native_messages_dropped() -> Iterator[None]:
     """Holds back what is written to file descriptor 2, and shows it only when the block fails.
 
     Native code writes there directly, before it obeys any log level.

@@ -10,7 +10,7 @@ class PruningOptions:
     """The parameters of the step; its interface explains them.
 
     Raises:
-        UsageError: a value is outside of its range.
+        UsageError: a value is outside of its range, or two do not fit each other.
     """
 
     sparsity: float
@@ -18,6 +18,8 @@ class PruningOptions:
     batch_size: int
     learning_rate: float
     seed: int
+    sparsity_pattern: str = "unstructured"
+    curve_sparsities: str = ""
 
     def __post_init__(self) -> None:
         check_values(**dataclasses.asdict(self))

@@ -1,21 +1,27 @@
 """Prune: a dense classifier → the same network with most of its weights zero, trained further so that it keeps its accuracy.
 
-Zeros grow along a cubic ramp (Zhu and Gupta, arXiv 1710.01878) in every kernel of a convolution, ConvLSTM2D or dense layer that training
-changes. They make the compressed file smaller; a CPU runs the network as fast as before.
+Zeros grow along a cubic ramp (Zhu and Gupta, arXiv 1710.01878) in every kernel of a convolution, recurrent or dense layer that training
+changes; with the pattern 2by4 they are there from the first step on. Zeros make the compressed file smaller; a CPU runs the network as fast
+as before.
 
 The model artifact (core.classifier) holds, beside the model and its metadata:
 
     pruning_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     kernels.csv        weights and zeros of every kernel
+    curve.png          accuracy and size against sparsity, when asked for
+    exports/           the files for servers and devices (core.exports)
 """
 
 import csv
 import dataclasses
 import logging
 import math
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
@@ -30,8 +36,9 @@ from components.core.classifier import (
     size_on_disk,
     write_metadata,
 )
-from components.core.dataset import open_dataset
+from components.core.dataset import failures_of_shards, open_dataset, read_clips
 from components.core.errors import DataError
+from components.core.exports import load_export
 from components.core.fitting import (
     MACRO_F1,
     BestEpoch,
@@ -42,37 +49,33 @@ from components.core.fitting import (
     steps_per_epoch,
     write_history,
 )
+from components.core.parameters import parse_sparsities
 from components.core.storage import staged_folder
+from components.prune.comparison import compare_exports
+from components.prune.export import export_classifier
 from components.prune.options import PruningOptions
+from components.prune.summary import KernelCount, SparsityPoint, draw_curve, summary_html
 
 LOG_NAME = "pruning_log.csv"
 KERNELS_NAME = "kernels.csv"
+CURVE_NAME = "curve.png"
+PATTERN_2BY4 = "2by4"
+NUM_CALIBRATION_CLIPS = 100
 RAMP = 2 / 3  # part of the training after which the sparsity is reached; the rest recovers from it
 
 _log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class KernelCount:
-    """How many weights of a kernel are exactly zero."""
-
-    name: str
-    num_weights: int
-    num_zeros: int
-
-    @property
-    def sparsity(self) -> float:
-        """Zeros as a part of the weights."""
-        return self.num_zeros / self.num_weights
-
-
-def prune_classifier(dataset_path: Path, dense_model_path: Path, pruned_model_path: Path, options: PruningOptions) -> dict[str, Any]:
-    """Prunes a classifier and writes the model artifact of the result.
+def prune_classifier(
+    dataset_path: Path, dense_model_path: Path, pruned_model_path: Path, summary_path: Path, options: PruningOptions
+) -> dict[str, Any]:
+    """Prunes a classifier, exports it, and writes the model artifact of the result.
 
     Args:
         dataset_path: output folder of preprocess.
         dense_model_path: model artifact to start from.
         pruned_model_path: folder of the new model artifact; it appears when all has ended well.
+        summary_path: HTML file with the exported files, the kernels and the curve.
         options: what the user asked for.
 
     Returns:
@@ -89,8 +92,7 @@ def prune_classifier(dataset_path: Path, dense_model_path: Path, pruned_model_pa
     make_reproducible(options.seed)
     results = {f"dense_{name}": value for name, value in _measure(dense, dense_model_path, dataset_path, options.batch_size).items()}
     with staged_folder(pruned_model_path) as staged:
-        pruned, history = _fit_pruned(dense, dataset_path, options)
-        save_model(staged, pruned)
+        history = _write_pruned(staged, dense_model_path, dataset_path, options)
         write_history(staged / LOG_NAME, history)
 
         saved = tf_keras.models.load_model(staged / MODEL_NAME, compile=False)
@@ -98,6 +100,11 @@ def prune_classifier(dataset_path: Path, dense_model_path: Path, pruned_model_pa
         results |= _measure(saved, staged, dataset_path, options.batch_size)
         results["sparsity"] = sum(kernel.num_zeros for kernel in kernels) / sum(kernel.num_weights for kernel in kernels)
         _write_kernels(staged / KERNELS_NAME, kernels)
+        if options.curve_sparsities:
+            points = _curve(dense_model_path, dataset_path, options, results)
+            draw_curve(staged / CURVE_NAME, points, options.sparsity, results["dense_validation_macro_f1"])
+        export_classifier(saved, index.class_names, _calibration_clips(dataset_path, options.seed), staged)
+        files = compare_exports(dense_model_path, staged, dataset_path)
         write_metadata(
             staged,
             ClassifierMetadata(
@@ -106,9 +113,16 @@ def prune_classifier(dataset_path: Path, dense_model_path: Path, pruned_model_pa
                 dataset_fingerprint=index.fingerprint,
                 code_revision=code_revision(),
                 parameters=dataclasses.asdict(options),
-                results={**results, "sparsity_by_kernel": {kernel.name: kernel.sparsity for kernel in kernels}},
+                results={
+                    **results,
+                    "sparsity_by_kernel": {kernel.name: kernel.sparsity for kernel in kernels},
+                    "exports": {file.name: file.reproducible_fields() for file in files},
+                },
             ),
         )
+        curve_path = staged / CURVE_NAME if options.curve_sparsities else None
+        page = summary_html(files, kernels, index.splits["validation"].num_clips, curve_path)
+    summary_path.write_text(page, encoding="utf-8")
     _log.info(
         "sparsity %.3f: validation macro-F1 %.3f before, %.3f after; gzipped %d bytes before, %d after",
         results["sparsity"],
@@ -122,22 +136,27 @@ def prune_classifier(dataset_path: Path, dense_model_path: Path, pruned_model_pa
 
 def count_zeros(model: tf_keras.Model) -> list[KernelCount]:
     """Counts the weights that are exactly zero in every kernel that can be pruned."""
-    arrays = [(kernel.name.removesuffix(":0"), kernel.numpy()) for layer in model.layers for kernel in _prunable_kernels(layer)]
-    return [KernelCount(name, array.size, int((array == 0).sum())) for name, array in arrays]
+    return [_counted(layer.name, kernel) for layer in model.layers for kernel in _prunable_kernels(layer)]
 
 
-def _measure(model: tf_keras.Model, folder: Path, dataset_path: Path, batch_size: int) -> dict[str, float]:
+def _counted(layer_name: str, kernel: tf.Variable) -> KernelCount:
+    array = kernel.numpy()
+    return KernelCount(f"{layer_name}/{kernel.name.split('/')[-1].removesuffix(':0')}", array.size, int((array == 0).sum()))
+
+
+def _measure(model: tf_keras.Model, folder: Path, dataset_path: Path, batch_size: int) -> dict[str, Any]:
     scores = score_on_validation(model, dataset_path, batch_size)
     return {"validation_macro_f1": scores[MACRO_F1], "validation_loss": scores["loss"], **size_on_disk(folder)}
 
 
-def _fit_pruned(model: tf_keras.Model, dataset_path: Path, options: PruningOptions) -> tuple[tf_keras.Model, History]:
-    """Prunes and trains; returns the model of the best epoch among those that have the full sparsity."""
+def _write_pruned(folder: Path, dense_model_path: Path, dataset_path: Path, options: PruningOptions) -> History:
+    """Prunes and trains the dense model; writes the model of the best epoch among those that have the full sparsity."""
+    dense, _ = load_classifier(dense_model_path)  # pruning changes the weights, so that every call needs its own
     steps = steps_per_epoch(dataset_path, options.batch_size)
-    ramp_steps = max(1, round(RAMP * options.pruning_epochs * steps))
+    ramp_steps = 1 if options.sparsity_pattern == PATTERN_2BY4 else max(1, round(RAMP * options.pruning_epochs * steps))
     first_epoch = math.ceil(ramp_steps / steps) - 1
     _log.info("pruning to sparsity %g in %d epochs, choosing from epoch %d on", options.sparsity, options.pruning_epochs, first_epoch + 1)
-    prunable = with_pruning(model, options.sparsity, ramp_steps)
+    prunable = with_pruning(dense, options.sparsity, ramp_steps, options.sparsity_pattern)
     history = fit_classifier(
         prunable,
         dataset_path,
@@ -148,27 +167,48 @@ def _fit_pruned(model: tf_keras.Model, dataset_path: Path, options: PruningOptio
         seed=options.seed,
         callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
     )
-    return tfmot.sparsity.keras.strip_pruning(prunable), history
+    save_model(folder, tfmot.sparsity.keras.strip_pruning(prunable))
+    return history
 
 
-def with_pruning(model: tf_keras.Model, sparsity: float, ramp_steps: int) -> tf_keras.Model:
+def _curve(dense_model_path: Path, dataset_path: Path, options: PruningOptions, results: dict[str, Any]) -> list[SparsityPoint]:
+    """Trains the dense model with each of the other sparsities, 0 among them, just as with the chosen one."""
+    points = [SparsityPoint(options.sparsity, results["validation_macro_f1"], results["model_gzip_bytes"])]
+    for sparsity in sorted({0.0, *parse_sparsities(options.curve_sparsities)} - {options.sparsity}):
+        with tempfile.TemporaryDirectory() as folder:
+            _write_pruned(Path(folder), dense_model_path, dataset_path, dataclasses.replace(options, sparsity=sparsity))
+            measured = _measure(load_export(Path(folder) / MODEL_NAME), Path(folder), dataset_path, options.batch_size)
+        points.append(SparsityPoint(sparsity, measured["validation_macro_f1"], measured["model_gzip_bytes"]))
+    return sorted(points, key=lambda point: point.sparsity)
+
+
+def _calibration_clips(dataset_path: Path, seed: int) -> Iterator[np.ndarray]:
+    """Yields some train clips, drawn from all shards; they are not augmented, because no device will see augmented ones."""
+    with failures_of_shards(dataset_path):
+        for example in read_clips(dataset_path, "train", shuffle_seed=seed).take(NUM_CALIBRATION_CLIPS).as_numpy_iterator():
+            yield example["clip"]
+
+
+def with_pruning(model: tf_keras.Model, sparsity: float, ramp_steps: int, pattern: str = "unstructured") -> tf_keras.Model:
     """Returns the model with pruning around its layers, whose weights it shares.
 
     Args:
         model: classifier of stock layers.
         sparsity: part of every kernel that is zero in the end; with 0 nothing is wrapped.
         ramp_steps: training steps until then.
+        pattern: `unstructured`, or `2by4`: two of four weights along the input channels are zero from the first step on.
 
     Returns:
         A model to fit with tfmot's UpdatePruningStep, and to strip afterwards.
     """
     schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity, begin_step=0, end_step=ramp_steps, frequency=1)
+    m_by_n = (2, 4) if pattern == PATTERN_2BY4 else None
 
     def wrapped(layer: layers.Layer) -> layers.Layer:
         if not sparsity or not _prunable_kernels(layer):
             return layer
         layer.get_prunable_weights = lambda: _prunable_kernels(layer)  # tfmot knows no ConvLSTM2D by itself
-        return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+        return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule, sparsity_m_by_n=m_by_n)
 
     return tf_keras.models.clone_model(model, clone_function=wrapped)
 
@@ -177,7 +217,7 @@ def _prunable_kernels(layer: layers.Layer) -> list[tf.Variable]:
     """Returns what is pruned of a layer: not the fixed grey convolution, no bias, no normalisation."""
     if not layer.trainable:
         return []
-    if isinstance(layer, layers.ConvLSTM2D):
+    if isinstance(layer, layers.RNN):
         return [layer.cell.kernel, layer.cell.recurrent_kernel]
     return [layer.kernel] if isinstance(layer, layers.Conv2D | layers.Dense) else []
 

@@ -1,5 +1,6 @@
 """Pruning: exactly the zeros that were asked for, in a model of stock layers that computes the same."""
 
+import base64
 import dataclasses
 import json
 import subprocess
@@ -13,10 +14,11 @@ import tf_keras
 
 from components.core.classifier import MODEL_NAME, ClassifierMetadata, load_classifier, save_classifier, save_model
 from components.core.errors import DataError, UsageError
+from components.core.exports import PATHS
 from components.prune.options import PruningOptions
-from components.prune.pruning import KERNELS_NAME, LOG_NAME, count_zeros, prune_classifier, with_pruning
+from components.prune.pruning import CURVE_NAME, KERNELS_NAME, LOG_NAME, count_zeros, prune_classifier, with_pruning
 from components.train.models import build_classifier
-from tests.clip_datasets import write_toy_dataset
+from tests.clip_datasets import SHAPE, write_toy_dataset
 
 OPTIONS = PruningOptions(sparsity=0.8, pruning_epochs=2, batch_size=6, learning_rate=0.001, seed=0)
 KERNELS = {f"conv{number}/kernel" for number in (1, 2, 3, 4)} | {
@@ -40,29 +42,63 @@ def small_model() -> tf_keras.Model:
             layers.Conv2D(1, 1, trainable=False, name="grey"),
             layers.Conv2D(5, 3, name="conv"),
             layers.LayerNormalization(name="norm"),
-            layers.ConvLSTM2D(3, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d"),
-            layers.GlobalAveragePooling2D(),
+            layers.ConvLSTM2D(8, 3, padding="same", recurrent_activation="sigmoid", return_sequences=True, name="convlstm2d"),
+            layers.TimeDistributed(layers.GlobalAveragePooling2D()),
+            layers.LSTM(8, return_sequences=True, name="lstm"),
+            layers.GRU(4, name="gru"),
             layers.Dense(3, activation="softmax", name="dense"),
         ]
     )
 
 
-@pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.95])
-def test_kernels_have_exactly_the_zeros_asked_for(sparsity: float, tmp_path: Path) -> None:
+SMALL_KERNELS = {
+    "conv/kernel",
+    "convlstm2d/kernel",
+    "convlstm2d/recurrent_kernel",
+    "lstm/kernel",
+    "lstm/recurrent_kernel",
+    "gru/kernel",
+    "gru/recurrent_kernel",
+    "dense/kernel",
+}
+
+
+def fitted(prunable: tf_keras.Model) -> np.ndarray:
+    """Trains for eight steps and returns the clips that were used."""
     rng = np.random.default_rng(0)
     clips, labels = rng.normal(size=(8, 4, 8, 8, 3)).astype(np.float32), np.eye(3)[rng.integers(0, 3, 8)]
-    prunable = with_pruning(small_model(), sparsity, ramp_steps=6)
     prunable.compile("adam", "categorical_crossentropy")
     prunable.fit(clips, labels, batch_size=2, epochs=2, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()], verbose=0)
+    return clips
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.95])
+def test_kernels_have_exactly_the_zeros_asked_for(sparsity: float, tmp_path: Path) -> None:
+    prunable = with_pruning(small_model(), sparsity, ramp_steps=6)
+    clips = fitted(prunable)
     save_model(tmp_path, tfmot.sparsity.keras.strip_pruning(prunable))
 
     stripped = tf_keras.models.load_model(tmp_path / MODEL_NAME, compile=False)
     counts = {kernel.name: kernel for kernel in count_zeros(stripped)}
-    assert set(counts) == {"conv/kernel", "convlstm2d/kernel", "convlstm2d/recurrent_kernel", "dense/kernel"}
+    assert set(counts) == SMALL_KERNELS
     for kernel in counts.values():
         assert kernel.num_zeros == expected_zeros(kernel.num_weights, sparsity)
     assert {type(layer).__module__.split(".")[0] for layer in stripped.layers} == {"tf_keras"}
     assert np.array_equal(stripped.predict(clips, verbose=0), prunable.predict(clips, verbose=0))
+
+
+def test_the_pattern_2by4_leaves_two_of_four_weights_along_the_input_channels() -> None:
+    prunable = with_pruning(small_model(), 0.5, ramp_steps=1, pattern="2by4")
+    fitted(prunable)
+    stripped = tfmot.sparsity.keras.strip_pruning(prunable)
+    assert {kernel.name for kernel in count_zeros(stripped)} == SMALL_KERNELS
+    cell = stripped.get_layer("convlstm2d").cell
+    kernels = [cell.recurrent_kernel, *(stripped.get_layer(name).cell.recurrent_kernel for name in ("lstm", "gru"))]
+    for kernel in map(np.array, kernels):
+        rows = np.moveaxis(kernel, -2, -1).reshape(-1, 4)  # input channels are the last axis but one, and four or eight here
+        assert np.all((rows == 0).sum(axis=1) == 2)
+    (first,) = [kernel for kernel in count_zeros(stripped) if kernel.name == "conv/kernel"]
+    assert first.num_zeros == 0  # it has one input channel: a single weight in each row
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +106,19 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy_dataset(tmp_path_factory.mktemp("data") / "dataset", {"train": 2, "validation": 1})
 
 
-def write_dense(folder: Path, class_names: list[str]) -> Path:
+def coarse_model() -> tf_keras.Model:
+    """Returns a network for whole clips that is trained and exported in a moment."""
+    layers = tf_keras.layers
+    clip = layers.Input(SHAPE, dtype="uint8")
+    maps = layers.Conv2D(8, 16, strides=16, activation="relu", name="conv")(layers.Rescaling(1 / 255)(clip))
+    features = layers.GRU(8, name="gru")(layers.TimeDistributed(layers.GlobalAveragePooling2D())(maps))
+    return tf_keras.Model(clip, layers.Dense(3, activation="softmax", name="dense")(features))
+
+
+def write_dense(folder: Path, class_names: list[str], model: tf_keras.Model | None = None) -> Path:
     tf_keras.utils.set_random_seed(0)
     folder.mkdir()
-    save_classifier(folder, build_classifier(3, "convlstm2d", "small"), ClassifierMetadata("dense", class_names, "", "", {}, {}))
+    save_classifier(folder, model or build_classifier(3, "convlstm2d", "small"), ClassifierMetadata("dense", class_names, "", "", {}, {}))
     return folder
 
 
@@ -84,7 +129,7 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_classifier_is_pruned_and_measured(dataset: Path, dense: Path, tmp_path: Path) -> None:
-    results = prune_classifier(dataset, dense, tmp_path / "pruned", OPTIONS)
+    results = prune_classifier(dataset, dense, tmp_path / "pruned", tmp_path / "summary.html", OPTIONS)
     model, metadata = load_classifier(tmp_path / "pruned")
     kernels = count_zeros(model)
     assert {kernel.name for kernel in kernels} == KERNELS
@@ -98,23 +143,33 @@ def test_a_classifier_is_pruned_and_measured(dataset: Path, dense: Path, tmp_pat
     assert metadata.results["sparsity_by_kernel"] == {kernel.name: kernel.sparsity for kernel in kernels}
     assert (tmp_path / "pruned" / LOG_NAME).read_text().startswith("epoch,loss,")
     assert (tmp_path / "pruned" / KERNELS_NAME).read_text().startswith("kernel,num_weights,num_zeros,sparsity\nconv1/kernel,400,320,0.8")
+    page = (tmp_path / "summary.html").read_text()
+    assert "do not make a CPU faster" in page
+    assert metadata.results["exports"].keys() == {"dense", *PATHS}
+    assert all((tmp_path / "pruned" / path).exists() for path in PATHS.values())
+    assert metadata.results["exports"]["keras"]["gzip_bytes"] == results["model_gzip_bytes"]
+    assert metadata.results["exports"]["keras"]["macro_f1"] == pytest.approx(results["validation_macro_f1"], abs=1e-6)
+    assert metadata.results["exports"]["tflite_float32"]["agreement"] == metadata.results["exports"]["keras"]["agreement"]
     grey = [loaded.get_layer("grey").get_weights()[0] for loaded in (model, load_classifier(dense)[0])]
     assert np.array_equal(*grey)
 
 
 @pytest.mark.slow
-def test_sparsity_zero_only_trains_further(dataset: Path, dense: Path, tmp_path: Path) -> None:
-    options = dataclasses.replace(OPTIONS, sparsity=0.0, pruning_epochs=1)
-    results = prune_classifier(dataset, dense, tmp_path / "pruned", options)
-    before, after = (load_classifier(folder)[0].get_layer("conv2").get_weights()[0] for folder in (dense, tmp_path / "pruned"))
+def test_sparsity_zero_only_trains_further_and_a_curve_shows_others(dataset: Path, tmp_path: Path) -> None:
+    dense = write_dense(tmp_path / "dense", ["covid", "pneumonia", "normal"], coarse_model())
+    options = dataclasses.replace(OPTIONS, sparsity=0.0, pruning_epochs=1, curve_sparsities="0.9")
+    results = prune_classifier(dataset, dense, tmp_path / "pruned", tmp_path / "summary.html", options)
+    before, after = (load_classifier(folder)[0].get_layer("conv").get_weights()[0] for folder in (dense, tmp_path / "pruned"))
     assert not np.array_equal(before, after)
     assert results["sparsity"] < 0.001
+    picture = (tmp_path / "pruned" / CURVE_NAME).read_bytes()
+    assert base64.b64encode(picture).decode() in (tmp_path / "summary.html").read_text()
 
 
 def test_a_model_of_other_classes_is_refused(dataset: Path, tmp_path: Path) -> None:
-    other = write_dense(tmp_path / "other", ["a", "b", "c"])
+    other = write_dense(tmp_path / "other", ["a", "b", "c"], coarse_model())
     with pytest.raises(DataError, match=r"the model has the classes \['a', 'b', 'c'\]"):
-        prune_classifier(dataset, other, tmp_path / "pruned", OPTIONS)
+        prune_classifier(dataset, other, tmp_path / "pruned", tmp_path / "summary.html", OPTIONS)
     assert not (tmp_path / "pruned").exists()
 
 
@@ -123,10 +178,15 @@ def test_a_model_of_other_classes_is_refused(dataset: Path, tmp_path: Path) -> N
     [
         ({"sparsity": 1.2}, r"sparsity must be at least 0 and less than 1, got 1\.2"),
         ({"sparsity": 1.0}, "sparsity must be .*, got 1"),
+        ({"sparsity_pattern": "blocks"}, "sparsity_pattern must be one of unstructured, 2by4, got 'blocks'"),
+        ({"sparsity_pattern": "2by4"}, r"so sparsity must be 0\.5, got 0\.8"),
+        ({"sparsity_pattern": "2by4", "sparsity": 0.5, "curve_sparsities": "0.9"}, "has one sparsity only"),
+        ({"curve_sparsities": "0.5;0.9"}, "curve_sparsities must be numbers with commas between them, like 0.5,0.8,0.9, got '0.5;0.9'"),
+        ({"curve_sparsities": "0.5,1"}, "curve_sparsities must be at least 0 and less than 1 each, got 1"),
         ({"pruning_epochs": 0}, "pruning_epochs must be at least 1 and at most 10000, got 0"),
     ],
 )
-def test_values_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
+def test_values_out_of_range_are_refused(change: dict[str, float | str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(OPTIONS, **change)  # type: ignore[arg-type]
 
@@ -136,7 +196,7 @@ def test_the_step_refuses_a_wrong_value_before_it_loads_tensorflow() -> None:
 import json, sys
 from components.prune.component import prune
 try:
-    prune.python_func(dataset=None, dense_model=None, pruned_model=None, metrics=None, sparsity=1.2)
+    prune.python_func(dataset=None, dense_model=None, pruned_model=None, metrics=None, summary=None, sparsity=1.2)
 except SystemExit as stop:
     print(json.dumps([stop.code, "tensorflow" in sys.modules]))
 """

@@ -1,0 +1,61 @@
+"""What compression costs and gives: every form of a pruned classifier beside the dense one, on the validation clips."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from components.core.bootstrap import macro_f1_over_groups
+from components.core.classifier import file_sizes, read_metadata
+from components.core.dataset import read_clips
+from components.core.exports import KERAS, PATHS, exports_of, latency_ms, load_export
+from components.core.predictions import Integers, predict_clips
+
+DENSE = "dense"
+SPLIT = "validation"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedFile:
+    """One form of a classifier.
+
+    Attributes:
+        name: `dense`, or a name of core.exports.
+        bytes: its size.
+        gzip_bytes: its size gzipped.
+        agreement: part of the validation clips for which it answers the same class as the dense model.
+        macro_f1: over the validation clips.
+        latency_ms: median time of one clip by itself, on this machine.
+    """
+
+    name: str
+    bytes: int
+    gzip_bytes: int
+    agreement: float
+    macro_f1: float
+    latency_ms: float
+
+    def reproducible_fields(self) -> dict[str, int | float]:
+        """Returns what another run would measure again: all but the latency."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("name", "latency_ms")}
+
+
+def compare_exports(dense_model_path: Path, pruned_model_path: Path, dataset_path: Path) -> list[ExportedFile]:
+    """Runs the dense model and every export of the pruned one on the validation clips; the dense model comes first.
+
+    Raises:
+        DataError: a model or the dataset cannot be used.
+    """
+    paths = {DENSE: dense_model_path / PATHS[KERAS], **exports_of(pruned_model_path)}
+    class_names = read_metadata(dense_model_path).class_names
+    clip = next(read_clips(dataset_path, SPLIT).as_numpy_iterator())["clip"]
+    files: list[ExportedFile] = []
+    expected: Integers | None = None
+    for name, path in paths.items():
+        model = load_export(path)
+        predictions = predict_clips(name, model, dataset_path, SPLIT, len(class_names), batch_size=1)
+        expected = predictions.predicted if expected is None else expected
+        macro_f1, _ = macro_f1_over_groups(predictions, num_bootstrap=0, seed=0)
+        agreement = float(np.mean(predictions.predicted == expected))
+        files.append(ExportedFile(name, agreement=agreement, macro_f1=macro_f1, latency_ms=latency_ms(model, clip), **file_sizes(path)))
+    return files

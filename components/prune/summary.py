@@ -1,0 +1,149 @@
+"""What prune shows: the table of the exported files, the zeros of every kernel, and the curve of accuracy over sparsity."""
+
+import base64
+import dataclasses
+import html
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from components.core.exports import PATHS
+from components.prune.comparison import DENSE, ExportedFile
+
+CURVE_COLOUR, DENSE_COLOUR, CHOSEN_COLOUR = "#0072b2", "#666666", "#d55e00"  # Okabe and Ito's palette, told apart by all
+
+_NO_SPEED = (
+    "Single zeros shrink the compressed file; they do not make a CPU faster, because it multiplies by zero like by any other number. "
+    "Zeros in the pattern 2by4 are skipped only by runtimes and processors that know the pattern. "
+    "What makes a file smaller before compression, and faster on some devices, is the width of its numbers."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelCount:
+    """How many weights of a kernel are exactly zero."""
+
+    name: str
+    num_weights: int
+    num_zeros: int
+
+    @property
+    def sparsity(self) -> float:
+        """Zeros as a part of the weights."""
+        return self.num_zeros / self.num_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class SparsityPoint:
+    """A classifier after the same training with so much sparsity.
+
+    Attributes:
+        sparsity: that was asked for; 0 is the dense model, trained further like the others.
+        macro_f1: over the validation clips.
+        gzip_bytes: size of its model.keras, gzipped.
+    """
+
+    sparsity: float
+    macro_f1: float
+    gzip_bytes: int
+
+
+def draw_curve(path: Path, points: Sequence[SparsityPoint], chosen_sparsity: float, dense_macro_f1: float) -> None:
+    """Writes a PNG: macro-F1 on the validation clips, and the size of the file, against sparsity.
+
+    Args:
+        path: of the picture.
+        points: by rising sparsity.
+        chosen_sparsity: of the model that is kept, one of the points'.
+        dense_macro_f1: of the dense model before it was trained further.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    f1_axes, size_axes = figure.subplots(1, 2)
+    sparsities = [point.sparsity for point in points]
+    (chosen,) = [point for point in points if point.sparsity == chosen_sparsity]
+    f1_axes.axhline(dense_macro_f1, color=DENSE_COLOUR, linestyle=":", label=f"dense, as it came: {dense_macro_f1:.3f}")
+    f1_axes.plot(sparsities, [point.macro_f1 for point in points], color=CURVE_COLOUR, marker="o", label="trained further")
+    f1_axes.plot(chosen.sparsity, chosen.macro_f1, "*", color=CHOSEN_COLOUR, markersize=15, label=f"kept: {chosen.macro_f1:.3f}")
+    f1_axes.set_ylim(0, 1)
+    f1_axes.set_title("Macro-F1 of the validation clips")
+    f1_axes.legend(fontsize="small", loc="lower left")
+    kilobytes = [point.gzip_bytes / 1000 for point in points]
+    size_axes.plot(sparsities, kilobytes, color=CURVE_COLOUR, marker="o")
+    size_axes.plot(chosen.sparsity, chosen.gzip_bytes / 1000, "*", color=CHOSEN_COLOUR, markersize=15)
+    size_axes.set_ylim(0, 1.08 * max(kilobytes))
+    size_axes.set_title("model.keras, gzipped, in kB")
+    for axes in (f1_axes, size_axes):
+        axes.set_xlim(-0.03, 1)
+        axes.set_xlabel("sparsity: zeros in the kernels")
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def summary_html(files: Sequence[ExportedFile], kernels: Sequence[KernelCount], num_clips: int, curve_path: Path | None) -> str:
+    """Returns the page.
+
+    Args:
+        files: the dense model first.
+        kernels: of the pruned model.
+        num_clips: validation clips behind the scores.
+        curve_path: picture of draw_curve, or None.
+    """
+    dense = files[0]
+    file_rows = (
+        (
+            file.name if file.name == DENSE else PATHS[file.name].as_posix(),
+            f"{file.macro_f1:.3f}",
+            f"{file.agreement:.1%}",
+            f"{file.bytes / 1000:,.0f}",
+            f"{file.gzip_bytes / 1000:,.0f}",
+            f"1/{dense.gzip_bytes / file.gzip_bytes:.1f}",
+            f"{file.latency_ms:.1f}",
+        )
+        for file in files
+    )
+    kernel_rows = ((kernel.name, f"{kernel.num_weights:,}", f"{kernel.num_zeros:,}", f"{kernel.sparsity:.1%}") for kernel in kernels)
+    file_header = ("file", "macro-F1", "agrees with dense", "kB", "kB gzipped", "of dense, gzipped", "ms a clip")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Pruned and exported</title>
+<style>
+body {{ font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em }}
+img {{ max-width: 100% }}
+table {{ border-collapse: collapse }}
+th, td {{ text-align: right; padding: 0.2em 0 0.2em 2em; border-bottom: 1px solid #ddd }}
+th:first-child, td:first-child {{ text-align: left; padding-left: 0 }}
+</style>
+</head>
+<body>
+<h1>Pruned and exported</h1>
+<p>Scores are over {num_clips} validation clips, by which the epochs were chosen too; evaluate says what the test clips give.
+Latencies are medians of one clip at a time on the machine that pruned.</p>
+{_table(file_header, file_rows)}
+<p>{html.escape(_NO_SPEED)}</p>
+{_curve(curve_path)}
+<h2>Zeros in the kernels</h2>
+{_table(("kernel", "weights", "zeros", "sparsity"), kernel_rows)}
+</body>
+</html>
+"""
+
+
+def _curve(path: Path | None) -> str:
+    if path is None:
+        return ""
+    picture = base64.b64encode(path.read_bytes()).decode()
+    caption = "Macro-F1 of the validation clips, and size of the file, against sparsity"
+    return f'<h2>Accuracy against sparsity</h2>\n<img alt="{caption}" src="data:image/png;base64,{picture}">'
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"
