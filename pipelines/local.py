@@ -1,15 +1,16 @@
 """Running the training DAG on this machine, through kfp.local: in this Python environment, or in Docker containers."""
 
+import contextlib
 import dataclasses
 import json
-import os
 import re
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from kfp import local
 
 from components.core import storage as storage_uris
@@ -19,6 +20,7 @@ from components.core.manifest import CATALOG, absolute_manifest_uri, check_group
 from components.core.parameters import check_values
 from components.core.selection import Selection
 from pipelines.console import step_output
+from pipelines.containers import ContainerRun
 from pipelines.training import training
 
 RUNNERS = ("subprocess", "docker")
@@ -50,19 +52,92 @@ def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -
         DataError: a step failed.
     """
     parameters = _checked(parameters)
-    local.init(runner=_runner(runner, parameters), pipeline_root=str(pipeline_root.absolute()), raise_on_error=True)
-    with step_output() as console, warnings.catch_warnings():
+    task = run_locally(training, parameters, runner, pipeline_root, _mounted(parameters))
+    outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
+    return RunOutputs(**{name: _linked(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
+
+
+def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline_root: Path, mounts: Iterable[tuple[str, bool]]) -> Any:
+    """Runs a pipeline to its end on this machine.
+
+    Args:
+        pipeline: a kfp pipeline.
+        parameters: of the pipeline, by name; paths are absolute.
+        runner: one of RUNNERS.
+        pipeline_root: folder for the outputs of the steps.
+        mounts: other local folders that containers need to see, at the path that they have here, each with whether it is only read.
+
+    Returns:
+        kfp's task, which knows the outputs.
+
+    Raises:
+        UsageError: the runner lacks something; nothing was started.
+        DataError: a step failed, or ended without an output that it promises.
+    """
+    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    root = _created(pipeline_root)
+    earlier = set(root.iterdir())
+    with contextlib.ExitStack() as stack:
+        containers = stack.enter_context(ContainerRun(_images(spec))) if runner == "docker" else None
+        console = stack.enter_context(step_output())
+        stack.enter_context(warnings.catch_warnings())
         # kfp guesses from an image's name whether it holds Python.
         warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+        kfp_runner = containers.runner(mounts) if containers else local.SubprocessRunner(use_venv=False)
+        local.init(runner=kfp_runner, pipeline_root=str(root), raise_on_error=True)
+        task, failure = None, ""
         try:
-            task = training(**parameters)
+            task = pipeline(**parameters)
         except RuntimeError as error:
-            raise DataError(_failure(str(error), console.last_error)) from None
-    outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
-    absent = [name for name, path in outputs.items() if not path.exists()]
-    if absent:
-        raise DataError(f"the run ended without its output {', '.join(absent)}; see the log of its steps.")
-    return RunOutputs(**{name: _linked(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
+            failure = str(error)
+        reason = containers.failure() if containers else ""
+    failed = _failed_step(failure)
+    for folder in set(root.iterdir()) - earlier:
+        _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]))
+    if failure or reason:
+        where = f" in step {failed!r}" if failed else ""
+        raise DataError(f"the run failed{where}: {reason or console.last_error or 'see its log above'}")
+    return task
+
+
+def _failed_step(message: str) -> str:
+    """Returns the step that kfp names, in colour, as the one that failed."""
+    step = re.search(r"Inner task failed: '([^']+)'", re.sub(r"\x1b\[\d+m", "", message))
+    return step[1] if step else ""
+
+
+def _upstream(spec: dict[str, Any], step: str) -> set[str]:
+    """Returns the steps that have ended before a step starts."""
+    before = spec["root"]["dag"]["tasks"][step].get("dependentTasks", [])
+    return {*before, *(name for other in before for name in _upstream(spec, other))}
+
+
+def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str]) -> None:
+    """Checks that steps which have ended well have written what they promise in the folder of the run: kfp asks only for their exit codes.
+
+    Raises:
+        DataError: something is absent.
+    """
+    for name in sorted(steps):
+        component = spec["components"][spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]]
+        outputs = component.get("outputDefinitions", {}).get("artifacts", {})
+        files = [key for key, value in outputs.items() if value["artifactType"]["schemaTitle"] != "system.Metrics"]
+        if absent := [key for key in files if not (folder / name / key).exists()]:
+            raise DataError(f"the step {name!r} ended without its output {', '.join(absent)}; see its log above.")
+
+
+def _images(spec: dict[str, Any]) -> set[str]:
+    return {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
+
+
+def _created(pipeline_root: Path) -> Path:
+    """Creates the folder, which Docker would otherwise create for root."""
+    root = pipeline_root.absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot create the folder {str(root)!r} ({error.strerror}); give another --pipeline-root.") from None
+    return root
 
 
 def _linked(path: Path, name: str) -> Path:
@@ -84,25 +159,6 @@ def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
     return {**parameters, **uris, "manifest": absolute_manifest_uri(parameters["manifest"])}
 
 
-def _runner(name: str, parameters: dict[str, Any]) -> local.SubprocessRunner | local.DockerRunner:
-    if name == "subprocess":
-        return local.SubprocessRunner(use_venv=False)
-    import docker
-
-    try:
-        docker.from_env().ping()
-    except docker.errors.DockerException:
-        raise UsageError("no Docker engine answers; start one, or use --runner subprocess.") from None
-    return local.DockerRunner(
-        # kfp gives the whole command; the images' entry point is for people.
-        entrypoint=[""],
-        user=f"{os.getuid()}:{os.getgid()}",
-        environment={"HOME": "/tmp"},
-        network_mode="host",
-        mounts=[docker.types.Mount(path, path, type="bind", read_only=read_only) for path, read_only in _mounted(parameters)],
-    )
-
-
 def _mounted(parameters: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     """Yields the local folders that containers need to see, at the path that they have here, and whether only to read."""
     if parameters["manifest"] != CATALOG and not storage_uris.scheme_of(parameters["manifest"]):
@@ -112,14 +168,6 @@ def _mounted(parameters: dict[str, Any]) -> Iterator[tuple[str, bool]]:
             yield parameters[name], True
     if not storage_uris.scheme_of(parameters["storage"]):
         yield parameters["storage"], False
-
-
-def _failure(message: str, last_error: str) -> str:
-    """Returns one sentence from kfp's message (which names the step in colour) and the step's own last words."""
-    plain = re.sub(r"\x1b\[\d+m", "", message)
-    step = re.search(r"Inner task failed: '([^']+)'", plain)
-    reason = last_error or "see its log above"
-    return f"the run failed in step {step[1]!r}: {reason}" if step else f"the run failed: {plain}"
 
 
 def summary(outputs: RunOutputs, storage_uri: str) -> str:
