@@ -8,7 +8,7 @@ RUNNER ?= subprocess
 DEMO := demo
 # Phantoms are learned faster than lungs.
 DEMO_OPTIONS := --epochs 20 --pruning-epochs 8
-IMAGES := ingest preprocess train predict
+IMAGES := ingest preprocess train predict dicom
 REGISTRY ?= lung-ultrasound-pipeline
 TAG ?= 0.1.0
 REVISION := $(shell git rev-parse HEAD)
@@ -16,7 +16,7 @@ REVISION := $(shell git rev-parse HEAD)
 BUILD_OPTIONS ?=
 BUILD := docker build --file docker/Dockerfile --build-arg REVISION=$(REVISION) \
 	--label org.opencontainers.image.revision=$(REVISION) --label org.opencontainers.image.version=$(TAG) $(BUILD_OPTIONS)
-COMPILE := $(BIN)/uv pip compile setup.py --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .PHONY: help setup demo test test-fast lint format lock images clean
 
@@ -53,8 +53,9 @@ format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff format .
 
 lock: $(VENV)/.installed ## Resolve the lock files again, to the newest versions that work together
-	$(COMPILE) --upgrade --extra dev -o docker/locks/dev.txt
-	for extra in $(IMAGES) train-cuda; do $(COMPILE) --extra $$extra -c docker/locks/dev.txt -o docker/locks/$$extra.txt || exit 1; done
+	$(COMPILE) setup.py --upgrade --extra dev -o docker/locks/dev.txt
+	for extra in $(IMAGES) train-cuda; do $(COMPILE) setup.py --extra $$extra -c docker/locks/dev.txt -o docker/locks/$$extra.txt || exit 1; done
+	$(COMPILE) docker/locks/tensorflow-io.in --upgrade -o docker/locks/tensorflow-io.txt
 	grep -A 100 '^uv==' docker/locks/dev.txt | awk 'NR == 1 || /^ / {print; next} {exit}' > docker/locks/uv.txt
 
 images: ## Build the container images

@@ -31,10 +31,11 @@ TRAIN = [
 ]
 TRAIN_CUDA = [*TRAIN, "tensorflow[and-cuda]>=2.21"]
 PREDICT = PREPROCESS + TRAIN
+# GDCM decodes the JPEG family for pydicom; pylibjpeg-libjpeg would, too, but is under the GPL.
+DICOM = ["av", "pydicom>=3", "python-gdcm"]
 LOCAL = ["docker"]
 CLUSTER = ["croniter", "google-cloud-aiplatform", "kfp-kubernetes>=2.17"]
 DEV = [
-    "av",
     "build",
     "setuptools",
     "uv",
@@ -67,9 +68,10 @@ setup(
         "train": TRAIN,
         "train-cuda": TRAIN_CUDA,
         "predict": PREDICT,
-        "local": INGEST + PREDICT + LOCAL,
+        "dicom": DICOM,
+        "local": INGEST + PREDICT + DICOM + LOCAL,
         "cluster": CLUSTER,
-        "dev": INGEST + PREDICT + LOCAL + CLUSTER + DEV,
+        "dev": INGEST + PREDICT + DICOM + LOCAL + CLUSTER + DEV,
     },
     entry_points={"console_scripts": ["lus = pipelines.cli:main"]},
     classifiers=[

@@ -1,4 +1,4 @@
-"""The `lus` command: compile the pipeline, or run it on this machine."""
+"""The `lus` command: compile a pipeline, or run it on this machine."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from components.core.errors import PipelineError
 from pipelines.champion import champion
 from pipelines.cluster_commands import COMMANDS
 from pipelines.compile import PIPELINES, compile_pipeline
+from pipelines.import_dicom import import_dicom, run_import
 from pipelines.local import RUNNERS, run_training, summary
 from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
 from pipelines.training import training
@@ -48,6 +49,16 @@ def _run(runner: str, pipeline_root: str | None, **parameters: Any) -> None:
     click.echo(summary(outputs, storage_uris.absolute_uri(parameters["storage"])))
 
 
+def _import_dicom(runner: str, pipeline_root: str | None, **parameters: Any) -> None:
+    try:
+        summary_path = run_import(parameters, runner, Path(pipeline_root or _default_root(parameters["destination"])))
+    except PipelineError as error:
+        raise Failure(error) from None
+    click.echo(
+        f"the summary is {summary_path}; give {storage_uris.join(parameters['destination'], 'manifest.csv')} to `lus run --manifest`"
+    )
+
+
 def _default_root(storage: str) -> str:
     return "runs" if storage_uris.scheme_of(storage) else f"{storage}/runs"
 
@@ -68,5 +79,17 @@ main.add_command(
 )
 for command in (champion, *COMMANDS):
     main.add_command(command)
+main.add_command(
+    click.Command(
+        "import-dicom",
+        callback=_import_dicom,
+        help=f"{import_dicom.component_spec.description.splitlines()[0]} With --runner docker, tensorflow-io decodes them.",
+        params=[
+            click.Option(["--runner"], type=click.Choice(RUNNERS), default="subprocess", show_default=True, help="Where the step runs."),
+            click.Option(["--pipeline-root"], help="Folder for the output of the step.  [default: DESTINATION/runs or ./runs]"),
+            *parameter_options(import_dicom.component_spec.inputs),
+        ],
+    )
+)
 if __name__ == "__main__":
     main(prog_name="lus")

@@ -21,7 +21,7 @@ from components.core.errors import UsageError
 from pipelines.resources import KUBEFLOW, VERTEX, Placement
 
 # Imported when asked for: per name, the module, which has a pipeline of that name.
-PIPELINES = {"training": "pipelines.training"}
+PIPELINES = {"training": "pipelines.training", "import_dicom": "pipelines.import_dicom"}
 
 _DISTRIBUTION = "lung-ultrasound-pipeline"
 _SEAL = re.compile(rf"# {_DISTRIBUTION} (\S+), sha256 ([0-9a-f]{{64}})\n")

@@ -86,6 +86,7 @@ RESOURCES: Mapping[str, Resources] = {
     "prune": Resources(cpu="4", memory="16G", gpus=1, shared_memory="4Gi"),
     "evaluate": Resources(cpu="4", memory="16G"),
     "promote": Resources(cpu="1", memory="2G", timeout_s=3600),
+    "import_dicom": Resources(cpu="2", memory="8G"),
 }
 
 

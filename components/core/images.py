@@ -10,7 +10,7 @@ DEFAULT_TAG = "0.1.0"
 
 
 def image_uri(name: str) -> str:
-    """Returns the URI of one of the images that docker/Dockerfile builds: ingest, preprocess, train or predict."""
+    """Returns the URI of one of the images that docker/Dockerfile builds: ingest, preprocess, train, predict or dicom."""
     registry = os.environ.get("LUS_IMAGE_REGISTRY", DEFAULT_REGISTRY)
     tag = os.environ.get("LUS_IMAGE_TAG", DEFAULT_TAG)
     return f"{registry}/{name}:{tag}"
@@ -25,3 +25,4 @@ INGEST = image_uri("ingest")
 PREPROCESS = image_uri("preprocess")
 TRAIN = image_uri("train")
 PREDICT = image_uri("predict")
+DICOM = image_uri("dicom")

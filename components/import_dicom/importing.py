@@ -1,0 +1,227 @@
+"""From a folder of DICOM files to de-identified videos and a manifest that ingest takes.
+
+    <destination>/videos/<video id>.mkv    lossless; the id is a pseudonym of the file's SOPInstanceUID
+    <destination>/manifest.csv             a row for each video (core.manifest); written last
+
+Nothing that is written, logged or reported quotes a tag or a path, for hospitals name files after patients. A file is told by its number:
+files are counted from 1 in the order of their paths, as `find SOURCE -type f | LC_ALL=C sort` lists them.
+"""
+
+import collections
+import csv
+import dataclasses
+import io
+import logging
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from components.core import storage
+from components.core.errors import DataError, UsageError
+from components.import_dicom.cine import Box, Cine, read_cine
+from components.import_dicom.decoders import Decoder, decoded, installed_decoders
+from components.import_dicom.deidentification import Pseudonyms, bounding_box, visible
+from components.import_dicom.labels import Label, Labels, read_labels
+from components.import_dicom.outcomes import RejectedError
+from components.import_dicom.video_writing import SUFFIX, write_video
+
+MANIFEST_NAME = "manifest.csv"
+PROGRESS_EVERY = 10
+TEXT_INSIDE = "BurnedInAnnotation says YES: text inside of the image would still be there; look at the video before you share it"
+NO_REGIONS = "it has no ultrasound regions, and BurnedInAnnotation says NO: nothing was blacked out; look at the video before you share it"
+NO_TIMES = "it does not state its frame times; 25 frames per second are assumed"
+NO_PATIENT = "it names no patient; its study is its group"
+
+_COLUMNS = ("video_id", "uri", "label", "group", "probe", "source", "crop")
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a file.
+
+    Attributes:
+        number: of the file, from 1.
+        reason: why it was rejected, or empty.
+        row: the row of the manifest; empty when it was rejected.
+        warnings: what a person should look at.
+        decoder: which one has decoded it.
+        num_frames: of the video.
+    """
+
+    number: int
+    reason: str = ""
+    row: dict[str, str] = dataclasses.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    decoder: str = ""
+    num_frames: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportResult:
+    """What became of every file, in the order of their paths."""
+
+    outcomes: list[Outcome]
+    manifest_uri: str
+
+    @property
+    def imported(self) -> list[Outcome]:
+        """The files that gave a video."""
+        return [outcome for outcome in self.outcomes if outcome.row]
+
+    def metrics(self) -> dict[str, int]:
+        """Returns the counts that the Kubeflow UI shows."""
+        decoders = collections.Counter(outcome.decoder for outcome in self.imported)
+        return {
+            "num_files": len(self.outcomes),
+            "num_imported": len(self.imported),
+            "num_rejected": len(self.outcomes) - len(self.imported),
+            "num_to_look_at": sum(bool(outcome.warnings) for outcome in self.imported),
+            "num_frames": sum(outcome.num_frames for outcome in self.imported),
+            **{f"num_decoded_by_{name.replace('-', '_')}": count for name, count in sorted(decoders.items())},
+        }
+
+    def to_markdown(self) -> str:
+        """Returns the counts, and each file that was rejected or that a person should look at, with the reason."""
+        lines = ["# DICOM import", "", *(f"- {name}: {value}" for name, value in self.metrics().items())]
+        lines += ["", "Files are numbered as `find SOURCE -type f | LC_ALL=C sort` lists them.", "", "| file | video | |", "|---|---|---|"]
+        for outcome in self.outcomes:
+            for text in (f"rejected: {outcome.reason}",) if outcome.reason else outcome.warnings:
+                lines.append(f"| {outcome.number} | {outcome.row.get('video_id', '')} | {text} |")
+        return "\n".join(lines) + "\n"
+
+    def check(self) -> None:
+        """Checks that there is something to go on with.
+
+        Raises:
+            DataError: no file was imported.
+        """
+        if not self.imported:
+            reasons = collections.Counter(outcome.reason for outcome in self.outcomes)
+            told = "; ".join(f"{reason} ({count} files)" for reason, count in reasons.most_common(3))
+            raise DataError(f"none of {len(self.outcomes)} files could be imported: {told}.")
+
+
+def import_dicom_files(
+    source_uri: str, labels_uri: str, destination_uri: str, key_file: str = "", source_name: str = "dicom"
+) -> ImportResult:
+    """Imports the DICOM files below a folder.
+
+    Args:
+        source_uri: the folder.
+        labels_uri: what the user says of the files; see labels.
+        destination_uri: where videos and manifest go.
+        key_file: of the pseudonyms; empty takes the environment's.
+        source_name: what the manifest gives as the source.
+
+    Raises:
+        UsageError: the source, the labels or the key is wrong; nothing was written.
+        StorageError: the storage cannot be read or written.
+    """
+    pseudonyms = Pseudonyms.from_key_file(key_file)
+    labels = read_labels(labels_uri)
+    root = storage.path_of(storage.absolute_uri(source_uri))
+    with storage.failures("list", source_uri):
+        if not root.is_dir():
+            raise UsageError(f"the source {source_uri!r} is not a folder; give the folder with the DICOM files.")
+        paths = sorted((PurePosixPath(str(path)).relative_to(str(root)) for path in root.rglob("*") if path.is_file()), key=str)
+    if not paths:
+        raise UsageError(f"the source {source_uri!r} holds no files.")
+    storage.check_writable(destination_uri)
+    decoders = installed_decoders()
+    run = _Import(labels, pseudonyms, decoders, storage.absolute_uri(destination_uri), source_name)
+    outcomes = []
+    try:
+        for number, path in enumerate(paths, start=1):
+            outcomes.append(run.import_file(number, storage.join(str(root), str(path)), path))
+            if number % PROGRESS_EVERY == 0 or number == len(paths):
+                _log.info("%d of %d files, %d imported", number, len(paths), sum(bool(outcome.row) for outcome in outcomes))
+    finally:
+        for decoder in decoders:
+            decoder.close()
+    result = ImportResult(outcomes, storage.join(storage.absolute_uri(destination_uri), MANIFEST_NAME))
+    if result.imported:
+        storage.write_bytes(result.manifest_uri, _csv([outcome.row for outcome in result.imported]))
+    return result
+
+
+class _Import:
+    """The work on one file after another; remembers which instances it has seen."""
+
+    def __init__(self, labels: Labels, pseudonyms: Pseudonyms, decoders: list[Decoder], destination_uri: str, source_name: str) -> None:
+        self._labels = labels
+        self._pseudonyms = pseudonyms
+        self._decoders = decoders
+        self._destination_uri = destination_uri
+        self._source_name = source_name
+        self._numbers: dict[str, int] = {}
+
+    def import_file(self, number: int, uri: str, path: PurePosixPath) -> Outcome:
+        """Writes the video of one file, and says what became of it."""
+        try:
+            label = self._labels.of(path)
+            if label is None:
+                raise RejectedError("the labels do not mention it")
+            with storage.local_copy(uri) as local_path:
+                return self._imported(number, local_path, label)
+        except RejectedError as error:
+            return Outcome(number, reason=str(error))
+
+    def _imported(self, number: int, path: Path, label: Label) -> Outcome:
+        cine = read_cine(path)
+        video_id = self._pseudonyms.of("video", cine.instance or storage.read_bytes(path).hex())
+        if self._numbers.setdefault(video_id, number) != number:
+            raise RejectedError(f"the same instance as file {self._numbers[video_id]}")
+        boxes, warnings = _image_boxes(cine, label)
+        if not cine.times_are_stated:
+            warnings.append(NO_TIMES)
+        if not cine.patient:
+            warnings.append(NO_PATIENT)
+        with tempfile.TemporaryDirectory(prefix="lus-dicom-") as folder:
+            frames, decoder = decoded(path, cine, self._decoders, Path(folder))
+            mask = visible(boxes, cine.height_px, cine.width_px)
+            video_path = Path(folder) / f"video{SUFFIX}"
+            write_video(video_path, (frame * mask for frame in frames), mask.shape[:2], cine.times_ms)
+            storage.put_file(video_path, storage.join(self._destination_uri, "videos", f"{video_id}{SUFFIX}"))
+        crop = bounding_box(boxes)
+        row = {
+            "video_id": video_id,
+            "uri": f"videos/{video_id}{SUFFIX}",
+            "label": label.class_name,
+            "group": self._group(cine, video_id),
+            "probe": cine.probe,
+            "source": self._source_name,
+            "crop": f"{crop.left},{crop.top},{crop.right - crop.left},{crop.bottom - crop.top}",
+        }
+        return Outcome(number, row=row, warnings=tuple(warnings), decoder=decoder, num_frames=cine.num_frames)
+
+    def _group(self, cine: Cine, video_id: str) -> str:
+        if cine.patient:
+            return self._pseudonyms.of("patient", cine.patient)
+        return self._pseudonyms.of("study", cine.study) if cine.study else video_id
+
+
+def _image_boxes(cine: Cine, label: Label) -> tuple[tuple[Box, ...], list[str]]:
+    """Returns where the images are, and what a person should look at.
+
+    Raises:
+        RejectedError: neither the file nor the user tells, and the file does not vouch that no text is burned in.
+    """
+    if label.region:
+        if label.region.right > cine.width_px or label.region.bottom > cine.height_px:
+            raise RejectedError("the region of the labels is not inside of its frames")
+        boxes: tuple[Box, ...] | None = (label.region,)
+    else:
+        boxes = cine.regions
+    if boxes is None and cine.burned_in_text != "NO":
+        raise RejectedError("it has no ultrasound regions, so burned-in text could not be told from the image; give a region in the labels")
+    if boxes is None:
+        return (Box(0, 0, cine.width_px, cine.height_px),), [NO_REGIONS]
+    return boxes, [TEXT_INSIDE] if cine.burned_in_text == "YES" else []
+
+
+def _csv(rows: list[dict[str, str]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
