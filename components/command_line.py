@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import pkgutil
 from typing import Any
 
@@ -11,11 +12,23 @@ from kfp.dsl import structures
 import components
 from components.core.errors import PipelineError
 
+
+class _JsonObject(click.ParamType):  # type: ignore[type-arg]
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, dict) else dict(json.loads(value))
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a JSON object", param, ctx)
+
+
 _CLICK_TYPES: dict[str, Any] = {
     "String": click.STRING,
     "Integer": click.INT,
     "Float": click.FLOAT,
     "Boolean": click.BOOL,
+    "PipelineTaskFinalStatus": _JsonObject(),
 }
 
 

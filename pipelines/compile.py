@@ -21,7 +21,11 @@ from components.core.errors import UsageError
 from pipelines.resources import KUBEFLOW, VERTEX, Placement
 
 # Imported when asked for: per name, the module, which has a pipeline of that name.
-PIPELINES = {"training": "pipelines.training", "import_dicom": "pipelines.import_dicom"}
+PIPELINES = {
+    "training": "pipelines.training",
+    "retraining": "pipelines.retraining",
+    "import_dicom": "pipelines.import_dicom",
+}
 
 _DISTRIBUTION = "lung-ultrasound-pipeline"
 _SEAL = re.compile(rf"# {_DISTRIBUTION} (\S+), sha256 ([0-9a-f]{{64}})\n")
@@ -54,6 +58,12 @@ def compile_pipeline(name: str, placement: Placement, output_path: Path) -> None
 
 def placed(name: str, placement: Placement) -> Any:
     """Returns a pipeline of PIPELINES, traced again such that its steps have the resources of the placement."""
+    if name == "retraining":
+        from pipelines.retraining import retraining_of
+
+        training = placed("training", placement)
+        with placement.in_force():
+            return retraining_of(training)
     pipeline = getattr(importlib.import_module(PIPELINES[name]), name)
     with placement.in_force():
         return dsl.pipeline(name=pipeline.pipeline_spec.pipeline_info.name)(pipeline.pipeline_func)

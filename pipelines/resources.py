@@ -35,6 +35,13 @@ _VERTEX_MAX_CPUS, _VERTEX_MAX_MEMORY_GB = 96, 624
 # Taints of spot nodes on GKE and AKS, and of GPU nodes where the device plugin or the cloud sets one.
 SPOT_TAINTS = ({"key": "cloud.google.com/gke-spot", "value": "true"}, {"key": "kubernetes.azure.com/scalesetpriority", "value": "spot"})
 PART_OF = {"app.kubernetes.io/part-of": "lung-ultrasound-pipeline"}
+# Keys of the Secret `lus-notify`, and the variables in which the notify step looks for them.
+NOTIFICATION_KEYS = {
+    "webhook-url": "LUS_WEBHOOK_URL",
+    "smtp-url": "LUS_SMTP_URL",
+    "mail-from": "LUS_MAIL_FROM",
+    "mail-to": "LUS_MAIL_TO",
+}
 SHARED_MEMORY_PATH = "/dev/shm"
 
 
@@ -87,6 +94,9 @@ RESOURCES: Mapping[str, Resources] = {
     "evaluate": Resources(cpu="4", memory="16G"),
     "promote": Resources(cpu="1", memory="2G", timeout_s=3600),
     "import_dicom": Resources(cpu="2", memory="8G"),
+    "decide_training": Resources(cpu="1", memory="1G", timeout_s=3600),
+    "record_training": Resources(cpu="1", memory="1G", timeout_s=3600),
+    "notify": Resources(cpu="1", memory="1G", timeout_s=3600, secrets={"lus-notify": NOTIFICATION_KEYS}),
 }
 
 
@@ -220,7 +230,7 @@ def _check_platform(platform: str, step: str, resources: Resources) -> None:
                 f"{_VERTEX_MAX_CPUS} and {_VERTEX_MAX_MEMORY_GB}G."
             )
         for name in ("node_selector", "tolerations", "secrets", "config_maps", "image_pull_policy", "image_pull_secrets", "labels"):
-            if getattr(resources, name):
+            if getattr(resources, name) != getattr(RESOURCES[step], name):
                 raise UsageError(f"{name} of {step} is for Kubeflow; Vertex AI has no such setting, so leave it out.")
 
 

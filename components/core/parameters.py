@@ -28,6 +28,7 @@ class Range:
 
 
 RANGES = {
+    "max_age_days": Range(0, 36_500),
     "max_gigabytes": Range(0.001, 1_000_000),
     "min_videos_per_class": Range(0, 1_000_000),
     "frames_per_second": Range(0.1, 1000),

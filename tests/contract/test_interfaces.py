@@ -41,7 +41,7 @@ def test_help_shows_every_input_and_output_of_the_step(step: str) -> None:
     for name, value in (spec.inputs or {}).items():
         assert f"--{name.replace('_', '-')} " in text
         assert " ".join(value.description.split()) in text
-        if value.optional and value.default != "":
+        if value.optional and value.default not in ("", None):
             assert f"[default: {value.default}]" in text
     for name, value in (spec.outputs or {}).items():
         assert f"{name}: " in text

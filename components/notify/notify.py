@@ -1,0 +1,118 @@
+"""Notify: a message about a finished run to a webhook and by e-mail. What a secret holds appears in no line of the log."""
+
+import dataclasses
+import email.message
+import smtplib
+import ssl
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote, urlsplit
+
+import requests
+import tenacity
+
+from components.core.champion import read_champion
+from components.core.errors import DataError, PipelineError
+from components.core.training_record import read_record
+
+WEBHOOK, SMTP, MAIL_FROM, MAIL_TO = "LUS_WEBHOOK_URL", "LUS_SMTP_URL", "LUS_MAIL_FROM", "LUS_MAIL_TO"
+TIMEOUT_S = 30
+NUM_TRIES = 3
+MAX_ERROR_CHARACTERS = 500
+_FAILURES = (requests.RequestException, smtplib.SMTPException, OSError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        state: SUCCEEDED, FAILED or CANCELLED.
+        run: its name on the cluster.
+        error: what went wrong, or an empty string.
+    """
+
+    state: str
+    run: str
+    error: str
+
+
+def send(outcome: Outcome, storage_uri: str, environment: Mapping[str, str]) -> None:
+    """Sends the message on every channel that the environment names; prints it in any case.
+
+    Args:
+        outcome: what to tell.
+        storage_uri: where the champion is.
+        environment: may have the variables of component.py.
+
+    Raises:
+        DataError: a channel failed after several tries; the others were tried too.
+    """
+    subject, text = _subject(outcome), _text(outcome, storage_uri)
+    print(f"{subject}\n{text}", flush=True)
+    channels: list[tuple[str, Callable[[], None]]] = []
+    if environment.get(WEBHOOK):
+        channels.append(("webhook", lambda: _post(environment[WEBHOOK], f"{subject}\n{text}")))
+    if environment.get(SMTP):
+        channels.append(("e-mail", lambda: _mail(environment, subject, text)))
+    failed = [failure for name, channel in channels if (failure := _tried(name, channel))]
+    if failed:
+        raise DataError(f"the notification was not sent: {'; '.join(failed)}; check the Secret with {WEBHOOK} and {SMTP}.")
+
+
+def _subject(outcome: Outcome) -> str:
+    return f"Lung-ultrasound pipeline: {outcome.state.lower()}"
+
+
+def _text(outcome: Outcome, storage_uri: str) -> str:
+    lines = [f"run: {outcome.run}"]
+    if outcome.error:
+        lines.append(f"error: {' '.join(outcome.error.split())[:MAX_ERROR_CHARACTERS]}")
+    try:
+        champion, last = read_champion(storage_uri), read_record(storage_uri)
+    except PipelineError as error:
+        return "\n".join([*lines, f"storage: {error}"])
+    if champion:
+        score = "" if champion.macro_f1 is None else f", macro-F1 {champion.macro_f1:.3f}"
+        lines.append(f"champion: {champion.version}{score}, since {champion.promoted_at}")
+    else:
+        lines.append("champion: none")
+    lines.append(f"last training: {last.finished_at}, {last.num_videos} videos" if last else "last training: none")
+    return "\n".join(lines)
+
+
+def _tried(name: str, channel: Callable[[], None]) -> str:
+    """Tries a channel several times; returns why it failed, or an empty string, without the words of libraries, which hold the URL."""
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(NUM_TRIES),
+        wait=tenacity.wait_exponential(),
+        retry=tenacity.retry_if_exception_type(_FAILURES),
+        reraise=True,
+    )
+    try:
+        retrying(channel)
+    except requests.HTTPError as error:
+        return f"{name}: answered {error.response.status_code}"
+    except (*_FAILURES, KeyError, ValueError) as error:
+        return f"{name}: {type(error).__name__}"
+    return ""
+
+
+def _post(url: str, text: str) -> None:
+    requests.post(url, json={"text": text}, timeout=TIMEOUT_S).raise_for_status()
+
+
+def _mail(environment: Mapping[str, str], subject: str, text: str) -> None:
+    message = email.message.EmailMessage()
+    message["Subject"], message["From"], message["To"] = subject, environment[MAIL_FROM], environment[MAIL_TO]
+    message.set_content(text)
+    url = urlsplit(environment[SMTP])
+    if url.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(url.hostname or "", url.port or 465, timeout=TIMEOUT_S)
+    else:
+        server = smtplib.SMTP(url.hostname or "", url.port or 25, timeout=TIMEOUT_S)
+    with server:
+        if url.username:
+            if url.scheme != "smtps":
+                server.starttls(context=ssl.create_default_context())
+            server.login(unquote(url.username), unquote(url.password or ""))
+        server.send_message(message)

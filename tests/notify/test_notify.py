@@ -1,0 +1,137 @@
+"""Notifications against a real webhook and a real SMTP server on this machine."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tenacity
+
+from components.core.errors import DataError
+from components.notify.notify import Outcome, send
+
+SECRET = "s3cr3t"
+FAILED = Outcome("FAILED", "runs/7", "step train:\nout of memory")
+
+
+class Webhook(HTTPServer):
+    """Answers with the given statuses, then with 200; keeps what it was sent."""
+
+    def __init__(self, statuses: list[int]) -> None:
+        self.received: list[dict[str, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(statuses.pop(0) if statuses else 200)
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/hooks/{SECRET}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """As much of RFC 5321 as smtplib needs; keeps the lines of the conversation."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        outer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                self.wfile.write(b"220 here\r\n")
+                in_message = False
+                while raw := self.rfile.readline():
+                    line = raw.decode().rstrip("\r\n")
+                    outer.lines.append(line)
+                    if in_message:
+                        in_message = line != "."
+                        answer = b"" if in_message else b"250 kept\r\n"
+                    elif line.upper() == "DATA":
+                        in_message, answer = True, b"354 go on\r\n"
+                    else:
+                        answer = b"221 bye\r\n" if line == "QUIT" else b"250 ok\r\n"
+                    self.wfile.write(answer)
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenacity.nap.time, "sleep", lambda _: None)
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    with MailServer() as server:
+        yield server
+        server.shutdown()
+
+
+def webhook(statuses: list[int]) -> Webhook:
+    return Webhook(statuses)
+
+
+def test_without_an_address_the_message_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    send(FAILED, str(tmp_path), {})
+    printed = capsys.readouterr().out
+    assert printed.splitlines() == [
+        "Lung-ultrasound pipeline: failed",
+        "run: runs/7",
+        "error: step train: out of memory",
+        "champion: none",
+        "last training: none",
+    ]
+
+
+def test_a_webhook_that_answers_late_gets_the_message(tmp_path: Path) -> None:
+    server = webhook([503, 500])
+    send(FAILED, str(tmp_path), {"LUS_WEBHOOK_URL": server.url})
+    assert len(server.received) == 3
+    assert server.received[-1]["text"].startswith("Lung-ultrasound pipeline: failed\nrun: runs/7\nerror: step train: out of memory")
+    server.shutdown()
+
+
+def test_an_e_mail_is_sent(tmp_path: Path, mail_server: MailServer) -> None:
+    port = mail_server.server_address[1]
+    environment = {
+        "LUS_SMTP_URL": f"smtp://127.0.0.1:{port}",
+        "LUS_MAIL_FROM": "lus@example.org",
+        "LUS_MAIL_TO": "a@example.org, b@example.org",
+    }
+    send(Outcome("SUCCEEDED", "runs/7", ""), str(tmp_path), environment)
+    assert [line for line in mail_server.lines if line.upper().startswith("RCPT")] == ["rcpt TO:<a@example.org>", "rcpt TO:<b@example.org>"]
+    assert "Subject: Lung-ultrasound pipeline: succeeded" in mail_server.lines
+    assert "champion: none" in mail_server.lines
+
+
+def test_one_broken_channel_does_not_stop_the_other_and_no_secret_is_told(
+    tmp_path: Path, mail_server: MailServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = webhook([403] * 3)
+    environment = {
+        "LUS_WEBHOOK_URL": server.url,
+        "LUS_SMTP_URL": f"smtp://127.0.0.1:{mail_server.server_address[1]}",
+        "LUS_MAIL_FROM": "lus@example.org",
+        "LUS_MAIL_TO": "a@example.org",
+    }
+    with pytest.raises(DataError) as caught:
+        send(FAILED, str(tmp_path), environment)
+    assert "webhook: answered 403" in str(caught.value)
+    assert "Subject: Lung-ultrasound pipeline: failed" in mail_server.lines
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(DataError, match="webhook: ConnectionError; e-mail: ConnectionRefusedError") as refused:
+        send(FAILED, str(tmp_path), {**environment, "LUS_SMTP_URL": f"smtp://user:{SECRET}@127.0.0.1:1"})
+    captured = capsys.readouterr()
+    assert SECRET not in captured.out + captured.err + str(caught.value) + str(refused.value)
