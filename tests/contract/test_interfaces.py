@@ -113,7 +113,7 @@ def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         ("name: comp-train", "name: comp-trained", "'comp-trained', which does not exist"),
         ("outputArtifactKey: dataset", "outputArtifactKey: data", "'data', which does not exist"),
         ("producerTask: prune", "producerTask: shrink", "'shrink', which does not exist"),
-        ("componentInputParameter: sparsity", "componentInputParameter: zeros", "'zeros', which does not exist"),
+        ("componentInputParameter: patience", "componentInputParameter: zeal", "'zeal', which does not exist"),
         ("executorLabel: exec-train", "executorLabel: exec-none", "'exec-none' does not exist"),
         ("schemaVersion:", "schemaVersions:", "schemaVersions"),
     ],
