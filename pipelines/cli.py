@@ -13,6 +13,7 @@ from pipelines.cluster_commands import COMMANDS
 from pipelines.compile import PIPELINES, compile_pipeline
 from pipelines.import_dicom import import_dicom, run_import
 from pipelines.local import RUNNERS, run_training, summary
+from pipelines.predict import predict
 from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
 from pipelines.training import training
 
@@ -77,7 +78,7 @@ main.add_command(
         ],
     )
 )
-for command in (champion, *COMMANDS):
+for command in (champion, predict, *COMMANDS):
     main.add_command(command)
 main.add_command(
     click.Command(

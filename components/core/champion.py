@@ -230,9 +230,14 @@ def publish_version(
     return version
 
 
+def is_version_name(name: str) -> bool:
+    """Tells whether this is how a version is called, wherever it may be."""
+    return bool(_VERSION.fullmatch(name))
+
+
 def is_version(storage_uri: str, version: str) -> bool:
     """Tells whether a whole version of this name is in the registry."""
-    return bool(_VERSION.fullmatch(version)) and storage.exists(storage.join(version_uri(storage_uri, version), METADATA_NAME))
+    return is_version_name(version) and storage.exists(storage.join(version_uri(storage_uri, version), METADATA_NAME))
 
 
 def list_versions(storage_uri: str) -> list[str]:

@@ -33,6 +33,7 @@ class ClassifierMetadata:
         code_revision: git revision of this project.
         parameters: what the step was asked to do.
         results: what the step measured.
+        dataset_parameters: what preprocess was asked to do, so that predict samples a video as the training clips were.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class ClassifierMetadata:
     code_revision: str
     parameters: dict[str, Any]
     results: dict[str, Any]
+    dataset_parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def save_classifier(folder: Path, model: Any, metadata: ClassifierMetadata) -> None:

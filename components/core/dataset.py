@@ -66,18 +66,23 @@ def read_clips(dataset_path: Path, split: str, shuffle_seed: int | None = None) 
 
 def _parse_clip(record: tf.Tensor) -> dict[str, tf.Tensor]:
     context, sequence = tf.io.parse_single_sequence_example(record, _CONTEXT_FEATURES, _SEQUENCE_FEATURES)
-    frames = tf.map_fn(
-        lambda frame: tf.io.decode_jpeg(frame, channels=3, dct_method="INTEGER_ACCURATE"),
-        sequence[clips.KEY_FRAMES],
-        fn_output_signature=tf.TensorSpec(CLIP_SHAPE[1:], tf.uint8),
-    )
     return {
-        "clip": tf.ensure_shape(frames, CLIP_SHAPE),
+        "clip": decode_frames(sequence[clips.KEY_FRAMES]),
         "label": tf.cast(context[clips.KEY_LABEL], tf.int32),
         "video_id": context[clips.KEY_VIDEO_ID],
         "group": context[clips.KEY_GROUP],
         "source": context[clips.KEY_SOURCE],
     }
+
+
+def decode_frames(jpegs: tf.Tensor) -> tf.Tensor:
+    """Returns a clip, [14, 224, 224, 3] uint8 RGB, from its frames as JPEG files, [14] string."""
+    frames = tf.map_fn(
+        lambda frame: tf.io.decode_jpeg(frame, channels=3, dct_method="INTEGER_ACCURATE"),
+        jpegs,
+        fn_output_signature=tf.TensorSpec(CLIP_SHAPE[1:], tf.uint8),
+    )
+    return tf.ensure_shape(frames, CLIP_SHAPE)
 
 
 @contextlib.contextmanager

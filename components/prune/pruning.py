@@ -118,6 +118,7 @@ def prune_classifier(
                     "sparsity_by_kernel": {kernel.name: kernel.sparsity for kernel in kernels},
                     "exports": {file.name: file.reproducible_fields() for file in files},
                 },
+                dataset_parameters=index.parameters,
             ),
         )
         curve_path = staged / CURVE_NAME if options.curve_sparsities else None

@@ -86,4 +86,5 @@ def _metadata(index: DatasetIndex, options: TrainingOptions, results: dict[str, 
         code_revision=code_revision(),
         parameters=dataclasses.asdict(options),
         results=results,
+        dataset_parameters=index.parameters,
     )

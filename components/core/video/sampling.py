@@ -11,7 +11,9 @@ frames gives none.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +34,15 @@ class Sampling:
 
     frames_per_second: float
     max_clips: int
+
+    @classmethod
+    def of(cls, dataset_parameters: Mapping[str, Any]) -> "Sampling":
+        """Returns how preprocess sampled a dataset, from what it was asked to do (DatasetIndex.parameters).
+
+        Raises:
+            KeyError: the parameters do not tell.
+        """
+        return cls(dataset_parameters["frames_per_second"], dataset_parameters["max_clips_per_video"])
 
 
 @dataclasses.dataclass(frozen=True)

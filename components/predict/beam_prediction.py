@@ -1,0 +1,140 @@
+"""The same predictions as an Apache Beam pipeline with RunInference, for thousands of videos on many workers.
+
+    videos → read clips → one element a clip → RunInference (batches of clips) → gathered by video → lines in the order of the videos
+
+Clips travel as JPEG files, 0.2 MB each. A worker reads the videos and the model from their URIs, so these must be where it can see them.
+"""
+
+import logging
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
+
+from components.core import storage
+from components.core.errors import UsageError
+from components.core.video.guarded_reader import GuardedReader
+from components.core.video.sampling import Sampling
+from components.predict.inputs import VideoTask
+from components.predict.model_choice import ChosenModel
+from components.predict.prediction import Jpegs, ReadVideo, VideoPrediction, classify, finish, no_probabilities, read_video
+
+# Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
+DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+MAX_BATCH_CLIPS = 16
+
+logging.getLogger("apache_beam").setLevel(logging.WARNING)
+
+
+class ClassifierHandler(ModelHandler[Jpegs, np.ndarray, Any]):
+    """How RunInference loads a classifier of this project and asks it."""
+
+    def __init__(self, model: ChosenModel) -> None:
+        super().__init__()
+        self._model = model
+
+    def load_model(self) -> Any:
+        """Loads the model on a worker."""
+        from components.core.classifier import load_classifier
+        from components.core.tensorflow_startup import load_tensorflow
+
+        load_tensorflow()
+        with storage.local_folder(self._model.uri) as folder:
+            return load_classifier(folder)[0]
+
+    def run_inference(self, batch: Sequence[Jpegs], model: Any, inference_args: dict[str, Any] | None = None) -> Iterable[np.ndarray]:
+        """Returns the probabilities of the classes for each clip of the batch."""
+        return classify(model, batch, self._model)
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        """Tells Beam how many clips a batch may have."""
+        return {"max_batch_size": MAX_BATCH_CLIPS}
+
+
+class ReadClips(beam.DoFn):
+    """Reads the clips of videos in a child process of each worker, so that a video on which the decoder crashes is lost alone."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+
+    def setup(self) -> None:
+        """Makes the reader; its process starts with the first video."""
+        self._reader = GuardedReader()
+
+    def process(self, task: VideoTask) -> Iterator[ReadVideo]:
+        """Yields what came of reading a video."""
+        yield read_video(task, self._sampling, self._reader)
+
+    def teardown(self) -> None:
+        """Ends the process."""
+        self._reader.close()
+
+
+def predict_with_beam(
+    tasks: list[VideoTask], model: ChosenModel, sampling: Sampling, predictions_path: Path, strips_path: Path | None, beam_options: str
+) -> None:
+    """Predicts videos as a Beam pipeline and writes their lines to one file.
+
+    Raises:
+        UsageError: the options name no runner that Beam knows.
+    """
+    options = _pipeline_options(beam_options)
+    with beam.Pipeline(options=options) as pipeline:
+        reads = (
+            pipeline
+            | "videos" >> beam.Create(tasks, reshuffle=True)
+            | "read clips" >> beam.ParDo(ReadClips(sampling))
+            | "by position" >> beam.WithKeys(lambda read: read.task.position)
+        )
+        probabilities = (
+            reads
+            | "clips" >> beam.FlatMap(_clips)
+            | "infer" >> RunInference(KeyedModelHandler(ClassifierHandler(model)))
+            | "by video" >> beam.MapTuple(lambda key, row: (key[0], (key[1], row)))
+        )
+        (
+            {"read": reads, "probabilities": probabilities}
+            | "gather clips" >> beam.CoGroupByKey()
+            | "finish" >> beam.Map(_line, model=model, strips_path=strips_path)
+            | "gather videos" >> beam.GroupByKey()
+            | "write" >> beam.Map(_write, path=str(predictions_path))
+        )
+
+
+def _pipeline_options(beam_options: str) -> PipelineOptions:
+    try:
+        given = shlex.split(beam_options)
+    except ValueError as error:
+        raise UsageError(f"beam_options {beam_options!r} cannot be split into options ({error}); quote them as in a shell.") from None
+    options = PipelineOptions([f"--runner={DIRECT_RUNNER}", *given])
+    try:
+        create_runner(options.view_as(StandardOptions).runner)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"beam_options {beam_options!r} name no runner that Beam knows ({error}).") from None
+    return options
+
+
+def _clips(keyed: tuple[int, ReadVideo]) -> Iterator[tuple[tuple[int, int], Jpegs]]:
+    position, read = keyed
+    for number, jpegs in enumerate(read.clips):
+        yield (position, number), jpegs
+
+
+def _line(gathered: tuple[int, dict[str, Any]], model: ChosenModel, strips_path: Path | None) -> tuple[None, tuple[int, str]]:
+    position, found = gathered
+    (read,) = found["read"]
+    rows = [row for _, row in sorted(found["probabilities"], key=lambda item: item[0])]
+    prediction = VideoPrediction(read, model, np.stack(rows) if rows else no_probabilities(model))
+    finish(prediction, strips_path)
+    return None, (position, prediction.to_json())
+
+
+def _write(gathered: tuple[None, Iterable[tuple[int, str]]], path: str) -> None:
+    _, lines = gathered
+    storage.write_bytes(path, "".join(f"{line}\n" for _, line in sorted(lines)).encode())

@@ -1,0 +1,42 @@
+"""Interface of the predict step."""
+
+from kfp import dsl
+
+from components.core import images
+
+
+@dsl.component(base_image=images.PREDICT, packages_to_install=[], install_kfp_package=False)
+def predict(
+    videos: str,
+    predictions: dsl.Output[dsl.Artifact],
+    strips: dsl.Output[dsl.Artifact],
+    model: str = "champion",
+    storage: str = "",
+    draw_strips: bool = False,
+    beam_options: str = "",
+):
+    """Says what a classifier makes of videos; for research and education only, not for diagnosis.
+
+    Args:
+        videos: Videos, folders of videos, manifests (CSV) and videos.jsonl of ingest, with spaces between them and quoted as in a shell.
+        model: The classifier: champion, a version in the storage, or where a model artifact is.
+        storage: Where the project keeps its models; not needed when model says where a model artifact is.
+        draw_strips: Whether to draw a strip of the clips of each video, with what the model says of them.
+        beam_options: Apache Beam options such as --runner=FlinkRunner, to predict many videos as a Beam pipeline; empty for none.
+
+    Returns:
+        predictions: JSON Lines, one a video: class probabilities, also of each clip, whether the model abstains, or why there is none.
+        strips: A folder with the strips, or an empty one.
+    """
+    import shlex
+    from pathlib import Path
+
+    from components.core import errors, tensorflow_startup
+    from components.predict.inputs import list_videos
+
+    with errors.exit_with_message():
+        tasks = list_videos(shlex.split(videos))
+        tensorflow_startup.load_tensorflow()
+        from components.predict.prediction import predict_videos
+
+        predict_videos(tasks, model, storage, Path(predictions.path), Path(strips.path), draw_strips, beam_options)

@@ -1,0 +1,81 @@
+"""What predict is asked for: video files, folders of them, and manifests → one task a video."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.core import storage
+from components.core.errors import UsageError
+from components.core.manifest import CATALOG, Status, read_manifest, read_videos
+
+VIDEO_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoTask:
+    """A video to predict.
+
+    Attributes:
+        position: number in the order in which videos were asked for, from 0.
+        video_id: the manifest's id, else the URI.
+        uri: where the video is; local, gs:// or s3://.
+        crop: the box of the frame to use (x, y, width, height in pixels), or None to look for the sector.
+        obstacle: why the video cannot be had, or an empty string.
+    """
+
+    position: int
+    video_id: str
+    uri: str
+    crop: tuple[int, int, int, int] | None = None
+    obstacle: str = ""
+
+
+def list_videos(uris: list[str]) -> list[VideoTask]:
+    """Returns the videos of files, folders and manifests; one that is named twice counts once.
+
+    Raises:
+        UsageError: something is not there or not usable, or there is no video at all.
+        DataError: a manifest of ingest is damaged.
+        StorageError: the storage cannot be read.
+    """
+    tasks: dict[str, VideoTask] = {}
+    for uri in uris:
+        for task in _listed(uri):
+            tasks.setdefault(task.uri, task)
+    if not tasks:
+        raise UsageError("there is no video to predict; give videos, folders of videos or manifests.")
+    return [dataclasses.replace(task, position=position) for position, task in enumerate(tasks.values())]
+
+
+def _listed(uri: str) -> Iterator[VideoTask]:
+    path = storage.path_of(uri)
+    suffix = path.suffix.lower()
+    if uri == CATALOG or suffix == ".csv":
+        for row in read_manifest(uri):
+            yield VideoTask(0, row.video_id, row.uri, row.crop, _obstacle(row.uri))
+        return
+    if not storage.exists(uri):
+        raise UsageError(f"{uri!r} does not exist; give videos, folders of videos or manifests.")
+    with storage.failures("list", uri):
+        is_folder = path.is_dir()
+        members = sorted(str(member) for member in path.rglob("*") if member.suffix.lower() in VIDEO_SUFFIXES) if is_folder else []
+    if is_folder:
+        if not members:
+            raise UsageError(f"the folder {uri!r} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
+        for member in members:
+            yield VideoTask(0, member, storage.absolute_uri(member))
+    elif suffix == ".jsonl" or path.name == "videos":
+        with storage.local_copy(uri) as local:
+            records = read_videos(Path(local))
+        for record in records:
+            obstacle = "" if record.status is Status.STORED else f"{record.status.value} at ingest: {record.reason}"
+            yield VideoTask(0, record.row.video_id, record.storage_uri or record.row.uri, record.row.crop, obstacle)
+    else:
+        yield VideoTask(0, uri, storage.absolute_uri(uri))
+
+
+def _obstacle(uri: str) -> str:
+    """Returns why a video of a manifest cannot be read where it is, or an empty string."""
+    if storage.scheme_of(uri) in ("http", "https"):
+        return "it is on the web; run ingest first and give its videos.jsonl"
+    return ""

@@ -1,0 +1,206 @@
+"""Predict: videos → what a classifier makes of them, as JSON Lines.
+
+    predictions    a line a video, in the order in which they were asked for (VideoPrediction.to_json):
+                   video_id, uri, model_version, model_sha256, sector, reason (why there is no prediction, or empty)
+                   probabilities     of the classes, the mean over the clips; null without a prediction
+                   most_probable     the class with the highest probability
+                   abstained         whether that probability is below abstain_below
+                   clips             start_s and end_s in the video, and the probabilities of each clip
+    strips/        number and id of the video .png: every clip in a row, with what the model says of it
+
+Videos are read by the code that preprocess reads them with, sampled as the model's own training clips were, and their frames pass through
+the same JPEG, so that a prediction is what evaluate would find. For many videos the same functions run with Beam (beam_prediction).
+"""
+
+import dataclasses
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from components.core import storage
+from components.core.classifier import load_classifier
+from components.core.dataset import decode_frames
+from components.core.errors import DataError, PipelineError
+from components.core.video.clip_reader import read_clips
+from components.core.video.guarded_reader import GuardedReader
+from components.core.video.sampling import Sampling
+from components.predict.inputs import VideoTask
+from components.predict.model_choice import ChosenModel, open_model
+from components.predict.strips import write_strip
+
+DECIMALS = 6
+
+Jpegs: TypeAlias = tuple[bytes, ...]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadVideo:
+    """What came of reading a video.
+
+    Attributes:
+        task: the video.
+        sector: what its field of view was taken for.
+        clips: the frames of each clip as JPEG files.
+        times_s: of the first and the last frame of each clip.
+        reason: why there is no clip, or an empty string.
+    """
+
+    task: VideoTask
+    sector: str = ""
+    clips: tuple[Jpegs, ...] = ()
+    times_s: tuple[tuple[float, float], ...] = ()
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoPrediction:
+    """What the model makes of one video; `probabilities` is [clips, classes], empty when there is no prediction."""
+
+    read: ReadVideo
+    model: ChosenModel
+    probabilities: np.ndarray
+
+    def to_json(self) -> str:
+        """Returns one line of JSON."""
+        task, read, model = self.read.task, self.read, self.model
+        mean = self.probabilities.mean(axis=0) if len(self.probabilities) else None
+        fields = {
+            "video_id": task.video_id,
+            "uri": task.uri,
+            "model_version": model.version or None,
+            "model_sha256": model.sha256,
+            "sector": read.sector or None,
+            "reason": read.reason,
+            "most_probable": None if mean is None else model.metadata.class_names[int(mean.argmax())],
+            "probabilities": None if mean is None else self._by_class(mean),
+            "abstained": None if mean is None else bool(mean.max() < model.abstain_below),
+            "abstain_below": model.abstain_below,
+            "clips": [
+                {"start_s": round(start_s, 3), "end_s": round(end_s, 3), "probabilities": self._by_class(row)}
+                for (start_s, end_s), row in zip(read.times_s, self.probabilities, strict=False)
+            ],
+        }
+        return json.dumps(fields, ensure_ascii=False)
+
+    def summary(self) -> str:
+        """Returns what a person wants to see of it in a line."""
+        if self.read.reason:
+            return f"{self.read.task.video_id}: no prediction: {self.read.reason}"
+        mean = self.probabilities.mean(axis=0)
+        best = int(mean.argmax())
+        abstains = ", the model abstains" if mean[best] < self.model.abstain_below else ""
+        return f"{self.read.task.video_id}: {self.model.metadata.class_names[best]} {mean[best]:.2f}{abstains}"
+
+    def _by_class(self, values: Any) -> dict[str, float]:
+        return {name: round(float(value), DECIMALS) for name, value in zip(self.model.metadata.class_names, values, strict=True)}
+
+
+def predict_videos(
+    tasks: list[VideoTask],
+    model_name: str,
+    storage_uri: str,
+    predictions_path: Path,
+    strips_path: Path,
+    draw_strips: bool = False,
+    beam_options: str = "",
+) -> None:
+    """Predicts videos and writes what was found.
+
+    Args:
+        tasks: the videos.
+        model_name: see `open_model`.
+        storage_uri: where the project keeps its models; may be empty.
+        predictions_path: file to write; it appears complete or not at all.
+        strips_path: folder for the strips; it is made in any case.
+        draw_strips: whether strips are drawn.
+        beam_options: options of Apache Beam; empty to do without.
+
+    Raises:
+        UsageError: there is no such model, or the options name no runner.
+        DataError: the model cannot be used, or gives something else than probabilities.
+        StorageError: the storage cannot be read, or an output cannot be written.
+    """
+    with open_model(model_name, storage_uri) as (model, folder):
+        sampling = model.sampling
+        _log.info("model %s, classes %s; not for diagnosis", model.version or model.uri, ", ".join(model.metadata.class_names))
+        with storage.failures("write", strips_path):
+            strips_path.mkdir(parents=True, exist_ok=True)
+        drawn = strips_path if draw_strips else None
+        if beam_options:
+            from components.predict.beam_prediction import predict_with_beam
+
+            predict_with_beam(tasks, model, sampling, predictions_path, drawn, beam_options)
+            return
+        classifier, _ = load_classifier(folder)
+        num_predicted = 0
+        with storage.failures("write", predictions_path), storage.written_aside(predictions_path) as aside, aside.open("w") as file:
+            for prediction in _predictions(tasks, classifier, model, sampling):
+                num_predicted += not prediction.read.reason
+                finish(prediction, drawn)
+                file.write(prediction.to_json() + "\n")
+                _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
+    _log.info("%d of %d videos have a prediction", num_predicted, len(tasks))
+
+
+def _predictions(tasks: list[VideoTask], classifier: Any, model: ChosenModel, sampling: Sampling) -> Iterator[VideoPrediction]:
+    with GuardedReader() as reader:
+        for task in tasks:
+            read = read_video(task, sampling, reader)
+            probabilities = classify(classifier, read.clips, model) if read.clips else no_probabilities(model)
+            yield VideoPrediction(read, model, probabilities)
+
+
+def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> ReadVideo:
+    """Reads the clips of a video; whatever is wrong with it becomes the reason."""
+    if task.obstacle:
+        return ReadVideo(task, reason=task.obstacle)
+    try:
+        with storage.local_copy(task.uri) as path:
+            video = reader(read_clips, path, task.crop, sampling)
+    except PipelineError as error:
+        return ReadVideo(task, reason=str(error))
+    return ReadVideo(
+        task,
+        sector=video.sector.value,
+        clips=tuple(clip.jpegs() for clip in video.clips),
+        times_s=tuple((clip.times_s[0], clip.times_s[-1]) for clip in video.clips),
+    )
+
+
+def classify(classifier: Any, clips: Sequence[Jpegs], model: ChosenModel) -> np.ndarray:
+    """Returns the probabilities of clips, [clips, classes].
+
+    Raises:
+        DataError: the model gives something else.
+    """
+    batch = tf.stack([decode_frames(tf.constant(list(jpegs))) for jpegs in clips])
+    probabilities = np.asarray(classifier.predict_on_batch(batch), np.float64)
+    if probabilities.shape != (len(clips), len(model.metadata.class_names)) or not np.isfinite(probabilities).all():
+        raise DataError(
+            f"the model {model.version or model.uri} gives no finite probability for each of {len(model.metadata.class_names)} classes; "
+            "use another version (lus champion list)."
+        )
+    return probabilities
+
+
+def no_probabilities(model: ChosenModel) -> np.ndarray:
+    """Returns the probabilities of no clip, [0, classes]."""
+    return np.zeros((0, len(model.metadata.class_names)))
+
+
+def finish(prediction: VideoPrediction, strips_path: Path | None) -> None:
+    """Draws the strip of a prediction, if one is wanted and there is something to draw."""
+    if strips_path is None or not prediction.read.clips:
+        return
+    task = prediction.read.task
+    name = f"{task.position:05d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', task.video_id)[-80:]}.png"
+    with storage.failures("write", strips_path):
+        write_strip(strips_path / name, prediction.read.clips, prediction.probabilities, prediction.model.metadata.class_names)

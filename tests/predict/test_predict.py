@@ -1,0 +1,224 @@
+"""Predictions of phantom videos by a model whose weights are set by hand."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from kfp import dsl
+
+from components.core import clips
+from components.core.champion import model_sha256, moved_to, publish_version, set_champion
+from components.core.classifier import ClassifierMetadata, save_classifier
+from components.core.errors import DataError, UsageError
+from components.ingest.ingest import ingest_videos
+from components.predict.inputs import VideoTask, list_videos
+from components.preprocess.component import preprocess
+from pipelines.cli import main
+from tests.phantom_set import tiny_phantoms
+
+pytestmark = pytest.mark.slow
+
+CLASS_NAMES = list(clips.CLASS_NAMES)
+SAMPLING = {"frames_per_second": 10.0, "max_clips_per_video": 2}
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of nine videos and one that cannot be decoded."""
+    manifest = tiny_phantoms(tmp_path_factory.mktemp("phantoms"))
+    (manifest.parent / "videos" / "corrupt.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(100))
+    with manifest.open("a", encoding="utf-8") as file:
+        file.write("corrupt,videos/corrupt.mp4,normal,corrupt,convex,phantom,CC0-1.0\n")
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    def save(scale: float = 30.0, parameters: dict[str, Any] = SAMPLING) -> Path:
+        import tf_keras
+        from tf_keras import layers
+
+        clip = layers.Input((clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3), dtype="uint8")
+        blocks = layers.AveragePooling3D((7, 56, 56))(layers.Rescaling(1 / 255)(clip))
+        head = layers.Dense(3, "softmax")
+        model = tf_keras.Model(clip, head(layers.Flatten()(blocks)))
+        kernel = np.random.default_rng(0).normal(size=(96, 3))
+        head.set_weights([scale * (kernel - kernel.mean(axis=0)), np.zeros(3)])
+        folder = tmp_path_factory.mktemp("model")
+        save_classifier(folder, model, ClassifierMetadata("pruned", CLASS_NAMES, "f" * 64, "revision", {}, {}, parameters))
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def model(save_model: Callable[..., Path]) -> Path:
+    return save_model()
+
+
+def predict(tasks: list[VideoTask], model: str, folder: Path, storage: str = "", **options: Any) -> list[dict[str, Any]]:
+    from components.predict.prediction import predict_videos
+
+    predict_videos(tasks, model, storage, folder / "predictions", folder / "strips", **options)
+    return [json.loads(line) for line in (folder / "predictions").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def predicted(phantoms: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], Path]:
+    """The lines for all phantoms, and the folder of their strips."""
+    folder = tmp_path_factory.mktemp("predicted")
+    return predict(list_videos([str(phantoms)]), str(model), folder, draw_strips=True), folder / "strips"
+
+
+@pytest.fixture(scope="module")
+def dataset(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same videos as a clip dataset."""
+    folder = tmp_path_factory.mktemp("dataset")
+    ingest_videos(str(phantoms), str(folder / "storage")).write(folder / "videos", folder / "summary")
+    preprocess.python_func(
+        videos=dsl.Dataset(uri=str(folder / "videos")),
+        storage=str(folder / "storage"),
+        dataset=dsl.Dataset(uri=str(folder / "dataset")),
+        contact_sheet=dsl.HTML(uri=str(folder / "contact_sheet")),
+        metrics=dsl.Metrics(),
+        num_shards=1,
+        num_workers=1,
+        **SAMPLING,
+    )
+    return folder / "dataset"
+
+
+def test_a_video_gets_what_the_model_says_of_its_clips_in_the_dataset(
+    predicted: tuple[list[dict[str, Any]], Path], dataset: Path, model: Path
+) -> None:
+    from components.core.classifier import load_classifier
+    from components.core.dataset import read_clips
+
+    classifier, _ = load_classifier(model)
+    expected: dict[str, list[Any]] = {}
+    for split in clips.SPLITS:
+        for record in read_clips(dataset, split).as_numpy_iterator():
+            expected.setdefault(record["video_id"].decode(), []).append(classifier.predict_on_batch(record["clip"][None])[0])
+    lines = {line["video_id"]: line for line in predicted[0] if not line["reason"]}
+    assert lines.keys() == expected.keys()
+    for video_id, rows in expected.items():
+        found = [[clip["probabilities"][name] for name in CLASS_NAMES] for clip in lines[video_id]["clips"]]
+        np.testing.assert_allclose(found, rows, atol=2e-6)
+        np.testing.assert_allclose(list(lines[video_id]["probabilities"].values()), np.mean(rows, axis=0), atol=2e-6)
+    assert len({line["most_probable"] for line in lines.values()}) > 1, "the model tells videos apart"
+
+
+def test_a_line_says_all_that_a_reader_needs(predicted: tuple[list[dict[str, Any]], Path], model: Path) -> None:
+    line = predicted[0][0]
+    assert line["model_sha256"] == model_sha256(model)
+    assert line["model_version"] is None
+    assert line["sector"] in ("convex", "linear")
+    assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert line["most_probable"] == max(line["probabilities"], key=line["probabilities"].__getitem__)
+    assert line["clips"][0]["start_s"] == 0
+    assert line["clips"][0]["end_s"] == pytest.approx(1.3, abs=0.06)
+
+
+def test_a_video_that_cannot_be_decoded_has_a_reason_and_stops_nothing(predicted: tuple[list[dict[str, Any]], Path]) -> None:
+    lines, strips = predicted
+    assert [line["video_id"] for line in lines if line["reason"]] == ["corrupt"]
+    corrupt = lines[-1]
+    assert (corrupt["reason"], corrupt["probabilities"], corrupt["abstained"], corrupt["clips"]) == (
+        "the decoder cannot open it",
+        None,
+        None,
+        [],
+    )
+    assert len(list(strips.iterdir())) == len(lines) - 1
+
+
+def test_a_strip_shows_every_frame_of_every_clip(predicted: tuple[list[dict[str, Any]], Path]) -> None:
+    lines, strips = predicted
+    path = sorted(strips.iterdir())[0]
+    assert path.name == f"00000-{lines[0]['video_id']}.png"
+    height, width = cv2.imread(str(path)).shape[:2]
+    assert width == clips.CLIP_FRAMES * 112
+    assert height == len(lines[0]["clips"]) * (112 + 20 + 6)
+
+
+def test_beam_gives_the_same_lines(phantoms: Path, model: Path, predicted: tuple[list[dict[str, Any]], Path], tmp_path: Path) -> None:
+    lines = predict(list_videos([str(phantoms)]), str(model), tmp_path, beam_options="--direct_num_workers=1", draw_strips=True)
+    for line, direct in zip(lines, predicted[0], strict=True):
+        assert _without_probabilities(line) == _without_probabilities(direct)
+        for found, expected in zip([line, *line["clips"]], [direct, *direct["clips"]], strict=True):
+            assert found["probabilities"] == (expected["probabilities"] and pytest.approx(expected["probabilities"], abs=2e-6))
+    assert len(list((tmp_path / "strips").iterdir())) == len(lines) - 1
+
+
+def _without_probabilities(line: dict[str, Any]) -> dict[str, Any]:
+    return {**line, "probabilities": None, "clips": [{**clip, "probabilities": None} for clip in line["clips"]]}
+
+
+@pytest.fixture
+def registry(model: Path, tmp_path: Path) -> tuple[str, str]:
+    """A storage whose champion has an evaluation that chose a threshold, and its version."""
+    evaluation = {"models": {"pruned": {"abstention": {"threshold": 0.9999}}}}
+    (tmp_path / "evaluation").write_text(json.dumps(evaluation))
+    (tmp_path / "report").write_text("")
+    root = str(tmp_path / "storage")
+    version = publish_version(root, model, tmp_path / "evaluation", tmp_path / "report", datetime(2026, 1, 2, tzinfo=UTC))
+    set_champion(root, moved_to(version, model_sha256(model), 0.5, "first", None))
+    return root, version
+
+
+@pytest.mark.parametrize("name", ["champion", "version"])
+def test_the_champion_abstains_below_the_threshold_of_its_evaluation(
+    phantoms: Path, registry: tuple[str, str], tmp_path: Path, name: str, predicted: tuple[list[dict[str, Any]], Path]
+) -> None:
+    root, version = registry
+    lines = predict(list_videos([str(phantoms)])[:4], version if name == "version" else name, tmp_path, root)
+    assert {line["model_version"] for line in lines} == {version}
+    assert {line["abstain_below"] for line in lines} == {0.9999}
+    assert [line["abstained"] for line in lines] == [max(line["probabilities"].values()) < 0.9999 for line in lines]
+    assert {line["abstain_below"] for line in predicted[0]} == {0.5}
+
+
+def test_a_model_that_cannot_be_used_is_one_sentence(
+    phantoms: Path, save_model: Callable[..., Path], registry: tuple[str, str], tmp_path: Path
+) -> None:
+    tasks, (root, version) = list_videos([str(phantoms)])[:1], registry
+    with pytest.raises(DataError, match="no finite probability"):
+        predict(tasks, str(save_model(float("nan"))), tmp_path)
+    with pytest.raises(DataError, match="does not say how its clips were sampled"):
+        predict(tasks, str(save_model(parameters={})), tmp_path)
+    with pytest.raises(UsageError, match="give --storage"):
+        predict(tasks, "champion", tmp_path)
+    with pytest.raises(UsageError, match="there is no champion"):
+        predict(tasks, "champion", tmp_path, str(tmp_path / "empty"))
+    with pytest.raises(UsageError, match="there is no version '20200101T000000Z-00000000'"):
+        predict(tasks, "20200101T000000Z-00000000", tmp_path, root)
+    with pytest.raises(UsageError, match="there is no model in"):
+        predict(tasks, str(tmp_path / "absent"), tmp_path)
+    with pytest.raises(UsageError, match="name no runner"):
+        predict(tasks, version, tmp_path, root, beam_options="--runner=NoSuchRunner")
+    shutil.rmtree(Path(root) / "models" / version)
+    with pytest.raises(DataError, match="is not there"):
+        predict(tasks, "champion", tmp_path, root)
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_lus_predict_prints_or_writes_the_lines(phantoms: Path, registry: tuple[str, str], tmp_path: Path) -> None:
+    video = Path(list_videos([str(phantoms)])[0].uri)
+    spaced = tmp_path / "a video.x" / f"it's one{video.suffix}"
+    spaced.parent.mkdir()
+    shutil.copyfile(video, spaced)
+    printed = CliRunner().invoke(main, ["predict", str(spaced), "--storage", registry[0]], catch_exceptions=False)
+    assert printed.exit_code == 0, printed.output
+    (line,) = printed.stdout.splitlines()
+    assert json.loads(line)["uri"] == str(spaced)
+    options = ["-o", str(tmp_path / "out.jsonl"), "--strips", str(tmp_path / "strips"), "--storage", registry[0]]
+    assert CliRunner().invoke(main, ["predict", str(spaced), *options]).exit_code == 0
+    assert (tmp_path / "out.jsonl").read_text() == printed.stdout
+    assert len(list((tmp_path / "strips").iterdir())) == 1
