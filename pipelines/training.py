@@ -46,6 +46,7 @@ def _training(
     recheck: bool = default_of(ingest, "recheck"),
     max_gigabytes: float = default_of(ingest, "max_gigabytes"),
     min_videos_per_class: int = default_of(ingest, "min_videos_per_class"),
+    sampling: str = default_of(preprocess, "sampling"),
     frames_per_second: float = default_of(preprocess, "frames_per_second"),
     max_clips_per_video: int = default_of(preprocess, "max_clips_per_video"),
     test_fraction: float = default_of(preprocess, "test_fraction"),
@@ -92,6 +93,7 @@ def _training(
         preprocess(
             videos=ingested.outputs["videos"],
             storage=storage,
+            sampling=sampling,
             frames_per_second=frames_per_second,
             max_clips_per_video=max_clips_per_video,
             test_fraction=test_fraction,

@@ -56,6 +56,7 @@ RANGES = {
 
 CHOICES = {
     "sparsity_pattern": ("unstructured", "2by4"),
+    "sampling": ("window", "uniform"),
     "architecture": ("convlstm2d", "cnn_lstm", "cnn_gru"),
     "backbone": ("small", "efficientnet_lite0"),
 }

@@ -12,6 +12,7 @@ def preprocess(
     dataset: dsl.Output[dsl.Dataset],
     contact_sheet: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
+    sampling: str = "window",
     frames_per_second: float = 10.0,
     max_clips_per_video: int = 4,
     test_fraction: float = 0.3,
@@ -27,8 +28,9 @@ def preprocess(
     Args:
         videos: The videos.jsonl of ingest.
         storage: Where the project keeps videos, splits and models; groups keep the split that is written there.
-        frames_per_second: Rate at which frames are sampled, so that a clip means the same at every source rate.
-        max_clips_per_video: The first so many clips of a video are used; clips follow each other without overlap.
+        sampling: window (clips at a fixed rate, one after the other) or uniform (one clip a video, spread over all of it).
+        frames_per_second: Rate at which window samples frames, so that a clip means the same at every source rate.
+        max_clips_per_video: window uses the first so many clips of a video; they follow each other without overlap.
         test_fraction: Part of the videos, in whole groups, that goes to test.
         validation_fraction: Part of the remaining videos, in whole groups, that goes to validation.
         num_folds: Number of parts for a cross-validation over all videos, in whole groups; videos.jsonl says which video is in which.
@@ -49,6 +51,7 @@ def preprocess(
 
     with errors.exit_with_message():
         settings = Settings(
+            sampling=sampling,
             frames_per_second=frames_per_second,
             max_clips_per_video=max_clips_per_video,
             test_fraction=test_fraction,

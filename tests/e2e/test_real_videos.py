@@ -14,7 +14,14 @@ from components.preprocess.preprocess import BuiltDataset, Settings, build_datas
 
 pytestmark = pytest.mark.real_data
 SETTINGS = Settings(
-    frames_per_second=10, max_clips_per_video=4, test_fraction=0.3, validation_fraction=0.2, num_folds=5, num_shards=4, seed=0
+    sampling="window",
+    frames_per_second=10,
+    max_clips_per_video=4,
+    test_fraction=0.3,
+    validation_fraction=0.2,
+    num_folds=5,
+    num_shards=4,
+    seed=0,
 )
 
 

@@ -16,7 +16,14 @@ from components.preprocess.preprocess import BuiltDataset, Settings, build_datas
 from tests.videos import CODECS, numbered_frames, write_video
 
 SETTINGS = Settings(
-    frames_per_second=25, max_clips_per_video=2, test_fraction=0.3, validation_fraction=0.2, num_folds=3, num_shards=2, seed=0
+    sampling="window",
+    frames_per_second=25,
+    max_clips_per_video=2,
+    test_fraction=0.3,
+    validation_fraction=0.2,
+    num_folds=3,
+    num_shards=2,
+    seed=0,
 )
 
 
@@ -215,6 +222,7 @@ def test_too_few_groups_fail_before_decoding(tmp_path: Path, records: list[Video
     [
         ({"frames_per_second": 0}, "frames_per_second must be"),
         ({"num_shards": 0}, "num_shards must be"),
+        ({"sampling": "random"}, "sampling must be one of window, uniform"),
         ({"test_fraction": 1.0}, "test_fraction must be"),
     ],
 )

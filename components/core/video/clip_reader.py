@@ -9,6 +9,7 @@ import numpy as np
 from components.core.errors import DataError
 from components.core.video.decoding import Image, VideoFacts, check_decoder
 from components.core.video.sampling import Sampling, sample_clips
+from components.core.video.screening import check_ultrasound
 from components.core.video.sector import Kind, Sector, find_sector, given_sector
 
 JPEG_QUALITY = 95
@@ -53,11 +54,12 @@ def read_clips(path: Path, crop: CropBox | None, sampling: Sampling) -> VideoCli
         sampling: which frames are wanted.
 
     Raises:
-        DataError: the video cannot be decoded right, is too short for a clip, or the box leaves its frame.
+        DataError: the video cannot be decoded right, is too short for a clip, is not moving ultrasound, or the box leaves its frame.
     """
     check_decoder(path)
     sampled = sample_clips(path, sampling)
-    sector = _sector(crop, [frame.image for frames in sampled.clips for frame in frames])
+    images = [frame.image for frames in sampled.clips for frame in frames]
+    sector = _sector(crop, images)
     clips = tuple(
         Clip(
             np.stack([sector.normalise(frame.image) for frame in frames]),
@@ -66,6 +68,8 @@ def read_clips(path: Path, crop: CropBox | None, sampling: Sampling) -> VideoCli
         )
         for frames in sampled.clips
     )
+    coloured = [frame.coloured for frames in sampled.clips for frame in frames]
+    check_ultrasound(images, coloured, np.concatenate([clip.frames for clip in clips]))
     return VideoClips(clips, sector.kind, sampled.facts)
 
 

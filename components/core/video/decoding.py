@@ -62,6 +62,8 @@ class Video:
         self._capture = capture
         stated = capture.get(cv2.CAP_PROP_FPS)
         self.frames_per_second: float = stated if 0 < stated < 1000 else FALLBACK_FPS
+        # What the header says, which may be wrong or nothing.
+        self.stated_num_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self._size: tuple[int, int] | None = None
         self._num_frames = 0
         self._time_s = -1 / self.frames_per_second

@@ -1,13 +1,19 @@
 """Sampling: which frames of a video become clips.
 
-Frames are taken at a fixed rate in seconds, the nearest source frame to each instant, so that a clip spans the same time at 10 and at
+`window` takes frames at a fixed rate in seconds, the nearest source frame to each instant, so that a clip spans the same time at 10 and at
 60 frames per second (the source's frame rate alone would tell the class). Clips follow each other without overlap:
 
     time (s)   0.0  0.1  0.2 …  1.3 | 1.4  1.5 …  2.7 | …          at 10 frames per second
                └───── clip 0 ─────┘   └──── clip 1 ───┘
 
-A video that is too brief for one such clip but has CLIP_FRAMES frames gives one clip, spread evenly over all of it. A video with fewer
-frames gives none.
+A video that is too brief for one such clip but has CLIP_FRAMES frames gives one clip, spread evenly over all of it.
+
+`uniform` spreads the frames of one clip evenly over the whole video, however long it is: its representative frames.
+
+    frame      0        23        46      …      276       299     of 300
+               └──────────────────── clip 0 ─────────────────┘
+
+In both ways a video with fewer than CLIP_FRAMES frames gives none. docs/sampling.svg draws it.
 """
 
 import dataclasses
@@ -20,7 +26,11 @@ import numpy as np
 
 from components.core.clips import CLIP_FRAMES
 from components.core.errors import DataError
+from components.core.parameters import CHOICES
 from components.core.video.decoding import Image, VideoFacts, open_video
+from components.core.video.screening import coloured_share
+
+WINDOW, UNIFORM = CHOICES["sampling"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +38,14 @@ class Sampling:
     """Which frames are wanted.
 
     Attributes:
-        frames_per_second: rate at which frames are sampled.
-        max_clips: clips of one video after so many are left out, and the file is read no further.
+        frames_per_second: rate at which `window` samples frames.
+        max_clips: clips of one video after so many are left out by `window`, and the file is read no further.
+        mode: `window` or `uniform`.
     """
 
     frames_per_second: float
     max_clips: int
+    mode: str = WINDOW
 
     @classmethod
     def of(cls, dataset_parameters: Mapping[str, Any]) -> "Sampling":
@@ -47,11 +59,19 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class SampledFrame:
-    """A frame that was chosen: its number in the video, its time in seconds, and its pixels [height, width] uint8 grey."""
+    """A frame that was chosen.
+
+    Attributes:
+        index: its number in the video.
+        time_s: its time in seconds.
+        image: its pixels, [height, width] uint8 grey.
+        coloured: the share of its pixels that had natural colours.
+    """
 
     index: int
     time_s: float
     image: Image
+    coloured: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,31 +95,47 @@ def sample_clips(path: Path, sampling: Sampling) -> SampledVideo:
     Raises:
         DataError: the video cannot be decoded, or has fewer than CLIP_FRAMES frames.
     """
+    clips, facts = _whole(path) if sampling.mode == UNIFORM else _windows(path, sampling)
+    if facts.num_frames < CLIP_FRAMES:
+        raise DataError(f"it has {facts.num_frames} frames, a clip needs {CLIP_FRAMES}")
+    if not clips:
+        clips = [_spread_evenly(path, facts.num_frames)[0]]
+    return SampledVideo(clips, facts)
+
+
+def _windows(path: Path, sampling: Sampling) -> tuple[list[list[SampledFrame]], VideoFacts]:
+    """Returns clips at a fixed rate, none when the video is too brief for one."""
     wanted = sampling.max_clips * CLIP_FRAMES
     sampled: list[SampledFrame] = []
     with open_video(path) as video:
         half_interval_s = 0.5 / video.frames_per_second
         for index, time_s, pixels in video.frames():
             if time_s + half_interval_s > len(sampled) / sampling.frames_per_second:
-                frame = SampledFrame(index, time_s, _grey(pixels()))
+                frame = _sampled(index, time_s, pixels())
                 while time_s + half_interval_s > len(sampled) / sampling.frames_per_second and len(sampled) < wanted:
                     sampled.append(frame)
             if len(sampled) == wanted:
                 break
         facts = video.facts
-    if facts.num_frames < CLIP_FRAMES:
-        raise DataError(f"it has {facts.num_frames} frames, a clip needs {CLIP_FRAMES}")
-    if len(sampled) < CLIP_FRAMES:
-        return SampledVideo([_spread_evenly(path, facts.num_frames)], facts)
     starts = range(0, len(sampled) - CLIP_FRAMES + 1, CLIP_FRAMES)
-    return SampledVideo([sampled[start : start + CLIP_FRAMES] for start in starts], facts)
+    return [sampled[start : start + CLIP_FRAMES] for start in starts], facts
 
 
-def _spread_evenly(path: Path, num_frames: int) -> list[SampledFrame]:
+def _whole(path: Path) -> tuple[list[list[SampledFrame]], VideoFacts]:
+    """Returns one clip over the whole video, none when its header misstates the number of frames: then that is known only now."""
+    with open_video(path) as video:
+        stated = video.stated_num_frames
+    frames, facts = _spread_evenly(path, stated)
+    return [frames] if facts.num_frames == stated else [], facts
+
+
+def _spread_evenly(path: Path, num_frames: int) -> tuple[list[SampledFrame], VideoFacts]:
+    """Reads a video to its end; returns CLIP_FRAMES of its frames, which has so many."""
     wanted = set(np.linspace(0, num_frames - 1, CLIP_FRAMES).round().astype(int).tolist())
     with open_video(path) as video:
-        return [SampledFrame(index, time_s, _grey(pixels())) for index, time_s, pixels in video.frames() if index in wanted]
+        frames = [_sampled(index, time_s, pixels()) for index, time_s, pixels in video.frames() if index in wanted]
+        return frames, video.facts
 
 
-def _grey(image: Image) -> Image:
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+def _sampled(index: int, time_s: float, image: Image) -> SampledFrame:
+    return SampledFrame(index, time_s, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), coloured_share(image))

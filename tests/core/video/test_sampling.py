@@ -5,12 +5,13 @@ import pytest
 
 from components.core.clips import CLIP_FRAMES
 from components.core.errors import DataError
+from components.core.video.decoding import open_video
 from components.core.video.sampling import Sampling, sample_clips
 from tests.videos import numbered_frames, write_video
 
 
-def indices(path: Path, rate: float = 10, max_clips: int = 4) -> list[list[int]]:
-    return [[frame.index for frame in clip] for clip in sample_clips(path, Sampling(rate, max_clips)).clips]
+def indices(path: Path, rate: float = 10, max_clips: int = 4, mode: str = "window") -> list[list[int]]:
+    return [[frame.index for frame in clip] for clip in sample_clips(path, Sampling(rate, max_clips, mode)).clips]
 
 
 @pytest.mark.parametrize(("fps", "step"), [(10, 1), (20, 2), (50, 5), (60, 6)])
@@ -55,5 +56,29 @@ def test_exactly_fourteen_frames_are_enough(tmp_path: Path) -> None:
 
 def test_fewer_frames_than_a_clip_are_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.avi", numbered_frames(13, 16, 16), fps=10)
-    with pytest.raises(DataError, match="it has 13 frames, a clip needs 14"):
-        sample_clips(path, Sampling(10, 4))
+    for mode in ("window", "uniform"):
+        with pytest.raises(DataError, match="it has 13 frames, a clip needs 14"):
+            sample_clips(path, Sampling(10, 4, mode))
+
+
+@pytest.mark.parametrize("num_frames", [14, 27, 40, 131])
+def test_uniform_spreads_one_clip_over_the_whole_video(tmp_path: Path, num_frames: int) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(num_frames, 16, 16), fps=30)
+    (clip,) = indices(path, mode="uniform")
+    ideal = [number * (num_frames - 1) / 13 for number in range(14)]
+    assert (clip[0], clip[-1], len(clip)) == (0, num_frames - 1, 14)
+    assert np.abs(np.subtract(clip, ideal)).max() <= 0.5
+
+
+def test_uniform_counts_the_frames_of_a_video_whose_header_is_wrong(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(40, 16, 16), fps=30)
+    data = path.read_bytes()
+    header = data.index(b"strh")
+    for start in (data.index(b"avih") + 24, header + 40):
+        assert data[start : start + 4] == (40).to_bytes(4, "little")
+        data = data[:start] + (29).to_bytes(4, "little") + data[start + 4 :]
+    index = data.index(b"idx1")
+    path.write_bytes(data[:index])
+    with open_video(path) as video:
+        assert video.stated_num_frames == 29
+    assert indices(path, mode="uniform") == [list(range(0, 40, 3))]
