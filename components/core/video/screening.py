@@ -5,7 +5,7 @@ The rules are coarse on purpose; on 96 real videos (Born et al., Applied Science
     rule               limit                                              real videos
     black              the brightest hundredth is darker than 32          81 and more
     frozen             pixels change by less than 0.4 a frame             1.5 and more
-    natural colours    on 0.15 of the pixels                              0.02 and less
+    natural colours    on 0.15 of the pixels                              0.07 and less
     bright             half of the pixels are brighter than 180           half are brighter than 114 or less
 
 The first two look at the sector, where no clock ticks, and the others at the whole frame. Ultrasound may be tinted: a colour is natural
@@ -36,7 +36,8 @@ def coloured_share(image: np.ndarray) -> float:
     pixels = image[::STEP_PX, ::STEP_PX].reshape(-1, 3).astype(np.float32)
     grey = pixels.mean(axis=1)
     colours = pixels - grey[:, None]
-    tint = grey @ colours / max(float(grey @ grey), 1.0)
+    lit = grey > BLACK_LEVEL
+    tint = np.median(colours[lit] / grey[lit, None], axis=0) if lit.any() else np.zeros(3)
     return float((np.ptp(colours - grey[:, None] * tint, axis=1) > COLOUR_LEVEL).mean())
 
 
