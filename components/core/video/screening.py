@@ -25,6 +25,7 @@ COLOUR_LEVEL, MAX_COLOURED = 30, 0.15
 BRIGHT_LEVEL = 180
 # Of every so many pixels across and down, one is looked at.
 STEP_PX = 4
+DOTS_PX = 8
 
 
 def coloured_share(image: np.ndarray) -> float:
@@ -33,7 +34,9 @@ def coloured_share(image: np.ndarray) -> float:
     Args:
         image: [height, width, 3] uint8 BGR.
     """
-    pixels = image[::STEP_PX, ::STEP_PX].reshape(-1, 3).astype(np.float32)
+    # Averaged, because palettes of gif files make grey out of coloured dots.
+    size = (max(1, image.shape[1] // DOTS_PX), max(1, image.shape[0] // DOTS_PX))
+    pixels = cv2.resize(image, size, interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float32)
     grey = pixels.mean(axis=1)
     colours = pixels - grey[:, None]
     lit = grey > BLACK_LEVEL
