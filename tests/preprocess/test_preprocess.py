@@ -174,7 +174,7 @@ def test_one_file_under_two_labels_is_not_used_at_all(tmp_path: Path, records: l
 
 def test_the_crop_of_the_manifest_is_used(tmp_path: Path, records: list[VideoRecord]) -> None:
     frames = np.zeros((20, 96, 128, 3), np.uint8)
-    frames[:, 10:40, 20:70] = 200
+    frames[:, 10:40, 20:70] = np.tile([195, 215], 10)[:, None, None, None]
     cropped = stored(tmp_path, "cropped", "normal", frames, crop=(20, 10, 50, 30))
     (clip,) = [clip for read in read_back(build(tmp_path, [*records, cropped])).values() for clip in read if clip.video_id == "cropped"]
     assert cv2.imdecode(np.frombuffer(clip.frames[0], np.uint8), cv2.IMREAD_COLOR)[10:-10, 10:-10].min() > 180
