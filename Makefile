@@ -18,7 +18,7 @@ BUILD := docker build --file docker/Dockerfile --build-arg REVISION=$(REVISION) 
 	--label org.opencontainers.image.revision=$(REVISION) --label org.opencontainers.image.version=$(TAG) $(BUILD_OPTIONS)
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: help setup demo test test-fast lint format lock images clean
+.PHONY: help setup demo test test-fast test-prism lint format lock images clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ test: $(VENV)/.installed ## Run all tests that this machine can run
 
 test-fast: $(VENV)/.installed ## Run the tests that take seconds
 	$(BIN)/pytest -m "not slow and not docker and not real_data and not browser"
+
+test-prism: $(VENV)/.installed ## Run preprocess on Beam's Prism runner and worker processes that share only an object store (needs Go)
+	GOBIN=$(CURDIR)/build/prism go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$($(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
+	PATH=$(CURDIR)/build/prism:$$PATH $(BIN)/pytest tests/preprocess/test_portable_runners.py
 
 lint: $(VENV)/.installed ## Check style and types
 	$(BIN)/ruff check .
