@@ -13,6 +13,7 @@ _INPUT_STARTS = "Got executor_input:"
 _INPUT_ENDS = "    }"
 _FRAME = ("Looking for component", "Loading KFP component", "Wrote executor output file", "Streamed logs:")
 _ERROR = "error: "
+_NO_KFP = "No module named 'kfp"
 
 
 class Console:
@@ -51,6 +52,8 @@ class Console:
         elif line.strip() and not any(words in line for words in _FRAME):
             if line.strip().startswith(_ERROR):
                 self.last_error = line.strip().removeprefix(_ERROR)
+            elif _NO_KFP in line:
+                self.last_error = "its image has no kfp; build the images with `make images`"
             self._stream.write(_LOG_PREFIX.sub(_level, line) + "\n")
             self._stream.flush()
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from docker.errors import DockerException
 from google.protobuf import json_format
 from kfp import local
 
@@ -88,15 +89,19 @@ def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline
         task, failure = None, ""
         try:
             task = pipeline(**parameters)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
+            # A ValueError: a step has ended well, and the next one misses its output.
             failure = str(error)
+        except DockerException as error:
+            raise DataError(f"Docker could not start a step ({error}); were its images built by `make images`?") from None
         reason = containers.failure() if containers else ""
     failed = _failed_step(failure)
-    for folder in set(root.iterdir()) - earlier:
-        _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]))
+    # A run in which no step has written anything has no folder.
+    folder = Path(next(iter(task.outputs.values())).path).parents[1] if task else max(set(root.iterdir()) - earlier, default=root / "none")
+    _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]))
     if failure or reason:
         where = f" in step {failed!r}" if failed else ""
-        raise DataError(f"the run failed{where}: {reason or console.last_error or 'see its log above'}")
+        raise DataError(f"the run failed{where}: {reason or console.last_error or ('see its log above' if failed else failure)}")
     return task
 
 
@@ -118,7 +123,7 @@ def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str]) -> None
     Raises:
         DataError: something is absent.
     """
-    for name in sorted(steps):
+    for name in sorted(steps, key=lambda step: len(_upstream(spec, step))):
         component = spec["components"][spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]]
         outputs = component.get("outputDefinitions", {}).get("artifacts", {})
         files = [key for key, value in outputs.items() if value["artifactType"]["schemaTitle"] != "system.Metrics"]
