@@ -8,6 +8,7 @@ import click
 from components.command_line import Failure, parameter_options
 from components.core import storage as storage_uris
 from components.core.errors import PipelineError
+from pipelines.architecture_search import architecture_search, run_search
 from pipelines.champion import champion
 from pipelines.cluster_commands import COMMANDS
 from pipelines.compile import PIPELINES, compile_pipeline
@@ -60,37 +61,51 @@ def _import_dicom(runner: str, pipeline_root: str | None, **parameters: Any) -> 
     )
 
 
+def _search(runner: str, pipeline_root: str | None, **parameters: Any) -> None:
+    try:
+        table = run_search(parameters, runner, Path(pipeline_root or "runs"))
+    except PipelineError as error:
+        raise Failure(error) from None
+    click.echo(f"{table.read_text(encoding='utf-8')}\nthis table is {table}")
+
+
 def _default_root(storage: str) -> str:
     return "runs" if storage_uris.scheme_of(storage) else f"{storage}/runs"
 
 
-main.add_command(
-    click.Command(
+def _local_command(name: str, callback: Any, purpose: str, pipeline: Any, default_root: str) -> click.Command:
+    """Returns a command that runs a pipeline on this machine and takes its parameters."""
+    runner = click.Option(["--runner"], type=click.Choice(RUNNERS), default="subprocess", show_default=True, help="Where the steps run.")
+    root = click.Option(["--pipeline-root"], help=f"Folder for the outputs of steps.  [default: {default_root}]")
+    return click.Command(name, callback=callback, help=purpose, params=[runner, root, *parameter_options(pipeline.component_spec.inputs)])
+
+
+for command in (
+    _local_command(
         "run",
-        callback=_run,
-        help="Runs the training pipeline on this machine, and says where the model, the report and the metrics are.",
-        params=[
-            click.Option(["--runner"], type=click.Choice(RUNNERS), default="subprocess", show_default=True, help="Where the steps run."),
-            click.Option(
-                ["--pipeline-root"], help="Folder for the outputs of steps.  [default: STORAGE/runs, or ./runs for cloud storage]"
-            ),
-            *parameter_options(training.component_spec.inputs),
-        ],
-    )
-)
-for command in (champion, predict, *COMMANDS):
-    main.add_command(command)
-main.add_command(
-    click.Command(
+        _run,
+        "Runs the training pipeline on this machine, and says where the model, the report and the metrics are.",
+        training,
+        "STORAGE/runs, or ./runs for cloud storage",
+    ),
+    _local_command(
+        "search",
+        _search,
+        "Trains every architecture on the dataset of an earlier run and compares them on the validation videos, on this machine.",
+        architecture_search,
+        "./runs",
+    ),
+    _local_command(
         "import-dicom",
-        callback=_import_dicom,
-        help=f"{import_dicom.component_spec.description.splitlines()[0]} With --runner docker, tensorflow-io decodes them.",
-        params=[
-            click.Option(["--runner"], type=click.Choice(RUNNERS), default="subprocess", show_default=True, help="Where the step runs."),
-            click.Option(["--pipeline-root"], help="Folder for the output of the step.  [default: DESTINATION/runs or ./runs]"),
-            *parameter_options(import_dicom.component_spec.inputs),
-        ],
-    )
-)
+        _import_dicom,
+        f"{import_dicom.component_spec.description.splitlines()[0]} With --runner docker, tensorflow-io decodes them.",
+        import_dicom,
+        "DESTINATION/runs or ./runs",
+    ),
+    champion,
+    predict,
+    *COMMANDS,
+):
+    main.add_command(command)
 if __name__ == "__main__":
     main(prog_name="lus")

@@ -24,6 +24,7 @@ from pipelines.resources import KUBEFLOW, VERTEX, Placement
 PIPELINES = {
     "training": "pipelines.training",
     "retraining": "pipelines.retraining",
+    "architecture_search": "pipelines.architecture_search",
     "import_dicom": "pipelines.import_dicom",
 }
 

@@ -1,4 +1,4 @@
-"""Running the training DAG on this machine, through kfp.local: in this Python environment, or in Docker containers."""
+"""Running pipelines on this machine, through kfp.local: in this Python environment, or in Docker containers."""
 
 import contextlib
 import dataclasses
@@ -55,7 +55,7 @@ def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -
     parameters = _checked(parameters)
     task = run_locally(training, parameters, runner, pipeline_root, _mounted(parameters))
     outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
-    return RunOutputs(**{name: _linked(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
+    return RunOutputs(**{name: linked(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
 
 
 def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline_root: Path, mounts: Iterable[tuple[str, bool]]) -> Any:
@@ -125,6 +125,8 @@ def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str]) -> None
     """
     for name in sorted(steps, key=lambda step: len(_upstream(spec, step))):
         component = spec["components"][spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]]
+        if "importer" in spec["deploymentSpec"]["executors"][component["executorLabel"]]:
+            continue  # it refers to what is there already
         outputs = component.get("outputDefinitions", {}).get("artifacts", {})
         files = [key for key, value in outputs.items() if value["artifactType"]["schemaTitle"] != "system.Metrics"]
         if absent := [key for key in files if not (folder / name / key).exists()]:
@@ -132,7 +134,7 @@ def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str]) -> None
 
 
 def _images(spec: dict[str, Any]) -> set[str]:
-    return {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
+    return {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values() if "container" in executor}
 
 
 def _created(pipeline_root: Path) -> Path:
@@ -145,7 +147,7 @@ def _created(pipeline_root: Path) -> Path:
     return root
 
 
-def _linked(path: Path, name: str) -> Path:
+def linked(path: Path, name: str) -> Path:
     """Links an output, which kfp names without a suffix, under a name in the folder of the run that other programs understand."""
     link = path.parents[1] / name
     link.symlink_to(path.relative_to(link.parent))

@@ -92,6 +92,7 @@ RESOURCES: Mapping[str, Resources] = {
     "train": Resources(cpu="4", memory="16G", gpus=1, retries=4, timeout_s=24 * 3600, shared_memory="4Gi", spot=True),
     "prune": Resources(cpu="4", memory="16G", gpus=1, shared_memory="4Gi"),
     "evaluate": Resources(cpu="4", memory="16G"),
+    "compare": Resources(cpu="4", memory="16G"),
     "promote": Resources(cpu="1", memory="2G", timeout_s=3600),
     "import_dicom": Resources(cpu="2", memory="8G"),
     "decide_training": Resources(cpu="1", memory="1G", timeout_s=3600),

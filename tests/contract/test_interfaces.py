@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from components.__main__ import main as steps_command
 from components.command_line import is_parameter, load_step, step_names
-from components.core.parameters import RANGES
+from components.core.parameters import CHOICES, RANGES
 from pipelines.cli import main as lus
 from pipelines.compile import check_yaml, compile_pipeline, documents
-from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
+from pipelines.resources import KUBEFLOW, VERTEX, Placement, read_table
 from pipelines.training import STEPS, training
 
 GOLDEN_FOLDER = Path(__file__).parents[1] / "golden"
@@ -21,9 +21,9 @@ GOLDEN = GOLDEN_FOLDER / "training.yaml"
 KFP_TYPES = {"String": "STRING", "Integer": "NUMBER_INTEGER", "Float": "NUMBER_DOUBLE", "Boolean": "BOOLEAN"}
 
 
-def compiled_text(folder: Path, platform: str) -> str:
+def compiled_text(folder: Path, platform: str, pipeline: str = "training") -> str:
     path = folder / f"{platform}.yaml"
-    compile_pipeline("training", Placement(platform, read_table(platform)), path)
+    compile_pipeline(pipeline, Placement(platform, read_table(platform)), path)
     return path.read_text(encoding="utf-8")
 
 
@@ -88,18 +88,37 @@ def test_run_offers_every_parameter_of_the_pipeline_with_the_default_of_its_step
         assert spec.default == defaults[name].default
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_pipeline_is_the_golden_one(tmp_path: Path, platform: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "pipeline", "platform"),
+    [
+        ("training.yaml", "training", KUBEFLOW),
+        ("training-vertex.yaml", "training", VERTEX),
+        ("architecture_search.yaml", "architecture_search", KUBEFLOW),
+    ],
+)
+def test_the_pipeline_is_the_golden_one(tmp_path: Path, name: str, pipeline: str, platform: str) -> None:
     """After an intended change, and read the diff:
 
-    lus compile -o tests/golden/training.yaml; lus compile --platform vertex -o tests/golden/training-vertex.yaml
+    lus compile --pipeline PIPELINE --platform PLATFORM -o tests/golden/NAME
     """
-    golden = GOLDEN if platform == KUBEFLOW else GOLDEN_FOLDER / f"training-{platform}.yaml"
     expected, now = (
         [document for document in yaml.safe_load_all(text) if document.pop("sdkVersion", True)]
-        for text in (golden.read_text(encoding="utf-8"), compiled_text(tmp_path, platform))
+        for text in ((GOLDEN_FOLDER / name).read_text(encoding="utf-8"), compiled_text(tmp_path, platform, pipeline))
     )
     assert now == expected
+
+
+def test_the_search_trains_every_architecture_in_parallel_and_compares_them(tmp_path: Path) -> None:
+    tasks = documents(compiled_text(tmp_path, KUBEFLOW, "architecture_search"))[0]["root"]["dag"]["tasks"]
+    trained = {
+        task["inputs"]["parameters"]["architecture"]["runtimeValue"]["constant"]: name
+        for name, task in tasks.items()
+        if task["componentRef"]["name"].startswith("comp-train")
+    }
+    assert set(trained) == set(CHOICES["architecture"])
+    assert all(tasks[name]["dependentTasks"] == ["importer"] for name in trained.values())
+    models = {key: value["taskOutputArtifact"]["producerTask"] for key, value in tasks["compare"]["inputs"]["artifacts"].items()}
+    assert models == {**trained, "dataset": "importer"}
 
 
 def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+"""Compare: models of several architectures, trained on the same clips, on the validation videos.
+
+The test videos stay unseen: whoever chooses an architecture by them has no honest score left.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.core.bootstrap import Interval, macro_f1_over_groups
+from components.core.classifier import load_classifier, size_on_disk
+from components.core.dataset import open_dataset, read_clips
+from components.core.errors import DataError
+from components.core.exports import latency_ms
+from components.core.parameters import check_values
+from components.core.predictions import predict_clips
+from components.core.shards import SplitInfo
+
+SPLIT = "validation"
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedModel:
+    """A model and what it gives on the validation videos.
+
+    Attributes:
+        architecture: its name.
+        macro_f1: per video.
+        interval: of `macro_f1`, over groups, or None where the data defines none.
+        clip_macro_f1: per clip.
+        num_parameters: weights and biases.
+        gzip_bytes: size of its model.keras, gzipped.
+        latency_ms: median time of one clip by itself, on this machine.
+        parameters: what train was asked for, and what its search chose.
+    """
+
+    architecture: str
+    macro_f1: float
+    interval: Interval | None
+    clip_macro_f1: float
+    num_parameters: int
+    gzip_bytes: int
+    latency_ms: float
+    parameters: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchitectureComparison:
+    """The models, best first, and the split that they were compared on."""
+
+    models: list[ComparedModel]
+    split: SplitInfo
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the numbers that the Kubeflow UI shows."""
+        return {f"{model.architecture}_validation_video_macro_f1": model.macro_f1 for model in self.models}
+
+    def to_markdown(self) -> str:
+        """Returns the table."""
+        header = (
+            "architecture",
+            "macro-F1 per video",
+            "95 % interval",
+            "per clip",
+            "parameters",
+            "kB gzipped",
+            "ms a clip",
+            *SHOWN_PARAMETERS,
+        )
+        rows = [
+            (
+                model.architecture,
+                f"{model.macro_f1:.3f}",
+                f"{model.interval.low:.3f}–{model.interval.high:.3f}" if model.interval else "undefined",
+                f"{model.clip_macro_f1:.3f}",
+                f"{model.num_parameters:,}",
+                f"{model.gzip_bytes / 1000:,.0f}",
+                f"{model.latency_ms:.0f}",
+                *(str(model.parameters.get(name, "")) for name in SHOWN_PARAMETERS),
+            )
+            for model in self.models
+        ]
+        lines = [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
+        return "\n".join(
+            [
+                "# Architectures",
+                "",
+                f"{self.split.num_videos} validation videos of {self.split.num_groups} groups; intervals are bootstrapped over groups. "
+                "Epochs and hyper-parameters were chosen by the same videos, so the scores are optimistic; where intervals overlap, "
+                "the order may be chance.",
+                "",
+                *lines,
+                "",
+            ]
+        )
+
+
+SHOWN_PARAMETERS = ("backbone", "learning_rate", "dropout")
+
+
+def compare_models(
+    dataset_path: Path, model_paths: Mapping[str, Path], num_bootstrap: int, batch_size: int, seed: int
+) -> ArchitectureComparison:
+    """Compares models on the validation split.
+
+    Args:
+        dataset_path: output folder of preprocess.
+        model_paths: model artifacts of train by architecture.
+        num_bootstrap: replicates behind the intervals; 0 for none.
+        batch_size: clips that a model sees at a time.
+        seed: of the bootstrap.
+
+    Raises:
+        UsageError: a parameter is out of range.
+        DataError: the dataset cannot be used, or a model was trained on another one.
+    """
+    check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
+    index = open_dataset(dataset_path)
+    clip = next(read_clips(dataset_path, SPLIT).as_numpy_iterator())["clip"]
+    models = []
+    for architecture, path in model_paths.items():
+        model, metadata = load_classifier(path)
+        if metadata.dataset_fingerprint != index.fingerprint:
+            raise DataError(
+                f"the {architecture} model was trained on the dataset {metadata.dataset_fingerprint[:12]}, not on "
+                f"{index.fingerprint[:12]}; compare models of one dataset."
+            )
+        clips = predict_clips(architecture, model, dataset_path, SPLIT, len(index.class_names), batch_size)
+        macro_f1, interval = macro_f1_over_groups(clips.by_video(), num_bootstrap, seed)
+        models.append(
+            ComparedModel(
+                architecture=architecture,
+                macro_f1=macro_f1,
+                interval=interval,
+                clip_macro_f1=macro_f1_over_groups(clips, 0, seed)[0],
+                num_parameters=model.count_params(),
+                gzip_bytes=size_on_disk(path)["model_gzip_bytes"],
+                latency_ms=latency_ms(model, clip),
+                parameters={**metadata.parameters, **metadata.results},
+            )
+        )
+    return ArchitectureComparison(sorted(models, key=lambda model: -model.macro_f1), index.splits[SPLIT])

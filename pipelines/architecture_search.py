@@ -1,0 +1,88 @@
+"""The architecture search: every architecture is trained on one clip dataset, as parallel tasks, and compared; wiring only.
+
+It starts from the dataset of an earlier run, so that no video is fetched or decoded again.
+"""
+
+import typing
+from pathlib import Path
+from typing import Any
+
+from kfp import dsl
+
+from components.compare.component import compare
+from components.core.errors import UsageError
+from components.core.parameters import CHOICES, check_values
+from components.core.shards import INDEX_NAME
+from components.train.component import train
+from pipelines.local import linked, run_locally
+from pipelines.resources import apply_resources
+from pipelines.training import default_of, described
+
+PIPELINE_NAME = "lung-ultrasound-architecture-search"
+STEPS = (train, compare)
+
+
+class Outputs(typing.NamedTuple):
+    """What a run of the pipeline gives."""
+
+    table: dsl.Markdown
+
+
+def _architecture_search(
+    dataset_uri: str,
+    backbone: str = default_of(train, "backbone"),
+    epochs: int = default_of(train, "epochs"),
+    patience: int = default_of(train, "patience"),
+    batch_size: int = default_of(train, "batch_size"),
+    num_bootstrap: int = default_of(compare, "num_bootstrap"),
+    seed: int = default_of(train, "seed"),
+) -> Outputs:
+    dataset = dsl.importer(artifact_uri=dataset_uri, artifact_class=dsl.Dataset, reimport=False).output
+    models = {}
+    for architecture in CHOICES["architecture"]:
+        trained = train(
+            dataset=dataset,
+            architecture=architecture,
+            backbone=backbone,
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        models[architecture] = apply_resources(trained.set_display_name(f"train {architecture}")).outputs["model"]
+    compared = apply_resources(compare(dataset=dataset, batch_size=batch_size, num_bootstrap=num_bootstrap, seed=seed, **models))
+    return Outputs(table=compared.outputs["table"])  # type: ignore[call-arg]
+
+
+_architecture_search.__doc__ = described(
+    _architecture_search,
+    "Trains every architecture on the same clips and compares them on the validation groups.",
+    STEPS,
+    dataset_uri="Storage URI of a clip dataset: the output of preprocess in an earlier run.",
+    seed="Seed of the search, the first weights, the augmentation and the bootstrap.",
+)
+architecture_search = dsl.pipeline(name=PIPELINE_NAME)(_architecture_search)
+
+
+def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> Path:
+    """Runs the search on this machine, one training after the other.
+
+    Args:
+        parameters: of the pipeline, by name.
+        runner: one of local.RUNNERS.
+        pipeline_root: folder for the outputs of the steps.
+
+    Returns:
+        The table, a Markdown file.
+
+    Raises:
+        UsageError: a parameter is wrong, or the dataset is not on this machine; nothing was started.
+        DataError: a step failed.
+    """
+    check_values(**parameters)
+    dataset_path = Path(parameters["dataset_uri"]).absolute()
+    if not (dataset_path / INDEX_NAME).is_file():
+        raise UsageError(f"--dataset-uri {parameters['dataset_uri']!r} is no clip dataset on this machine; give the output of preprocess.")
+    parameters = {**parameters, "dataset_uri": str(dataset_path)}
+    task = run_locally(architecture_search, parameters, runner, pipeline_root, [(str(dataset_path), True)])
+    return linked(Path(task.outputs["table"].path), "architectures.md")
