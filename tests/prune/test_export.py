@@ -17,15 +17,14 @@ from components.prune.export import export_classifier
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
 SHAPE = (4, 32, 32, 3)
 NUM_FILTERS = 48  # TFLite leaves kernels with less than 1024 weights as they are in the dynamic range
-# By how much a probability may differ from Keras', as a part of the spread between clips: 32 bits, then weights in 16 and in 8 bits, then
-# activations in 8 bits as well.
+# By how much a probability may differ from Keras': 32 bits, then weights in 16 and in 8 bits, then activations in 8 bits as well.
 TOLERANCES = {
-    KERAS: 1e-5,
-    SAVED_MODEL: 1e-5,
-    "tflite_float32": 1e-4,
-    "tflite_float16": 0.01,
-    "tflite_dynamic_range": 0.1,
-    "tflite_int8": 0.3,
+    KERAS: 1e-6,
+    SAVED_MODEL: 1e-6,
+    "tflite_float32": 1e-5,
+    "tflite_float16": 5e-3,
+    "tflite_dynamic_range": 0.05,
+    "tflite_int8": 0.1,
 }
 
 
@@ -47,29 +46,25 @@ HEADS = {
 
 
 def tiny_classifier(head: str) -> tf_keras.Model:
-    """Returns a network with every kind of layer that the networks of train have, in small."""
+    """Returns a network with every kind of layer that the networks of train have, in small, trained to tell striped clips apart."""
     tf_keras.utils.set_random_seed(0)
     clip = layers.Input(SHAPE, dtype="uint8")
     maps = layers.Conv2D(NUM_FILTERS, 3, strides=2, padding="same", use_bias=False)(layers.Rescaling(1 / 255)(clip))
     maps = layers.ReLU()(layers.GroupNormalization(groups=4)(maps))
     maps = layers.ReLU(6.0)(layers.TimeDistributed(layers.DepthwiseConv2D(3, strides=2, padding="same"))(maps))
-    features = HEADS[head](maps)
-    features = layers.Dropout(0.3)(features)
-    model = tf_keras.Model(clip, layers.Dense(3, activation="softmax", name="probabilities")(features))
-    # Untrained features hardly differ; the last layer is scaled such that the answers do, and that an error would show.
-    seen = tf_keras.Model(clip, features).predict(striped_clips(16, seed=0), verbose=0)
-    kernel = np.random.default_rng(0).normal(size=(seen.shape[1], 3))
-    deviation = (seen @ kernel).std(axis=0)
-    model.get_layer("probabilities").set_weights([kernel / deviation, -(seen @ kernel).mean(axis=0) / deviation])
+    features = layers.Dropout(0.1)(HEADS[head](maps))
+    model = tf_keras.Model(clip, layers.Dense(3, activation="softmax")(features))
+    model.compile(tf_keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    model.fit(striped_clips(60, seed=0), np.arange(60) % 3, epochs=25, batch_size=20, verbose=0)
     return model
 
 
 def striped_clips(num_clips: int, seed: int) -> np.ndarray:
-    """Returns drifting stripes of another width and direction in every clip, [n, 4, 32, 32, 3] uint8."""
+    """Returns [n, 4, 32, 32, 3] uint8: stripes down, across or in time, in turn, each of another width, with noise."""
     rng = np.random.default_rng(seed)
-    frame, row, column = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
-    waves = [rng.uniform(-1.5, 1.5, 3) @ np.stack([frame, row, column]).reshape(3, -1) for _ in range(num_clips)]
-    grey = 128 + 90 * np.sin(np.stack(waves)).reshape(num_clips, *SHAPE[:3], 1) + rng.normal(0, 10, (num_clips, *SHAPE))
+    axes = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    waves = [axes[number % 3] * rng.uniform(0.8, 1.6) + rng.uniform(0, 6) for number in range(num_clips)]
+    grey = 128 + 90 * np.sin(np.stack(waves))[..., np.newaxis] + rng.normal(0, 10, (num_clips, *SHAPE))
     return grey.clip(0, 255).astype(np.uint8)
 
 
@@ -87,15 +82,16 @@ def test_every_file_gives_what_keras_gives(exported: tuple[tf_keras.Model, Path]
     model, folder = exported
     clips = striped_clips(6, seed=2)
     expected = model.predict(clips, verbose=0)
-    spread = np.ptp(expected, axis=0).max()
-    assert spread > 0.3  # the clips are told apart, so that equal answers mean something
+    assert expected.argmax(axis=1).tolist() == [0, 1, 2, 0, 1, 2]  # the clips are told apart, so that equal answers mean something
     files = exports_of(folder)
     assert list(files) == list(TOLERANCES)
     for name, path in files.items():
         answers = load_export(path).predict_on_batch(clips)
         assert answers.shape == (6, 3)
         assert answers.dtype == np.float32
-        assert np.abs(answers - expected).max() / spread < TOLERANCES[name], name
+        print(name, np.abs(answers - expected).max())
+        assert np.abs(answers - expected).max() < TOLERANCES[name], name
+        assert np.array_equal(answers.argmax(axis=1), expected.argmax(axis=1)), name
 
 
 @pytest.mark.slow
