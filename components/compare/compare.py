@@ -18,6 +18,7 @@ from components.core.predictions import predict_clips
 from components.core.shards import SplitInfo
 
 SPLIT = "validation"
+SHOWN_PARAMETERS = ("backbone", "learning_rate", "label_smoothing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class ArchitectureComparison:
                 f"{model.num_parameters:,}",
                 f"{model.gzip_bytes / 1000:,.0f}",
                 f"{model.latency_ms:.0f}",
-                *(str(model.parameters.get(name, "")) for name in SHOWN_PARAMETERS),
+                *(_shown(model.parameters.get(name, "")) for name in SHOWN_PARAMETERS),
             )
             for model in self.models
         ]
@@ -96,7 +97,8 @@ class ArchitectureComparison:
         )
 
 
-SHOWN_PARAMETERS = ("backbone", "learning_rate", "dropout")
+def _shown(value: Any) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
 def compare_models(
@@ -137,7 +139,7 @@ def compare_models(
                 num_parameters=model.count_params(),
                 gzip_bytes=size_on_disk(path)["model_gzip_bytes"],
                 latency_ms=latency_ms(model, clip),
-                parameters={**metadata.parameters, **metadata.results},
+                parameters=metadata.parameters,
             )
         )
     return ArchitectureComparison(sorted(models, key=lambda model: -model.macro_f1), index.splits[SPLIT])
