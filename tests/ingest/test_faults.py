@@ -14,6 +14,7 @@ from components.core.manifest import Status
 from components.core.selection import Selection
 from components.ingest.hosts import USER_AGENT
 from components.ingest.ingest import IngestResult, Options, ingest_videos
+from components.ingest.sources import direct
 from tests.ingest.web import Host, Page, Request, Route, fake_video, serving
 
 GOOD = fake_video("mp4", 1)
@@ -95,6 +96,25 @@ def test_a_dead_host_is_left_alone_after_three_videos(tmp_path: Path, host: Host
     assert [record.status for record in records] == [*[Status.MISSING] * 30, Status.STORED]
     assert set(reasons[:30]) == {"connection failed (ConnectionError), 4 times", f"{dead.removeprefix('http://')} does not answer"}
     assert reasons.count("connection failed (ConnectionError), 4 times") <= 8
+
+
+@pytest.mark.parametrize("etag", [{"ETag": '"a"'}, {}])
+def test_a_download_that_trickles_ends_and_is_continued_later(
+    tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch, etag: dict[str, str]
+) -> None:
+    content = fake_video("mp4", 3, 300_000)
+    host.routes["/slow.mp4"] = Page(content, headers=etag, chunk_pause_s=3)
+    monkeypatch.setattr(direct, "TIME_LIMIT_S", 0.4)
+    uris = [host.url("/slow.mp4"), host.url("/good.mp4")]
+    slow, good = ingest(tmp_path, uris).records
+    assert (slow.status, slow.reason) == (Status.MISSING, "not done after 0.4 s")
+    assert good.status is Status.STORED
+    monkeypatch.setattr(direct, "TIME_LIMIT_S", 60)
+    host.routes["/slow.mp4"] = Page(content, headers=etag)
+    assert ingest(tmp_path, uris).records[0].status is Status.STORED
+    assert content in objects(tmp_path).values()
+    wanted = host.requests[-1].headers["Range"]
+    assert (wanted is not None) == bool(etag)
 
 
 def test_retry_after_is_obeyed(tmp_path: Path, host: Host) -> None:

@@ -1,5 +1,10 @@
 import hashlib
 import http.server
+import os
+import pty
+import subprocess
+import sys
+import termios
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -171,3 +176,21 @@ def test_bad_usage_stops_before_work(tmp_path: Path, video: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         ingest(tmp_path, [str(video)], storage=str(tmp_path / "file" / "storage"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_a_bar_in_a_terminal_and_lines_in_a_log(tmp_path: Path, terminal: bool) -> None:
+    lines = [f"v{number},{write_video(tmp_path / f'{number}.avi', numbered_frames(3, 32, 32))},covid," for number in range(12)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["video_id,uri,label,group", *lines, "gone,gone.mp4,covid,"]) + "\n")
+    options = ["--manifest", str(tmp_path / "manifest.csv"), "--storage", str(tmp_path / "s"), "--output-folder", str(tmp_path / "o")]
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    stderr = theirs if terminal else subprocess.PIPE
+    done = subprocess.run([sys.executable, "-m", "components", "ingest", *options], stderr=stderr, stdout=subprocess.DEVNULL, check=True)
+    told = os.read(ours, 1 << 16).decode() if terminal else done.stderr.decode()
+    os.close(ours)
+    os.close(theirs)
+    assert "gone: missing: file not found" in told
+    assert ("/13 [" in told) == terminal
+    assert ("10 of 13 videos" in told) != terminal

@@ -15,6 +15,7 @@ from components.core.manifest import Status
 from components.core.selection import Selection
 from components.ingest import build_catalog
 from components.ingest.ingest import IngestResult, Options, ingest_videos
+from components.ingest.sources import google_drive, vimeo
 from tests.ingest.web import Host, Page, Request, fake_video, serving, zipped
 
 with build_catalog.CATALOG.open(encoding="utf-8", newline="") as file:
@@ -207,6 +208,21 @@ def test_core_ultrasound_is_vimeo_with_the_cookies_of_the_user(world: World) -> 
     assert_stored(result, {"158_core_pneumonia": content})
     assert cookies.read_bytes() == before
     assert all(b"secret" not in path.read_bytes() for path in (world.folder / "storage").rglob("*") if path.is_file())
+
+
+def test_every_way_of_downloading_has_a_time_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for source in (google_drive, vimeo):
+        monkeypatch.setattr(source, "TIME_LIMIT_S", 0)
+    world.hosts["img.grepmed.com"].routes[world.add("24_grepmed_covid")] = Page(fake_video("mp4", 1))
+    world.hosts["drive.google.com"].routes[world.add("224_clarius_normal")] = Page(
+        zipped({"224_clarius_normal.mp4": fake_video("mp4")}), headers={"Content-Disposition": 'attachment; filename="clarius.zip"'}
+    )
+    core_ultrasound(world)
+    path = world.add("158_core_pneumonia")
+    world.rows.pop()
+    page = b'<html><title>c</title><video src="/stream/c.mp4"></video></html>'
+    world.hosts["vimeo.com"].routes[path] = Page(page, headers={"Content-Type": "text/html"})
+    assert [record.reason for record in world.ingest().records] == ["", "not done after 0 s", "not done after 0 s"]
 
 
 def test_vimeo_without_a_login_is_missing_and_says_what_may_help(world: World) -> None:

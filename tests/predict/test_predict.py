@@ -26,7 +26,7 @@ from tests.phantom_set import tiny_phantoms
 pytestmark = pytest.mark.slow
 
 CLASS_NAMES = list(clips.CLASS_NAMES)
-SAMPLING = {"frames_per_second": 10.0, "max_clips_per_video": 2}
+SAMPLING = {"sampling": "window", "frames_per_second": 10.0, "max_clips_per_video": 2}
 
 
 @pytest.fixture(scope="module")

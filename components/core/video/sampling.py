@@ -49,12 +49,14 @@ class Sampling:
 
     @classmethod
     def of(cls, dataset_parameters: Mapping[str, Any]) -> "Sampling":
-        """Returns how preprocess sampled a dataset, from what it was asked to do (DatasetIndex.parameters).
+        """Returns how preprocess samples, from what it is asked to do (DatasetIndex.parameters).
 
         Raises:
             KeyError: the parameters do not tell.
         """
-        return cls(dataset_parameters["frames_per_second"], dataset_parameters["max_clips_per_video"])
+        # Datasets made before there was a choice are windows.
+        mode = dataset_parameters.get("sampling", WINDOW)
+        return cls(dataset_parameters["frames_per_second"], dataset_parameters["max_clips_per_video"], mode)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Files that a server gives at their address: partial files are continued, and failures that may pass are tried again."""
 
+import contextlib
 import dataclasses
 import json
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import requests
@@ -13,6 +15,8 @@ from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, TransientError, host_name
 
 TIMEOUTS_S = (10, 60)
+# For one download in all, with its repetitions; what came is continued by the next run.
+TIME_LIMIT_S = 3600
 ATTEMPTS = 4
 # What a broken connection loses at most.
 CHUNK_BYTES = 1 << 15
@@ -75,14 +79,17 @@ class DirectSource:
             reraise=True,
         )
         partial = _Partial(path)
+        deadline = Deadline(TIME_LIMIT_S)
         try:
-            return retrying(self._try, url, host, partial, manners, max_bytes, known)
+            return retrying(self._try, url, host, partial, manners, max_bytes, known, deadline)
         except TransientError as error:
             if isinstance(error, _NoAnswer):
                 self._hosts.answered(host, False)
-            if not partial.headers():
-                partial.discard()
+            partial.discard_unless_continued()
             raise MissingError(f"{error}, {ATTEMPTS} times") from None
+        except MissingError:
+            partial.discard_unless_continued()
+            raise
         except requests.RequestException as error:
             raise MissingError(f"not a usable URL ({type(error).__name__})") from None
 
@@ -93,7 +100,9 @@ class DirectSource:
         path.unlink()
         return text
 
-    def _try(self, url: str, host: str, partial: "_Partial", manners: Manners, max_bytes: int, known: Validators) -> Validators:
+    def _try(
+        self, url: str, host: str, partial: "_Partial", manners: Manners, max_bytes: int, known: Validators, deadline: "Deadline"
+    ) -> Validators:
         headers = {"User-Agent": manners.user_agent, "Accept-Encoding": "identity", **known.unless_changed(), **partial.headers()}
         with self._hosts.turn(host, manners):
             try:
@@ -104,7 +113,8 @@ class DirectSource:
             with response:
                 self._check(response, host, partial)
                 try:
-                    return self._save(response, partial, max_bytes)
+                    with deadline.ending(response):
+                        return self._save(response, partial, max_bytes, deadline)
                 except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                     raise TransientError(f"connection failed ({type(error).__name__})") from error
 
@@ -124,7 +134,7 @@ class DirectSource:
         if status not in (200, 206):
             raise MissingError(f"HTTP status {status}")
 
-    def _save(self, response: requests.Response, partial: "_Partial", max_bytes: int) -> Validators:
+    def _save(self, response: requests.Response, partial: "_Partial", max_bytes: int, deadline: "Deadline") -> Validators:
         validators = Validators(response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
         start = partial.start_of(response, validators)
         length = response.headers.get("Content-Length", "")
@@ -136,6 +146,7 @@ class DirectSource:
             partial.discard()
         partial.remember(validators)
         self._write(response, partial.path, start, announced, max_bytes)
+        deadline.check()
         partial.forget()
         return validators
 
@@ -161,6 +172,43 @@ class DirectSource:
             self._local.session = requests.Session()
         session: requests.Session = self._local.session
         return session
+
+
+class Deadline:
+    """The time at which a download has to be done."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._at_s = time.monotonic() + limit_s
+
+    def check(self) -> None:
+        """Checks that there is time left.
+
+        Raises:
+            MissingError: there is none.
+        """
+        if time.monotonic() >= self._at_s:
+            raise MissingError(f"not done after {self._limit_s:g} s")
+
+    @contextlib.contextmanager
+    def ending(self, response: requests.Response) -> Iterator[None]:
+        """Ends the body of a response in time, also one that trickles so slowly that no chunk of it is ever full.
+
+        Raises:
+            MissingError: the block was not done in time.
+        """
+        self.check()
+        timer = threading.Timer(self._at_s - time.monotonic(), response.raw.shutdown)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception:
+            self.check()
+            raise
+        finally:
+            timer.cancel()
+        self.check()
 
 
 class _NoAnswer(TransientError):
@@ -202,6 +250,11 @@ class _Partial:
     def discard(self) -> None:
         self.forget()
         self.path.unlink(missing_ok=True)
+
+    def discard_unless_continued(self) -> None:
+        """Deletes what a later try could not continue."""
+        if not self.headers():
+            self.discard()
 
     def _remembered(self) -> Validators:
         try:

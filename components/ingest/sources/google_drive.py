@@ -8,7 +8,7 @@ from gdown.exceptions import DownloadError
 
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, host_name, public_sentence
-from components.ingest.sources.direct import ATTEMPTS, TIMEOUTS_S
+from components.ingest.sources.direct import ATTEMPTS, TIME_LIMIT_S, TIMEOUTS_S, Deadline
 
 
 def download_zip(url: str, path: Path, hosts: Hosts, budget: Budget, manners: Manners, max_bytes: int) -> None:
@@ -42,15 +42,17 @@ def download_zip(url: str, path: Path, hosts: Hosts, budget: Budget, manners: Ma
 
 
 class _Progress:
-    """Stops a download that is too large."""
+    """Stops a download that is too large or takes too long."""
 
     def __init__(self, budget: Budget, max_bytes: int) -> None:
         self._budget = budget
         self._max_bytes = max_bytes
         self._counted = 0
+        self._deadline = Deadline(TIME_LIMIT_S)
 
     def __call__(self, num_bytes: int, total: int | None) -> None:
         """Takes the bytes so far, and of the whole file if that is known."""
+        self._deadline.check()
         if max(num_bytes, total or 0) > self._max_bytes:
             raise RejectedError(f"larger than the limit of {self._max_bytes / 1e9:g} GB")
         self._budget.spend(num_bytes - self._counted)

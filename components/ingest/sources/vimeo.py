@@ -17,7 +17,7 @@ from yt_dlp.utils import YoutubeDLError
 from components.core import storage
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, host_name, public_sentence
-from components.ingest.sources.direct import ATTEMPTS, TIMEOUTS_S
+from components.ingest.sources.direct import ATTEMPTS, TIME_LIMIT_S, TIMEOUTS_S, Deadline
 
 # yt-dlp writes to its logger what the exceptions say, too.
 _SILENT = logging.Logger("yt-dlp", level=logging.CRITICAL + 1)
@@ -39,6 +39,7 @@ def download(url: str, path: Path, cookies_uri: str, hosts: Hosts, budget: Budge
         MissingError: the page does not give the video.
         RejectedError: the video is too large.
     """
+    deadline = Deadline(TIME_LIMIT_S)
     with _private_copy(cookies_uri) as cookies, hosts.turn(host_name(url), manners):
         options: dict[str, Any] = {
             "outtmpl": str(path).replace("%", "%%"),
@@ -49,6 +50,7 @@ def download(url: str, path: Path, cookies_uri: str, hosts: Hosts, budget: Budge
             "retries": ATTEMPTS - 1,
             "socket_timeout": TIMEOUTS_S[1],
             "noplaylist": True,
+            "progress_hooks": [lambda _: deadline.check()],
             "cachedir": False,
             "quiet": True,
             "noprogress": True,

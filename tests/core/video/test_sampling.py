@@ -82,3 +82,11 @@ def test_uniform_counts_the_frames_of_a_video_whose_header_is_wrong(tmp_path: Pa
     with open_video(path) as video:
         assert video.stated_num_frames == 29
     assert indices(path, mode="uniform") == [list(range(0, 40, 3))]
+
+
+@pytest.mark.parametrize("mode", ["window", "uniform"])
+def test_what_a_dataset_was_asked_for_tells_how_to_sample_a_new_video(mode: str) -> None:
+    parameters = {"sampling": mode, "frames_per_second": 7.5, "max_clips_per_video": 3, "seed": 0}
+    assert Sampling.of(parameters) == Sampling(frames_per_second=7.5, max_clips=3, mode=mode)
+    with pytest.raises(KeyError):
+        Sampling.of({"sampling": mode})
