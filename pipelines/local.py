@@ -16,6 +16,7 @@ from kfp import local
 
 from components.core import storage as storage_uris
 from components.core.champion import read_champion, version_uri
+from components.core.clips import class_names
 from components.core.errors import DataError, UsageError
 from components.core.manifest import CATALOG, absolute_manifest_uri, check_groups, read_manifest
 from components.core.parameters import check_values
@@ -160,7 +161,8 @@ def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
     rows = read_manifest(parameters["manifest"])
     selection = Selection(**{field.name: parameters[field.name] for field in dataclasses.fields(Selection)})
     selection.check(rows)
-    check_groups(filter(selection.takes, rows))
+    names = class_names(parameters["keep_other"])
+    check_groups((row for row in rows if selection.takes(row) and row.class_name in names), names)
     storage_uris.check_writable(parameters["storage"])
     uris = {name: storage_uris.absolute_uri(parameters[name]) for name in ("storage", "drop_in", "cookies") if parameters[name]}
     return {**parameters, **uris, "manifest": absolute_manifest_uri(parameters["manifest"])}

@@ -1,5 +1,6 @@
 """Tiny clip datasets for tests: toy clips whose classes are easy to tell apart, written as preprocess writes them."""
 
+import collections
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,13 +47,18 @@ def clip_record(frames: np.ndarray, label: int, video_id: str, clip_index: int =
     )
 
 
-def write_dataset(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]], num_shards: int = 2) -> Path:
+def write_dataset(
+    path: Path,
+    records: Mapping[str, Iterable[clips.ClipRecord]],
+    num_shards: int = 2,
+    class_names: Sequence[str] = clips.CLASS_NAMES,
+) -> Path:
     """Writes records by split as a clip dataset with its index."""
     path.mkdir(parents=True)
     records = {split: list(members) for split, members in records.items()}
     splits = {split: _write_split(path, split, members, num_shards) for split, members in records.items()}
     index = shards.DatasetIndex(
-        class_names=list(clips.CLASS_NAMES),
+        class_names=list(class_names),
         clip_shape=list(SHAPE),
         parameters={},
         splits=splits,
@@ -91,14 +97,14 @@ def _write_split(path: Path, split: str, records: Sequence[clips.ClipRecord], nu
         members = records[number::num_shards]
         shards.write_tfrecords(path / name, map(clips.serialize, members))
         infos.append(shards.ShardInfo(name, len(members), hashlib.sha256((path / name).read_bytes()).hexdigest()))
-    counts = {name: sum(clips.CLASS_NAMES[record.label] == name for record in records) for name in clips.CLASS_NAMES}
+    counts = collections.Counter(clips.ALL_CLASS_NAMES[record.label] for record in records)
     return shards.SplitInfo(
         shards=infos,
         num_clips=len(records),
         num_videos=len({record.video_id for record in records}),
         num_groups=len({record.group for record in records}),
-        clips_by_class=counts,
-        videos_by_class=counts,
+        clips_by_class=dict(counts),
+        videos_by_class=dict(counts),
         clips_by_source={"toy": len(records)},
     )
 

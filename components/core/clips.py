@@ -18,6 +18,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 CLIP_FRAMES = 14
 FRAME_SIZE_PX = 224
 CLASS_NAMES = ("covid", "pneumonia", "normal")
+# What is none of them; a fourth class if the user wants that.
+OTHER = "other"
+ALL_CLASS_NAMES = (*CLASS_NAMES, OTHER)
 SPLITS = ("train", "validation", "test")
 
 KEY_VIDEO_ID = "clip/data_id"
@@ -36,13 +39,18 @@ KEY_TIMESTAMPS = "image/timestamp"
 KEY_FRAME_INDICES = "image/frame_index"
 
 
+def class_names(keep_other: bool) -> tuple[str, ...]:
+    """Returns the classes of a dataset, with or without OTHER."""
+    return ALL_CLASS_NAMES if keep_other else CLASS_NAMES
+
+
 @dataclasses.dataclass(frozen=True)
 class ClipRecord:
     """One clip and where it came from.
 
     Attributes:
         frames: CLIP_FRAMES JPEG files, each FRAME_SIZE_PX × FRAME_SIZE_PX, grey; a reader makes three equal channels of them.
-        label: index into CLASS_NAMES.
+        label: index into ALL_CLASS_NAMES.
         video_id: the manifest's id of the video.
         group: what may not be split, as in the manifest.
         source: where the video was published.
@@ -75,7 +83,7 @@ def serialize(record: ClipRecord) -> bytes:
         (KEY_SOURCE, record.source),
         (KEY_PROBE, record.probe),
         (KEY_LICENSE, record.license),
-        (KEY_CLASS_NAME, CLASS_NAMES[record.label]),
+        (KEY_CLASS_NAME, ALL_CLASS_NAMES[record.label]),
         (KEY_FORMAT, "jpeg"),
     ):
         context[key].bytes_list.value.append(text.encode())

@@ -32,8 +32,9 @@ def open_dataset(dataset_path: Path) -> DatasetIndex:
         DataError: it has no index, or other classes or another clip shape than this project's.
     """
     index = DatasetIndex.read(dataset_path)
-    if tuple(index.class_names) != clips.CLASS_NAMES:
-        raise DataError(f"the dataset has the classes {index.class_names}, expected {list(clips.CLASS_NAMES)}; run preprocess again.")
+    if tuple(index.class_names) not in (clips.CLASS_NAMES, clips.ALL_CLASS_NAMES):
+        expected = f"{list(clips.CLASS_NAMES)}, and {clips.OTHER!r} if it was kept"
+        raise DataError(f"the dataset has the classes {index.class_names}, expected {expected}; run preprocess again.")
     if tuple(index.clip_shape) != CLIP_SHAPE:
         raise DataError(f"the dataset has clips of shape {index.clip_shape}, expected {list(CLIP_SHAPE)}; run preprocess again.")
     return index

@@ -2,7 +2,7 @@
 
 Manifest in, CSV with a header: `video_id, uri, label, group` and optionally the columns of OPTIONAL_COLUMNS. Other columns are ignored.
     uri      http(s), gs://, s3://, or a path relative to the manifest
-    label    one of clips.CLASS_NAMES; `other` lists a video that is never used
+    label    one of clips.ALL_CLASS_NAMES, or a name that CLASS_OF_LABEL has; `other` is used only if that is asked for
     group    what must never be split: the patient, else the case; an empty cell means the video itself
     crop     `x,y,width,height` in pixels: the box of the frame to use
     via      how the uri is served, one of VIAS; of a zip file, the part of the uri behind `#` names the file in it
@@ -20,18 +20,25 @@ import dataclasses
 import enum
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from components.core import storage
-from components.core.clips import CLASS_NAMES, SPLITS
+from components.core.clips import ALL_CLASS_NAMES, SPLITS
 from components.core.errors import DataError, UsageError
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
 _TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "anatomy", "exclude", "file")
 OPTIONAL_COLUMNS = (*_TEXT_COLUMNS, "via", "sha256", "crop")
-OTHER = "other"
+# Labels that mean one of the classes; upper and lower case, `-` and `_` do not matter.
+CLASS_OF_LABEL = {
+    "covid 19": "covid",
+    "viral pneumonia": "pneumonia",
+    "bacterial pneumonia": "pneumonia",
+    "healthy": "normal",
+    "regular": "normal",
+}
 CATALOG = "catalog"
 DIRECT, TRANSFER_PAGE, GOOGLE_DRIVE, VIMEO = VIAS = ("direct", "transfer-page", "google-drive", "vimeo")
 ZIPPED_VIAS = (TRANSFER_PAGE, GOOGLE_DRIVE)
@@ -145,7 +152,8 @@ def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.
     for name in ("video_id", "uri"):
         if not values[name]:
             raise UsageError(f"{where}: {name} is empty; every row needs one.")
-    for name, allowed in (("label", (*CLASS_NAMES, OTHER)), ("via", ("", *VIAS))):
+    values["label"] = _class_of(values["label"])
+    for name, allowed in (("label", (*ALL_CLASS_NAMES, *CLASS_OF_LABEL)), ("via", ("", *VIAS))):
         if values[name] not in allowed:
             raise UsageError(f"{where}: unknown {name} {values[name]!r}; use one of {', '.join(filter(None, allowed))}.")
     return ManifestRow(
@@ -158,6 +166,11 @@ def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.
         via=values["via"] or DIRECT,
         **{name: values[name] for name in _TEXT_COLUMNS},
     )
+
+
+def _class_of(label: str) -> str:
+    plain = " ".join(label.lower().replace("-", " ").replace("_", " ").split())
+    return CLASS_OF_LABEL.get(plain, plain if plain in ALL_CLASS_NAMES else label)
 
 
 def _absolute_uri(uri: str, where: str, base: storage.StoragePath) -> str:
@@ -212,18 +225,22 @@ def read_videos(path: Path) -> list[VideoRecord]:
         raise DataError(f"{str(path)!r} is not a manifest written by ingest ({error!r}); run ingest again.") from None
 
 
-def check_groups(rows: Iterable[ManifestRow]) -> None:
+def check_groups(rows: Iterable[ManifestRow], class_names: Sequence[str]) -> None:
     """Checks that every class has a group for each split, the least that preprocess can divide.
+
+    Args:
+        rows: videos of these classes.
+        class_names: the classes.
 
     Raises:
         DataError: a class has none, or fewer groups than there are splits.
     """
-    groups: dict[str, set[str]] = {name: set() for name in CLASS_NAMES}
+    groups: dict[str, set[str]] = {name: set() for name in class_names}
     for row in rows:
         groups[row.class_name].add(row.group)
     for name, members in groups.items():
         if not members:
-            raise DataError(f"class {name} has no video; every class of {', '.join(CLASS_NAMES)} needs some.")
+            raise DataError(f"class {name} has no video; every class of {', '.join(class_names)} needs some.")
         if len(members) < len(SPLITS):
             raise DataError(
                 f"class {name} has videos of {len(members)} group(s), but {', '.join(SPLITS)} need one each; "

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable
 
-from components.core.clips import CLASS_NAMES
+from components.core.clips import OTHER
 from components.core.errors import UsageError
 from components.core.manifest import ManifestRow
 
@@ -47,7 +47,7 @@ class Selection:
         """Returns why a row is not selected, or an empty string."""
         if row.exclude:
             return row.exclude
-        if row.class_name not in CLASS_NAMES:
+        if row.class_name == OTHER and OTHER not in _names(self.classes):
             return f"class: {row.class_name}"
         for field, title in _TITLES.items():
             value = _VALUES[field](row)

@@ -1,7 +1,7 @@
 """What a user says of the files, since DICOM does not: a CSV with the columns `path`, `label` and optionally `region`.
 
 path    a file, or a folder and all below it, relative to the source; the longest that fits a file holds; `.` is the source itself
-label   one of clips.CLASS_NAMES, or `other`
+label   one of clips.ALL_CLASS_NAMES
 region  `x,y,width,height` in pixels: where the ultrasound image is, in place of what the file says
 """
 
@@ -11,9 +11,8 @@ import io
 from pathlib import PurePosixPath
 
 from components.core import storage
-from components.core.clips import CLASS_NAMES
+from components.core.clips import ALL_CLASS_NAMES
 from components.core.errors import UsageError
-from components.core.manifest import OTHER
 from components.import_dicom.cine import Box
 
 
@@ -50,8 +49,8 @@ def read_labels(uri: str) -> Labels:
     for cells in reader:
         where = f"the labels {uri!r}, line {reader.line_num}"
         class_name = (cells["label"] or "").strip()
-        if class_name not in (*CLASS_NAMES, OTHER):
-            raise UsageError(f"{where}: unknown label {class_name!r}; use one of {', '.join((*CLASS_NAMES, OTHER))}.")
+        if class_name not in ALL_CLASS_NAMES:
+            raise UsageError(f"{where}: unknown label {class_name!r}; use one of {', '.join(ALL_CLASS_NAMES)}.")
         by_path[PurePosixPath((cells["path"] or "").strip())] = Label(class_name, _region((cells.get("region") or "").strip(), where))
     return Labels(by_path)
 

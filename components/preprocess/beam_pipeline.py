@@ -20,18 +20,20 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.metrics.metric import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
 from components.core import storage
-from components.core.clips import CLASS_NAMES, ClipRecord, parse, serialize
+from components.core.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
 from components.core.errors import PipelineError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
 from components.core.video.clip_reader import Clip, VideoClips, read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
+from components.preprocess import near_duplicates
 
 # A line of progress comes after a tenth of the videos, at the latest after so many.
 MAX_VIDEOS_A_LINE = 100
@@ -50,20 +52,39 @@ class VideoTask:
 
 @dataclasses.dataclass(frozen=True)
 class DecodingOutcome:
-    """How many clips one video gave and the kind of its sector, or the reason why it gave none."""
+    """What one video gave, or the reason why it gave nothing.
+
+    Attributes:
+        video_id: its id.
+        num_clips: how many clips it gave.
+        sector: the kind of its sector.
+        reason: why it gave no clip, or an empty string.
+        width_px: of its frames, as their height.
+        height_px: of its frames.
+        frames_per_second: its nominal rate.
+        read_s: how much of it was read, in seconds.
+        brightness: mean grey level of its clips.
+        hashes: perceptual hashes of its frames (near_duplicates).
+    """
 
     video_id: str
-    num_clips: int
-    sector: str
-    reason: str
+    num_clips: int = 0
+    sector: str = ""
+    reason: str = ""
+    width_px: int = 0
+    height_px: int = 0
+    frames_per_second: float = 0.0
+    read_s: float = 0.0
+    brightness: float = 0.0
+    hashes: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
 class ShardTask:
-    """One shard to write, and the files of clips that it is made of, in their order."""
+    """One shard to write, and the files of clips that it is made of, in their order, each with the group that its clips are to name."""
 
     uri: str
-    clips_uris: tuple[str, ...]
+    clips: tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,10 +189,21 @@ class DecodeVideos(beam.DoFn):  # type: ignore[misc]
             with storage.local_copy(task.storage_uri) as path:
                 video = self._reader(self._read, path, task.row.crop, self._sampling)
         except PipelineError as error:
-            return DecodingOutcome(task.row.video_id, 0, "", str(error))
+            return DecodingOutcome(task.row.video_id, reason=str(error))
         with storage.new_file(task.clips_uri) as file:
             write_tfrecords(file, (serialize(_clip_record(task.row, number, clip)) for number, clip in enumerate(video.clips)))
-        return DecodingOutcome(task.row.video_id, len(video.clips), video.sector.value, "")
+        frames = np.concatenate([clip.frames for clip in video.clips])
+        return DecodingOutcome(
+            video_id=task.row.video_id,
+            num_clips=len(video.clips),
+            sector=video.sector.value,
+            width_px=video.facts.width_px,
+            height_px=video.facts.height_px,
+            frames_per_second=round(video.facts.frames_per_second, 3),
+            read_s=round(video.facts.duration_s, 3),
+            brightness=round(float(frames.mean()), 2),
+            hashes=near_duplicates.hashes_of(frames),
+        )
 
 
 class _Progress:
@@ -204,7 +236,7 @@ class _Progress:
 def _clip_record(row: ManifestRow, number: int, clip: Clip) -> ClipRecord:
     return ClipRecord(
         frames=clip.jpegs(),
-        label=CLASS_NAMES.index(row.class_name),
+        label=ALL_CLASS_NAMES.index(row.class_name),
         video_id=row.video_id,
         group=row.group,
         source=row.source,
@@ -221,13 +253,13 @@ def _write_shard(task: ShardTask) -> ShardSummary:
     by_source: collections.Counter[str] = collections.Counter()
 
     def records() -> Iterator[bytes]:
-        for uri in task.clips_uris:
+        for uri, group in task.clips:
             with storage.local_copy(uri) as path:
                 for record in read_tfrecords(path):
                     clip = parse(record)
-                    by_class[CLASS_NAMES[clip.label]] += 1
+                    by_class[ALL_CLASS_NAMES[clip.label]] += 1
                     by_source[clip.source] += 1
-                    yield record
+                    yield record if clip.group == group else serialize(dataclasses.replace(clip, group=group))
 
     with storage.new_file(task.uri) as shard:
         write_tfrecords(shard, records())

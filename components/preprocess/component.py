@@ -21,6 +21,7 @@ def preprocess(
     num_shards: int = 4,
     num_workers: int = 2,
     beam_options: str = "",
+    keep_other: bool = False,
     seed: int = 0,
 ):
     """Decodes videos with Apache Beam, samples clips of 14 frames of the ultrasound sector, splits them by group, writes sharded TFRecords.
@@ -37,6 +38,7 @@ def preprocess(
         num_shards: Number of TFRecord files per split.
         num_workers: Decoding threads of the direct runner.
         beam_options: Apache Beam options, such as --runner=FlinkRunner --flink_master=HOST; empty for the direct runner.
+        keep_other: Keep videos of the class other as a fourth class; ingest must be told to take them (classes).
         seed: Seed of the split.
 
     Returns:
@@ -58,6 +60,7 @@ def preprocess(
             validation_fraction=validation_fraction,
             num_folds=num_folds,
             num_shards=num_shards,
+            keep_other=keep_other,
             seed=seed,
         )
         result = build_dataset(Path(videos.path), storage, Path(dataset.path), settings, num_workers, beam_options)

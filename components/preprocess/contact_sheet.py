@@ -1,12 +1,13 @@
 """The contact sheet of a clip dataset: a frame of every video, by split and class, to look at before anything is trained."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from components.core.clips import CLASS_NAMES, CLIP_FRAMES, SPLITS, ClipRecord, parse
+from components.core.clips import CLIP_FRAMES, SPLITS, ClipRecord, parse
 from components.core.shards import CONTACT_SHEET_NAME, read_tfrecords
 
 THUMBNAIL_PX = 112
@@ -15,11 +16,11 @@ COLUMNS = 12
 MAX_VIDEOS_PER_ROW_OF_CLASS = 48
 
 
-def write_contact_sheet(dataset_path: Path) -> None:
+def write_contact_sheet(dataset_path: Path, class_names: Sequence[str]) -> None:
     """Writes the contact sheet beside the shards; long lists are cut, as their heading says."""
     bands: list[np.ndarray] = []
     for split in SPLITS:
-        for label, class_name in enumerate(CLASS_NAMES):
+        for label, class_name in enumerate(class_names):
             videos = [clip for clip in _first_clips(dataset_path, split) if clip.label == label]
             shown = videos[:MAX_VIDEOS_PER_ROW_OF_CLASS]
             bands.append(_heading(f"{split}: {class_name}, {len(shown)} of {len(videos)} videos"))

@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import create_runner
 
 from components.core import parameters, storage
-from components.core.clips import CLASS_NAMES, CLIP_FRAMES, FRAME_SIZE_PX, SPLITS
+from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_names
 from components.core.errors import UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_videos
 from components.core.shards import (
@@ -32,9 +32,10 @@ from components.core.shards import (
     shard_of,
 )
 from components.core.video.sampling import Sampling
-from components.preprocess import beam_pipeline, splits
+from components.preprocess import beam_pipeline, near_duplicates, splits
 from components.preprocess.beam_pipeline import ShardSummary, VideoTask
 from components.preprocess.contact_sheet import write_contact_sheet
+from components.preprocess.leaks import check_leaks
 
 # Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
 DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -58,7 +59,13 @@ class Settings:
     validation_fraction: float
     num_folds: int
     num_shards: int
+    keep_other: bool
     seed: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of the dataset."""
+        return class_names(self.keep_other)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,23 +73,39 @@ class VideoOutcome:
     """What became of one video: a line of the dataset's videos.jsonl.
 
     Attributes:
+        group: what may not be split: the manifest's group, or several of them that hold copies of one recording.
         split: of its group; empty when it gave no clip.
         fold: of its group, from 0, for a cross-validation over all splits; None when it gave no clip.
         num_clips: how many clips it gave.
         sector: what its field of view was taken for: convex, linear, given by the manifest, or unknown, which means the whole frame.
         reason: why it gave none, or an empty string.
+        width_px: of its frames, as their height; 0 when it gave no clip, like the numbers after it.
+        height_px: of its frames.
+        frames_per_second: its nominal rate.
+        read_s: how much of it was read, in seconds.
+        brightness: mean grey level of its clips.
+        sha256: of the file.
+        near_duplicates: the ids of other videos that are copies of the same recording.
     """
 
     video_id: str
     class_name: str
     group: str
     source: str
+    probe: str
     license: str
     split: str
     fold: int | None
     num_clips: int
     sector: str
     reason: str
+    width_px: int
+    height_px: int
+    frames_per_second: float
+    read_s: float
+    brightness: float
+    sha256: str
+    near_duplicates: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +118,10 @@ class BuiltDataset:
 
     def metrics(self) -> dict[str, float]:
         """Returns the counts that the Kubeflow UI shows."""
-        counts: dict[str, float] = {"num_videos_without_clips": sum(not outcome.num_clips for outcome in self.outcomes)}
+        counts: dict[str, float] = {
+            "num_videos_without_clips": sum(not outcome.num_clips for outcome in self.outcomes),
+            "num_near_duplicates": sum(bool(outcome.near_duplicates) for outcome in self.outcomes),
+        }
         for split, info in self.index.splits.items():
             counts |= {f"{split}_videos": info.num_videos, f"{split}_clips": info.num_clips, f"{split}_groups": info.num_groups}
         return counts
@@ -121,33 +147,37 @@ def build_dataset(
 
     Raises:
         UsageError: a parameter is out of its range.
-        DataError: a class has too few groups of usable videos.
+        DataError: a class has too few groups of usable videos, or copies of one recording are on two sides.
         StorageError: the storage cannot be read or written.
     """
     parameters.check_values(num_workers=num_workers, **dataclasses.asdict(settings))
     options = _pipeline_options(beam_options, num_workers)
     records = read_videos(videos_path)
-    exclusions = _exclusions(records)
+    exclusions = _exclusions(records, settings.class_names)
     candidates = [record for record in records if record.row.video_id not in exclusions]
-    check_groups(record.row for record in candidates)
+    check_groups((record.row for record in candidates), settings.class_names)
     _log.info("%d videos to decode, %d excluded", len(candidates), len(exclusions))
     with storage.staged_folder(dataset_path) as staged, _work_folder(options, storage_uri, staged) as work_uri:
         decoding = _decode(candidates, work_uri, settings, options)
-        usable = [record.row for record in candidates if decoding[record.row.video_id].num_clips]
-        earlier = splits.read_assignments(storage_uri)
-        check_groups(usable)
+        pairs = near_duplicates.find_near_duplicates({video_id: outcome.hashes for video_id, outcome in decoding.items()})
+        merged = near_duplicates.linked_groups({record.row.group for record in records}, _links(records, pairs))
+        usable = [_in_group(record.row, merged) for record in candidates if decoding[record.row.video_id].num_clips]
+        earlier = splits.merged_assignments(splits.read_assignments(storage_uri), merged)
+        check_groups(usable, settings.class_names)
         videos_by_class = _videos_by_class(usable)
         assignments = splits.assign_splits(videos_by_class, earlier, settings.test_fraction, settings.validation_fraction, settings.seed)
         folds = splits.assign_folds(videos_by_class, settings.num_folds, settings.seed)
-        outcomes = [_outcome(record.row, exclusions, decoding, assignments, folds) for record in records]
+        rows = [dataclasses.replace(record, row=_in_group(record.row, merged)) for record in records]
+        outcomes = [_outcome(record, exclusions, decoding, assignments, folds, pairs) for record in rows]
         summaries = _assemble(usable, assignments, work_uri, settings, options)
         for summary in summaries:
             storage.take_file(_shard_uri(work_uri, summary.name), staged / summary.name)
+        check_leaks(staged, outcomes)
         index = _index(summaries, outcomes, settings)
         _write_outcomes(staged / VIDEOS_NAME, outcomes)
-        write_contact_sheet(staged)
+        write_contact_sheet(staged, settings.class_names)
         (staged / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
-    splits.write_assignments(storage_uri, assignments)
+    splits.write_assignments(storage_uri, {group: assignments[name] for group, name in merged.items() if name in assignments})
     _report(index, outcomes)
     return BuiltDataset(dataset_path, index, outcomes)
 
@@ -185,6 +215,21 @@ def _shard_uri(work_uri: str, name: str) -> str:
     return storage.join(work_uri, "shards", name)
 
 
+def _in_group(row: ManifestRow, merged: dict[str, str]) -> ManifestRow:
+    return dataclasses.replace(row, group=merged[row.group])
+
+
+def _links(records: list[VideoRecord], pairs: list[near_duplicates.Pair]) -> list[tuple[str, str]]:
+    """Returns which groups hold the same file or near-duplicates."""
+    group_of = {record.row.video_id: record.row.group for record in records}
+    first_of_file: dict[str, str] = {}
+    for record in records:
+        if record.status is Status.STORED:
+            first_of_file.setdefault(record.sha256, record.row.group)
+    same_file = [(first_of_file[record.sha256], record.row.group) for record in records if record.status is Status.STORED]
+    return same_file + [(group_of[one], group_of[other]) for one, other, _ in pairs]
+
+
 def _videos_by_class(usable: list[ManifestRow]) -> dict[str, collections.Counter[str]]:
     """Returns, per group, its number of usable videos per class."""
     videos_by_class: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
@@ -197,13 +242,13 @@ def _assemble(
     usable: list[ManifestRow], assignments: dict[str, str], work_uri: str, settings: Settings, options: PipelineOptions
 ) -> list[ShardSummary]:
     """Writes the shards of all splits; clips are sorted by the id of their video."""
-    members: dict[ShardName, list[str]] = {
+    members: dict[ShardName, list[tuple[str, str]]] = {
         ShardName(split, shard, settings.num_shards): [] for split in SPLITS for shard in range(settings.num_shards)
     }
     for row in sorted(usable, key=lambda row: row.video_id):
         name = ShardName(assignments[row.group], shard_of(row.video_id, settings.num_shards), settings.num_shards)
-        members[name].append(_clips_uri(work_uri, row))
-    tasks = [beam_pipeline.ShardTask(_shard_uri(work_uri, str(name)), tuple(uris)) for name, uris in members.items()]
+        members[name].append((_clips_uri(work_uri, row), row.group))
+    tasks = [beam_pipeline.ShardTask(_shard_uri(work_uri, str(name)), tuple(clips)) for name, clips in members.items()]
     return beam_pipeline.assemble(tasks, storage.join(work_uri, "shards.jsonl"), options)
 
 
@@ -221,7 +266,7 @@ def _pipeline_options(beam_options: str, num_workers: int) -> PipelineOptions:
     return options
 
 
-def _exclusions(records: list[VideoRecord]) -> dict[str, str]:
+def _exclusions(records: list[VideoRecord], class_names: tuple[str, ...]) -> dict[str, str]:
     """Returns the ids of the videos that are not decoded, and why.
 
     Of several rows with the same bytes the first one counts; when their labels differ, none does.
@@ -235,6 +280,8 @@ def _exclusions(records: list[VideoRecord]) -> dict[str, str]:
         contrary = [other.row.video_id for other in alike if other.row.class_name != record.row.class_name]
         if record.status is not Status.STORED:
             reasons[record.row.video_id] = f"{record.status.value} at ingest: {record.reason}"
+        elif record.row.class_name not in class_names:
+            reasons[record.row.video_id] = f"its class is {record.row.class_name}, which is not kept (keep_other)"
         elif contrary:
             reasons[record.row.video_id] = f"the same file is labelled otherwise as {contrary[0]!r}"
         elif record is not alike[0]:
@@ -243,25 +290,35 @@ def _exclusions(records: list[VideoRecord]) -> dict[str, str]:
 
 
 def _outcome(
-    row: ManifestRow,
+    record: VideoRecord,
     exclusions: dict[str, str],
     decoding: dict[str, beam_pipeline.DecodingOutcome],
     assignments: dict[str, str],
     folds: dict[str, int],
+    pairs: list[near_duplicates.Pair],
 ) -> VideoOutcome:
-    excluded = beam_pipeline.DecodingOutcome(row.video_id, 0, "", exclusions.get(row.video_id, ""))
+    row = record.row
+    excluded = beam_pipeline.DecodingOutcome(row.video_id, reason=exclusions.get(row.video_id, ""))
     outcome = decoding.get(row.video_id, excluded)
     return VideoOutcome(
         video_id=row.video_id,
         class_name=row.class_name,
         group=row.group,
         source=row.source,
+        probe=row.probe,
         license=row.license,
         split=assignments[row.group] if outcome.num_clips else "",
         fold=folds[row.group] if outcome.num_clips else None,
         num_clips=outcome.num_clips,
         sector=outcome.sector,
         reason=outcome.reason,
+        width_px=outcome.width_px,
+        height_px=outcome.height_px,
+        frames_per_second=outcome.frames_per_second,
+        read_s=outcome.read_s,
+        brightness=outcome.brightness,
+        sha256=record.sha256,
+        near_duplicates=sorted({other for pair in pairs if row.video_id in pair[:2] for other in pair[:2]} - {row.video_id}),
     )
 
 
@@ -279,7 +336,7 @@ def _index(summaries: list[ShardSummary], outcomes: list[VideoOutcome], settings
         for split in SPLITS
     }
     return DatasetIndex(
-        class_names=list(CLASS_NAMES),
+        class_names=list(settings.class_names),
         clip_shape=[CLIP_FRAMES, FRAME_SIZE_PX, FRAME_SIZE_PX, 3],
         parameters=dataclasses.asdict(settings),
         splits=split_infos,
@@ -305,6 +362,9 @@ def _report(index: DatasetIndex, outcomes: list[VideoOutcome]) -> None:
     for outcome in outcomes:
         if not outcome.num_clips:
             _log.warning("no clip from %s: %s", outcome.video_id, outcome.reason)
+    for outcome in outcomes:
+        if outcome.near_duplicates:
+            _log.info("%s is a near-duplicate of %s; group %s", outcome.video_id, ", ".join(outcome.near_duplicates), outcome.group)
     for split, info in index.splits.items():
         classes = ", ".join(f"{info.videos_by_class[name]} {name}" for name in index.class_names)
         _log.info("%s: %d clips of %d videos (%s) in %d groups", split, info.num_clips, info.num_videos, classes, info.num_groups)

@@ -49,6 +49,30 @@ def assign_splits(
     return assigned
 
 
+def merged_assignments(earlier: Mapping[str, str], merged: Mapping[str, str]) -> dict[str, str]:
+    """Returns the earlier splits of groups that have become one with others.
+
+    Args:
+        earlier: the splits that groups have for life.
+        merged: the name of the group that each group is now part of.
+
+    Raises:
+        DataError: groups that are one now are on different sides for life.
+    """
+    sides: dict[str, dict[str, str]] = {}
+    for group, name in merged.items():
+        if group in earlier:
+            sides.setdefault(name, {})[group] = earlier[group]
+    for members in sides.values():
+        if len(set(members.values())) > 1:
+            listed = ", ".join(f"{group!r} in {split}" for group, split in sorted(members.items()))
+            raise DataError(
+                f"groups that earlier runs have put on different sides hold copies of one recording: {listed}. Take the copies out "
+                f"of the manifest (`exclude`), or take these groups out of {SPLITS_NAME} in the storage and train a new champion."
+            )
+    return {name: next(iter(members.values())) for name, members in sides.items()}
+
+
 def assign_folds(videos_by_class: Mapping[str, Mapping[str, int]], num_folds: int, seed: int) -> dict[str, int]:
     """Assigns every group to a fold, so that each class is divided evenly; a class of fewer groups is absent from some folds.
 

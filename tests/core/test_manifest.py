@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from components.core.clips import CLASS_NAMES
 from components.core.errors import DataError, PipelineError, UsageError
 from components.core.manifest import (
     CATALOG,
@@ -36,6 +37,12 @@ def test_rows_are_read_with_absolute_uris(tmp_path: Path) -> None:
     ]
 
 
+def test_labels_of_the_sources_are_mapped_to_classes(tmp_path: Path) -> None:
+    labels = ["viral pneumonia", "Bacterial_Pneumonia", "COVID-19", "Covid", "regular", "healthy", "Other"]
+    uri = written(tmp_path, "video_id,uri,label,group\n" + "".join(f"v{n},v.mp4,{label},p\n" for n, label in enumerate(labels)))
+    assert [row.class_name for row in read_manifest(uri)] == ["pneumonia", "pneumonia", "covid", "covid", "normal", "normal", "other"]
+
+
 def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
     from components.core import storage
 
@@ -49,7 +56,7 @@ def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
         ("video_id,uri,label\na,a.mp4,covid\n", "lacks the column.* group"),
         ("", "lacks the column"),
         ("video_id,uri,label,group\n", "lists no video"),
-        ("video_id,uri,label,group\na,a.mp4,covid,p\nb,b.mp4,Covid-19,p\n", "line 3: unknown label 'Covid-19'"),
+        ("video_id,uri,label,group\na,a.mp4,covid,p\nb,b.mp4,flu,p\n", "line 3: unknown label 'flu'"),
         ("video_id,uri,label,group\na,a.mp4,covid,p\na,b.mp4,covid,p\n", "repeats the video_id 'a'"),
         ("video_id,uri,label,group\na,,covid,p\n", "line 2: uri is empty"),
         ("video_id,uri,label,group\n,a.mp4,covid,p\n", "line 2: video_id is empty"),
@@ -112,8 +119,8 @@ def rows(**groups_by_class: int) -> list[ManifestRow]:
 )
 def test_too_few_groups_are_refused(groups: dict[str, int], message: str) -> None:
     with pytest.raises(PipelineError, match=message):
-        check_groups(rows(**groups))
+        check_groups(rows(**groups), CLASS_NAMES)
 
 
 def test_three_groups_a_class_are_enough() -> None:
-    check_groups(rows(covid=3, pneumonia=3, normal=3))
+    check_groups(rows(covid=3, pneumonia=3, normal=3), CLASS_NAMES)

@@ -21,6 +21,7 @@ SETTINGS = Settings(
     validation_fraction=0.2,
     num_folds=5,
     num_shards=4,
+    keep_other=False,
     seed=0,
 )
 

@@ -23,6 +23,7 @@ SETTINGS = Settings(
     validation_fraction=0.2,
     num_folds=3,
     num_shards=2,
+    keep_other=False,
     seed=0,
 )
 
@@ -178,6 +179,56 @@ def test_the_crop_of_the_manifest_is_used(tmp_path: Path, records: list[VideoRec
     cropped = stored(tmp_path, "cropped", "normal", frames, crop=(20, 10, 50, 30))
     (clip,) = [clip for read in read_back(build(tmp_path, [*records, cropped])).values() for clip in read if clip.video_id == "cropped"]
     assert cv2.imdecode(np.frombuffer(clip.frames[0], np.uint8), cv2.IMREAD_COLOR)[10:-10, 10:-10].min() > 180
+
+
+def textured(seed: int, num_frames: int = 16) -> np.ndarray:
+    """Returns frames [n, 96, 128, 3] of a picture that moves sideways, another one for every seed."""
+    picture = np.random.default_rng(seed).uniform(0, 255, (12, 16)).astype(np.float32)
+    large = cv2.resize(picture, (128, 96), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    return np.repeat(np.stack([np.roll(large, 2 * n, axis=1) for n in range(num_frames)])[..., None], 3, axis=3)
+
+
+def test_copies_of_a_recording_become_one_group(tmp_path: Path, records: list[VideoRecord]) -> None:
+    half = np.stack([cv2.resize(frame, (64, 48), interpolation=cv2.INTER_AREA) for frame in textured(0)])
+    copies = [
+        stored(tmp_path, "full", "covid", textured(0)),
+        stored(tmp_path, "half", "covid", half),
+        stored(tmp_path, "b", "covid", textured(1)),
+    ]
+    renamed = dataclasses.replace(copies[2], row=dataclasses.replace(copies[2].row, video_id="b-again", group="elsewhere"))
+    dataset = build(tmp_path, [*records, *copies, renamed])
+    by_id = {outcome.video_id: outcome for outcome in dataset.outcomes}
+    assert by_id["full"].near_duplicates == ["half"]
+    assert by_id["half"].near_duplicates == ["full"]
+    assert by_id["full"].group == by_id["half"].group == "full+half"
+    assert by_id["full"].split == by_id["half"].split
+    assert by_id["b"].group == by_id["b-again"].group == "b+elsewhere"
+    assert dataset.metrics()["num_near_duplicates"] == 2
+    assert {clip.group for read in read_back(dataset).values() for clip in read if clip.video_id in ("full", "half")} == {"full+half"}
+    kept = json.loads((tmp_path / "storage" / "splits.json").read_text())
+    assert kept["full"] == kept["half"] == by_id["full"].split
+
+
+def test_copies_whose_groups_are_on_two_sides_for_life_fail_the_step(tmp_path: Path, records: list[VideoRecord]) -> None:
+    storage.write_bytes(str(tmp_path / "storage" / "splits.json"), b'{"full": "train", "again": "test"}')
+    copies = [stored(tmp_path, "full", "covid", textured(0)), stored(tmp_path, "again", "covid", textured(0)[1:])]
+    with pytest.raises(DataError, match="'again' in test, 'full' in train"):
+        build(tmp_path, [*records, *copies])
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_other_is_left_out_or_kept_as_a_fourth_class(tmp_path: Path, records: list[VideoRecord]) -> None:
+    others = [stored(tmp_path, f"other-{n}", "other", numbered_frames(20 + n)) for n in range(3)]
+    without = build(tmp_path, [*records, *others], name="without")
+    assert without.index.class_names == ["covid", "pneumonia", "normal"]
+    assert {outcome.reason for outcome in without.outcomes if outcome.class_name == "other"} == {
+        "its class is other, which is not kept (keep_other)"
+    }
+    kept = build(tmp_path / "kept", [*records, *others], dataclasses.replace(SETTINGS, keep_other=True))
+    assert kept.index.class_names == ["covid", "pneumonia", "normal", "other"]
+    read = [clip for split in read_back(kept).values() for clip in split]
+    assert {clip.video_id for clip in read if clip.label == 3} == {"other-0", "other-1", "other-2"}
+    assert all(info.videos_by_class["other"] == 1 for info in kept.index.splits.values())
 
 
 def test_splits_are_kept_in_storage_when_data_grows(tmp_path: Path, records: list[VideoRecord]) -> None:
