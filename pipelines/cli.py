@@ -12,6 +12,7 @@ from pipelines.architecture_search import architecture_search, run_search
 from pipelines.champion import champion
 from pipelines.cluster_commands import COMMANDS
 from pipelines.compile import PIPELINES, compile_pipeline
+from pipelines.containers import pinned
 from pipelines.import_dicom import import_dicom, run_import
 from pipelines.local import RUNNERS, run_training, summary
 from pipelines.predict import predict
@@ -33,11 +34,15 @@ def main() -> None:
 @click.option("--pipeline", type=click.Choice(list(PIPELINES)), default="training", show_default=True, help="What to compile.")
 @click.option("--platform", type=click.Choice(PLATFORMS), default=KUBEFLOW, show_default=True, help="Where it is to run.")
 @click.option("--resources", default="", help="YAML file that changes CPU, memory, GPU, nodes, retries and more of steps; see the README.")
-def compile_command(output: Path | None, pipeline: str, platform: str, resources: str) -> None:
+@click.option("--registry", default="", help="Where the cluster finds the images, such as ghcr.io/me.  [default: LUS_IMAGE_REGISTRY]")
+@click.option("--tag", default="", help="Tag of the images.  [default: LUS_IMAGE_TAG]")
+@click.option("--digests", is_flag=True, help="Pin each image by the digest that it has in its registry, which the Docker engine asks.")
+def compile_command(output: Path | None, pipeline: str, platform: str, resources: str, registry: str, tag: str, digests: bool) -> None:
     """Compiles a pipeline to YAML for a Kubeflow cluster or Vertex AI."""
     output = output or Path(f"{pipeline}.yaml")
     try:
-        compile_pipeline(pipeline, Placement(platform, read_table(platform, resources)), output)
+        placement = Placement(platform, read_table(platform, resources), registry, tag, pinned if digests else str)
+        compile_pipeline(pipeline, placement, output)
     except PipelineError as error:
         raise Failure(error) from None
     click.echo(f"wrote {output} for {platform}; start it with `lus submit {output}`, or upload it in the UI")

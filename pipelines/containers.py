@@ -29,7 +29,7 @@ class ContainerRun:
         Raises:
             UsageError: no engine answers, or an image is not there.
         """
-        self._client = _engine()
+        self._client = _engine("use --runner subprocess")
         for uri in sorted(set(image_uris)):
             _check_present(self._client, uri)
         self._label = f"{_LABEL}={uuid.uuid4().hex}"
@@ -71,17 +71,29 @@ class ContainerRun:
         return ""
 
 
-def _engine() -> Any:
-    """Returns a client of the engine."""
+def pinned(uri: str) -> str:
+    """Returns the URI with the digest that the image has in its registry, which the engine asks with this user's credentials.
+
+    Raises:
+        UsageError: no engine answers, or the registry does not give the image.
+    """
+    client = _engine("compile without --digests")
+    try:
+        digest = client.images.get_registry_data(uri).id
+    except DockerException as error:
+        raise UsageError(f"the registry does not tell the digest of {uri!r} ({error}); push the image first, and log in.") from None
+    return f"{uri.rpartition(':')[0]}@{digest}"
+
+
+def _engine(instead: str) -> Any:
+    """Returns a client of the engine; `instead` is what to do without one."""
     try:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
         if "Permission denied" in str(error):
-            raise UsageError(
-                "this user may not use the Docker engine; join the group docker and log in again, or use --runner subprocess."
-            ) from None
-        raise UsageError("no Docker engine answers; start one (or set DOCKER_HOST), or use --runner subprocess.") from None
+            raise UsageError(f"this user may not use the Docker engine; join the group docker and log in again, or {instead}.") from None
+        raise UsageError(f"no Docker engine answers; start one (or set DOCKER_HOST), or {instead}.") from None
     return client
 
 

@@ -103,10 +103,25 @@ RESOURCES: Mapping[str, Resources] = {
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """A platform and what its steps are given."""
+    """A platform and what its steps are given.
+
+    Attributes:
+        platform: one of PLATFORMS.
+        table: the resources of each step.
+        registry, tag: of the images; empty for those of core.images.
+        pin: gives an image's URI the digest that it has in its registry, or leaves it as it is.
+    """
 
     platform: str
     table: Mapping[str, Resources]
+    registry: str = ""
+    tag: str = ""
+    pin: Callable[[str], str] = str
+
+    def image(self, uri: str, resources: Resources) -> str:
+        """Returns the image that a step runs in here."""
+        uri = images.relocated(uri, self.registry, self.tag)
+        return self.pin(images.cuda_variant(uri) if resources.gpus else uri)
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:
@@ -125,6 +140,7 @@ def apply_resources(task: Any) -> Any:
     """Sets the resources of a kfp PipelineTask by the name of its step, if a placement is in force, and returns the task."""
     if placement := _placement.get():
         resources = placement.table[task.component_spec.name.replace("-", "_")]
+        task.set_container_image(placement.image(task.container_spec.image, resources))
         _apply_limits(task, resources, placement.platform)
         if placement.platform == KUBEFLOW:
             _apply_kubernetes(task, resources)
@@ -138,7 +154,6 @@ def _apply_limits(task: Any, resources: Resources, platform: str) -> None:
     task.set_retry(num_retries=resources.retries, backoff_duration=f"{resources.backoff_s}s", backoff_factor=2)
     if resources.gpus:
         task.set_accelerator_type(resources.gpu_type or _DEFAULT_GPU_TYPES[platform]).set_accelerator_limit(resources.gpus)
-        task.set_container_image(images.cuda_variant(task.container_spec.image))
 
 
 def _apply_kubernetes(task: Any, resources: Resources) -> None:

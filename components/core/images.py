@@ -16,9 +16,16 @@ def image_uri(name: str) -> str:
     return f"{registry}/{name}:{tag}"
 
 
+def relocated(uri: str, registry: str, tag: str) -> str:
+    """Returns the URI of the same image in another registry or with another tag; what is empty stays."""
+    old_registry, _, name = uri.rpartition("/")
+    name, _, old_tag = name.partition(":")
+    return f"{registry or old_registry}/{name}:{tag or old_tag}"
+
+
 def cuda_variant(uri: str) -> str:
-    """Returns the URI of the image that is built with CUDA libraries; an image that is pinned by its digest is taken as it is."""
-    return uri if "@" in uri else f"{uri}-cuda"
+    """Returns the URI of the image that is built with CUDA libraries."""
+    return f"{uri}-cuda"
 
 
 INGEST = image_uri("ingest")

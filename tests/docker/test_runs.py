@@ -1,5 +1,6 @@
 """Pipelines through kfp's DockerRunner, and what a user is told when the engine or a container fails."""
 
+import json
 import os
 import subprocess
 import sys
@@ -27,12 +28,21 @@ def lus_run(manifest: Path, storage: Path, *options: str, **environment: str) ->
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
-def test_the_whole_pipeline_runs_in_containers(manifest: Path, tmp_path: Path) -> None:
+def test_the_whole_pipeline_in_containers_scores_as_it_does_here(manifest: Path, tmp_path: Path) -> None:
     options = ["--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20"]
-    result = lus_run(manifest, tmp_path / "storage", *options)
+    result = lus_run(manifest, tmp_path / "docker", *options)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "macro-F1 on 3 test videos" in result.stdout
-    assert {path.stat().st_uid for path in (tmp_path / "storage").rglob("*")} == {os.getuid()}
+    assert {path.stat().st_uid for path in (tmp_path / "docker").rglob("*")} == {os.getuid()}
+    result = lus_run(manifest, tmp_path / "subprocess", "--runner", "subprocess", *options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert scores(tmp_path / "docker") == scores(tmp_path / "subprocess")
+
+
+def scores(storage: Path) -> object:
+    """Returns what a run has measured of its models, whichever runner it had."""
+    (path,) = storage.glob("runs/*/evaluate/evaluation")
+    return json.loads(path.read_text())["models"]
 
 
 def test_dicom_files_come_in_through_a_container(tmp_path: Path) -> None:

@@ -176,3 +176,10 @@ def test_a_file_from_elsewhere_is_known(tmp_path: Path, change: Any, message: st
     output.write_text(change(text))
     with pytest.raises(Exception, match=message):
         read_compiled(output)
+
+
+def test_registry_and_tag_name_other_images(tmp_path: Path) -> None:
+    pipeline, _ = compiled(tmp_path, "--registry", "registry.example.org/lungs", "--tag", "2.1")
+    images = {name: executor["container"]["image"] for name, executor in pipeline["deploymentSpec"]["executors"].items()}
+    assert images["exec-ingest"] == "registry.example.org/lungs/ingest:2.1"
+    assert images["exec-train"] == "registry.example.org/lungs/train:2.1-cuda"
