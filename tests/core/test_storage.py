@@ -32,6 +32,27 @@ def test_writing_again_replaces(root: str) -> None:
     assert storage.read_bytes(uri) == b"new"
 
 
+def test_a_write_on_condition_succeeds_on_what_was_read_and_on_nothing_else(root: str) -> None:
+    uri = storage.join(root, "folder", "pointer.json")
+    assert storage.read_with_generation(uri) == (b"", storage.ABSENT)
+    storage.write_if_unchanged(uri, b"first", storage.ABSENT)
+    data, generation = storage.read_with_generation(uri)
+    assert data == b"first"
+    with pytest.raises(storage.ConflictError, match=r"pointer\.json' was written by somebody else"):
+        storage.write_if_unchanged(uri, b"again", storage.ABSENT)
+    storage.write_if_unchanged(uri, b"second", generation)
+    with pytest.raises(storage.ConflictError):
+        storage.write_if_unchanged(uri, b"third", generation)
+    assert storage.read_with_generation(uri)[0] == b"second"
+
+
+def test_a_write_whose_answer_was_lost_is_no_conflict_with_itself(root: str) -> None:
+    uri = storage.join(root, "pointer.json")
+    storage.write_if_unchanged(uri, b"mine", storage.ABSENT)
+    storage.write_if_unchanged(uri, b"mine", storage.ABSENT)
+    assert storage.read_bytes(uri) == b"mine"
+
+
 def test_a_writable_storage_is_left_as_it_was(root: str) -> None:
     storage.write_bytes(storage.join(root, "kept"), b"")
     storage.check_writable(root)

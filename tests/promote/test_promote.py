@@ -154,6 +154,22 @@ def test_a_storage_that_refuses_the_write_is_a_storage_error(tmp_path: Path) -> 
         Challenger(tmp_path / "a", b"a", 0.63).promote(str(tmp_path / "storage"))
 
 
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_a_bucket_that_refuses_the_write_is_a_storage_error(scheme: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    root = request.getfixturevalue(f"{scheme}_storage") + "-absent"
+    with pytest.raises(StorageError, match=r"cannot (read|write) '.*-absent/models/"):
+        Challenger(tmp_path / "a", b"a", 0.63).promote(root)
+
+
+def test_a_pointer_that_refuses_the_write_stays_and_the_version_is_kept(tmp_path: Path) -> None:
+    root = tmp_path / "storage"
+    (root / "models" / ".champion.json.lock").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"cannot write '.*champion\.json'"):
+        Challenger(tmp_path / "a", b"a", 0.63).promote(str(root))
+    assert read_champion(str(root)) is None
+    assert len(list_versions(str(root))) == 1
+
+
 def test_the_pointer_does_not_move_when_publishing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise StorageError("refused")
