@@ -68,7 +68,7 @@ def read_clips(path: Path, crop: CropBox | None, sampling: Sampling) -> VideoCli
         )
         for frames in sampled.clips
     )
-    coloured = [frame.coloured for frames in sampled.clips for frame in frames]
+    coloured = [frame.coloured for frames in sampled.clips for frame in frames if frame.coloured is not None]
     check_ultrasound(images, coloured, np.concatenate([clip.frames for clip in clips]))
     return VideoClips(clips, sector.kind, sampled.facts)
 

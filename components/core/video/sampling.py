@@ -30,6 +30,8 @@ from components.core.parameters import CHOICES
 from components.core.video.decoding import Image, VideoFacts, open_video
 from components.core.video.screening import coloured_share
 
+# One of so many sampled frames is looked at for colour.
+COLOUR_INTERVAL = CLIP_FRAMES // 2
 WINDOW, UNIFORM = CHOICES["sampling"]
 
 
@@ -67,13 +69,13 @@ class SampledFrame:
         index: its number in the video.
         time_s: its time in seconds.
         image: its pixels, [height, width] uint8 grey.
-        coloured: the share of its pixels that had natural colours.
+        coloured: the share of its pixels that had natural colours; None for most frames, for it takes as long as decoding them.
     """
 
     index: int
     time_s: float
     image: Image
-    coloured: float
+    coloured: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _windows(path: Path, sampling: Sampling) -> tuple[list[list[SampledFrame]], 
         half_interval_s = 0.5 / video.frames_per_second
         for index, time_s, pixels in video.frames():
             if time_s + half_interval_s > len(sampled) / sampling.frames_per_second:
-                frame = _sampled(index, time_s, pixels())
+                frame = _sampled(len(sampled), index, time_s, pixels())
                 while time_s + half_interval_s > len(sampled) / sampling.frames_per_second and len(sampled) < wanted:
                     sampled.append(frame)
             if len(sampled) == wanted:
@@ -135,9 +137,11 @@ def _spread_evenly(path: Path, num_frames: int) -> tuple[list[SampledFrame], Vid
     """Reads a video to its end; returns CLIP_FRAMES of its frames, which has so many."""
     wanted = set(np.linspace(0, num_frames - 1, CLIP_FRAMES).round().astype(int).tolist())
     with open_video(path) as video:
-        frames = [_sampled(index, time_s, pixels()) for index, time_s, pixels in video.frames() if index in wanted]
+        chosen = (frame for frame in video.frames() if frame[0] in wanted)
+        frames = [_sampled(number, index, time_s, pixels()) for number, (index, time_s, pixels) in enumerate(chosen)]
         return frames, video.facts
 
 
-def _sampled(index: int, time_s: float, image: Image) -> SampledFrame:
-    return SampledFrame(index, time_s, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), coloured_share(image))
+def _sampled(number: int, index: int, time_s: float, image: Image) -> SampledFrame:
+    coloured = None if number % COLOUR_INTERVAL else coloured_share(image)
+    return SampledFrame(index, time_s, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), coloured)

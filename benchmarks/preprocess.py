@@ -1,0 +1,306 @@
+"""How near preprocess comes to the speed of the decoder, what a dataset weighs, and how fast it is read, against bare loops and notebooks.
+
+    python benchmarks/preprocess.py --videos FOLDER [--copies 1] [--mode window uniform]
+    python benchmarks/preprocess.py --long-video
+    python benchmarks/preprocess.py --videos FOLDER --encodings
+
+Every line is a process tree of its own, measured in one run on two workers: wall-clock time, processor time of all its processes, and the
+most memory that they held together (proportional set size, sampled ten times a second).
+
+    decoding alone     every frame of every video once, by the same decoder, in a bare pool of two processes: the limit
+    bare pool          what a worker does, without Beam: read, sample, normalise, encode, write, in a pool of two processes
+    notebook           OpenCV, every frame resized, 14 of them kept, float32 .npy; one process, as notebooks are
+    preprocess         the step, by Beam's direct runner
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import inspect
+import itertools
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX
+from components.core.errors import PipelineError
+from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest, write_videos
+from components.core.parameters import CHOICES
+from components.core.video.clip_reader import read_clips
+from components.core.video.decoding import open_video
+from components.core.video.guarded_reader import GuardedReader
+from components.core.video.sampling import Sampling
+
+NUM_WORKERS = 2
+FRAMES_PER_SECOND, MAX_CLIPS = 10.0, 4
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What one process tree took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    result: Any
+
+
+def main() -> None:
+    """Prints the tables that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=Path, help="folder with the videos and their manifest.csv")
+    parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--mode", nargs="+", default=["window", "uniform"])
+    parser.add_argument("--encodings", action="store_true")
+    parser.add_argument("--long-video", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.long_video:
+            _long_video(Path(folder))
+        elif options.encodings:
+            _encodings(_paths(options.videos))
+        else:
+            _speed(options.videos, options.copies, options.mode, Path(folder))
+
+
+def _paths(videos: Path) -> list[Path]:
+    return [Path(row.uri) for row in read_manifest(str(videos / "manifest.csv"))]
+
+
+def _speed(videos: Path, copies: int, modes: list[str], folder: Path) -> None:
+    rows = read_manifest(str(videos / "manifest.csv"))
+    paths = [Path(row.uri) for row in rows] * copies
+    print(f"{len(paths)} videos ({copies} × {len(rows)}), {NUM_WORKERS} workers")
+    print(f"{'':28}{'videos/s':>9}{'wall s':>9}{'CPU s':>9}{'peak MB':>9}")
+    limit = _report("decoding alone", len(paths), _measure(_in_pool, _decode_all, paths))
+    notebook = _report("notebook", len(paths), _measure(_notebook, paths, folder / "notebook"))
+    for mode in modes:
+        sampling = Sampling(FRAMES_PER_SECOND, MAX_CLIPS, mode)
+        bare = _report(f"bare pool, {mode}", len(paths), _measure(_in_pool, _Bare(sampling, folder / f"bare-{mode}"), paths))
+        dataset = folder / f"dataset-{mode}"
+        step = _report(f"preprocess, {mode}", len(paths), _measure(_preprocess, rows, copies, mode, folder, dataset))
+        print(
+            f"    CPU {step.cpu_s / limit.cpu_s:.2f} × decoding alone; wall {step.wall_s / bare.wall_s:.2f} × bare pool; "
+            f"{notebook.wall_s / step.wall_s:.2f} × as fast as the notebook"
+        )
+        if copies == 1:
+            _reading(dataset, folder / f"npy-{mode}")
+
+
+def _measure(function: Callable[..., Any], *arguments: Any) -> Measured:
+    """Runs a function in a fresh process and watches it and what it starts."""
+    queue = SPAWN.Queue()
+    process = SPAWN.Process(target=_run, args=(queue, function, arguments))
+    process.start()
+    peak_mb = 0.0
+    while queue.empty() and process.is_alive():
+        peak_mb = max(peak_mb, _memory_mb(process.pid or 0))
+        time.sleep(0.1)
+    wall_s, cpu_s, result = queue.get(timeout=10)
+    process.join()
+    return Measured(wall_s, cpu_s, peak_mb, result)
+
+
+def _run(queue: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    start = time.perf_counter()
+    result = function(*arguments)
+    wall_s = time.perf_counter() - start
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    queue.put((wall_s, sum(usage.ru_utime + usage.ru_stime for usage in usages), result))
+
+
+def _memory_mb(pid: int) -> float:
+    """Returns the memory of a process and its descendants; pages that they share are counted once."""
+    try:
+        own = next(int(line.split()[1]) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except (OSError, StopIteration):
+        return 0.0
+    return own / 1024 + sum(map(_memory_mb, children))
+
+
+def _report(title: str, num_videos: int, measured: Measured) -> Measured:
+    rate = num_videos / measured.wall_s
+    print(f"{title:28}{rate:9.1f}{measured.wall_s:9.1f}{measured.cpu_s:9.1f}{measured.peak_mb:9.0f}", flush=True)
+    return measured
+
+
+def _in_pool(function: Callable[[Path], int], paths: list[Path]) -> int:
+    with concurrent.futures.ProcessPoolExecutor(NUM_WORKERS, mp_context=SPAWN) as pool:
+        return sum(pool.map(function, paths))
+
+
+def _decode_all(path: Path) -> int:
+    with open_video(path) as video:
+        return sum(pixels().shape[0] > 0 for _, _, pixels in video.frames())
+
+
+class _Bare:
+    """Reads one video and writes its JPEG files, one after the other, to one file."""
+
+    def __init__(self, sampling: Sampling, folder: Path) -> None:
+        self._sampling = sampling
+        self._folder = folder
+
+    def __call__(self, path: Path) -> int:
+        self._folder.mkdir(exist_ok=True)
+        try:
+            clips = read_clips(path, None, self._sampling).clips
+        except PipelineError:
+            return 0
+        with (self._folder / f"{os.getpid()}-{time.monotonic_ns()}").open("wb") as file:
+            file.writelines(jpeg for clip in clips for jpeg in clip.jpegs())
+        return len(clips)
+
+
+def _notebook(paths: list[Path], folder: Path) -> int:
+    folder.mkdir()
+    for number, path in enumerate(paths):
+        capture = cv2.VideoCapture(str(path))
+        frames = []
+        while True:
+            decoded, frame = capture.read()
+            if not decoded:
+                break
+            frames.append(cv2.resize(frame, (FRAME_SIZE_PX, FRAME_SIZE_PX)))
+        capture.release()
+        chosen = np.linspace(0, len(frames) - 1, CLIP_FRAMES).astype(int)
+        np.save(folder / f"{number % 100}.npy", (np.stack([frames[index] for index in chosen]) / 255.0).astype(np.float32))
+    return len(paths)
+
+
+def _preprocess(rows: list[ManifestRow], copies: int, mode: str, folder: Path, dataset: Path) -> int:
+    from components.preprocess import component
+    from components.preprocess.preprocess import Settings, build_dataset
+
+    parameters = inspect.signature(component.preprocess.python_func).parameters
+    defaults = {field.name: parameters[field.name].default for field in dataclasses.fields(Settings)}
+    settings = Settings(**{**defaults, "sampling": mode})
+    write_videos(folder / "videos.jsonl", list(_records(rows, copies)))
+    built = build_dataset(folder / "videos.jsonl", str(folder / f"storage-{mode}"), dataset, settings, NUM_WORKERS)
+    return sum(info.num_clips for info in built.index.splits.values())
+
+
+def _records(rows: list[ManifestRow], copies: int) -> Iterator[VideoRecord]:
+    for copy, row in itertools.product(range(copies), rows):
+        video = dataclasses.replace(row, video_id=f"{row.video_id}-{copy}", group=f"{row.group}-{copy}")
+        yield VideoRecord(video, Status.STORED, storage_uri=row.uri, sha256=video.video_id, num_bytes=Path(row.uri).stat().st_size)
+
+
+def _reading(dataset: Path, folder: Path) -> None:
+    """Prints what a clip weighs and how fast it is read, against float32 .npy files."""
+    num_clips, num_bytes, tf_data_s = _measure(_read_with_tf_data, dataset).result
+    npy_bytes, npy_s = _measure(_read_npy, folder).result
+    print(
+        f"    a clip: {num_bytes / num_clips / 1000:.0f} kB, 1/{npy_bytes / (num_bytes / num_clips):.1f} of .npy; tf.data "
+        f"{num_clips / tf_data_s:.0f} clips/s, np.load {1 / npy_s:.0f} clips/s: {num_clips / tf_data_s * npy_s:.1f} ×"
+    )
+
+
+def _read_with_tf_data(dataset: Path) -> tuple[int, int, float]:
+    """Returns the number of clips of the train split, their bytes, and the seconds that reading them takes, the best of three passes."""
+    from components.core.dataset import read_clips as read_dataset
+    from components.core.shards import DatasetIndex
+
+    shards = DatasetIndex.read(dataset).splits["train"].shards
+    num_bytes = sum((dataset / shard.name).stat().st_size for shard in shards)
+    batches = read_dataset(dataset, "train").batch(8).prefetch(2)
+    return sum(shard.num_clips for shard in shards), num_bytes, min(_seconds(lambda: sum(1 for _ in batches)) for _ in range(3))
+
+
+def _read_npy(folder: Path) -> tuple[int, float]:
+    """Returns the bytes of a clip as a float32 .npy file, and the seconds that reading one takes, the best of three passes."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    paths = [folder / f"{number}.npy" for number in range(50)]
+    for path in paths:
+        np.save(path, generator.random((CLIP_FRAMES, FRAME_SIZE_PX, FRAME_SIZE_PX, 3), np.float32))
+    passes = [_seconds(lambda: [np.load(path) for path in paths]) for _ in range(3)]
+    return paths[0].stat().st_size, min(passes) / len(paths)
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def _long_video(folder: Path) -> None:
+    """Prints the memory of a worker's child process that reads 30 minutes of 1080p video: two seconds of it, 900 times."""
+    path = folder / "long.mp4"
+    _write_long_video(path, minutes=30)
+    print(f"30 minutes of 1920 × 1080 at 30 frames/s, {path.stat().st_size / 1e6:.0f} MB")
+    for mode in CHOICES["sampling"]:
+        with GuardedReader() as reader:
+            start = time.perf_counter()
+            facts = reader(read_clips, path, None, Sampling(FRAMES_PER_SECOND, MAX_CLIPS, mode)).facts
+            seconds = time.perf_counter() - start
+            peak_mb = reader(resource.getrusage, resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{mode:10}{facts.num_frames:8} frames read{seconds:9.1f} s   peak {peak_mb:5.0f} MB", flush=True)
+
+
+def _write_long_video(path: Path, minutes: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 45, 80), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 1920, 1080, "yuv420p", 60
+        stream.codec_context.max_b_frames = 0
+        images = (cv2.resize(image, (1920, 1080), interpolation=cv2.INTER_CUBIC) // 2 for image in noise)
+        frames = [av.VideoFrame.from_ndarray(image, format="gray") for image in images]
+        packets = [packet for frame in [*frames, None] for packet in stream.encode(frame) if packet.size]
+        for number, packet in enumerate(itertools.islice(itertools.cycle(packets), minutes * 60 * 30)):
+            copy = av.Packet(bytes(packet))
+            copy.pts = copy.dts = number
+            copy.time_base, copy.is_keyframe, copy.stream = Fraction(1, 30), packet.is_keyframe, stream
+            container.mux(copy)
+
+
+def _encodings(paths: list[Path]) -> None:
+    """Prints what each encoding of the frames of a clip costs, on the first clip of every video."""
+    clips = [read_clips(path, None, Sampling(FRAMES_PER_SECOND, 1)).clips[0].frames for path in paths]
+    print(f"{len(clips)} clips of {CLIP_FRAMES} × {FRAME_SIZE_PX} × {FRAME_SIZE_PX} grey, one thread; means, PSNR also of the worst clip")
+    print(f"{'':16}{'kB a clip':>10}{'encode ms':>11}{'decode ms':>11}{'PSNR dB':>9}{'worst':>8}")
+    for name, suffix, flags in (
+        ("JPEG q95", ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
+        ("JPEG q90", ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]),
+        ("PNG", ".png", []),
+        ("WebP q95", ".webp", [cv2.IMWRITE_WEBP_QUALITY, 95]),
+        ("WebP lossless", ".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
+        ("raw", "", []),
+    ):
+        sizes, encode_s, decode_s, psnr = [], [], [], []
+        for clip in clips:
+            start = time.perf_counter()
+            files = [cv2.imencode(suffix, frame, flags)[1].tobytes() if suffix else frame.tobytes() for frame in clip]
+            middle = time.perf_counter()
+            back = [_decoded(file, bool(suffix)) for file in files]
+            decode_s.append(time.perf_counter() - middle)
+            encode_s.append(middle - start)
+            sizes.append(sum(map(len, files)))
+            error = np.mean((np.stack(back).astype(float) - clip) ** 2)
+            psnr.append(10 * np.log10(255**2 / error) if error else np.inf)
+        print(
+            f"{name:16}{np.mean(sizes) / 1000:10.0f}{1000 * np.mean(encode_s):11.1f}{1000 * np.mean(decode_s):11.1f}"
+            f"{np.mean(psnr):9.1f}{min(psnr):8.1f}"
+        )
+
+
+def _decoded(file: bytes, is_image: bool) -> np.ndarray:
+    data = np.frombuffer(file, np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if is_image else data.reshape(FRAME_SIZE_PX, FRAME_SIZE_PX)
+
+
+if __name__ == "__main__":
+    main()
