@@ -1,4 +1,4 @@
-"""The commands of `lus` that talk to a cluster: submit and schedule."""
+"""The commands of `lus` for clusters: submit, schedule, explain and gc."""
 
 import datetime
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import click
 from components.command_line import Failure
 from components.core.errors import PipelineError, UsageError
 from pipelines.cost import TaskTime, cost_table, read_prices, resources_by_task, usages
-from pipelines.resources import KUBEFLOW
+from pipelines.resources import KUBEFLOW, VERTEX
 
 
 def _refuse_secret(_: click.Context, option: click.Parameter, value: str | None) -> None:
@@ -23,6 +23,9 @@ def _refuse_secret(_: click.Context, option: click.Parameter, value: str | None)
 
 
 _CONNECTION = [
+    click.Option(["--vertex"], is_flag=True, help="Vertex AI instead of a Kubeflow server, with Google's credentials."),
+    click.Option(["--project"], default="", help="Google Cloud project, for --vertex."),
+    click.Option(["--region"], default="", help="Google Cloud region, such as europe-west4, for --vertex."),
     click.Option(["--host"], envvar="KF_PIPELINES_ENDPOINT", help="Address of Kubeflow Pipelines.  [env: KF_PIPELINES_ENDPOINT]"),
     click.Option(["--namespace"], default="", help="Your namespace, where the server has several users."),
     click.Option(["--token-file"], default="", help="File with a bearer token.  [env: LUS_KFP_TOKEN holds the token itself]"),
@@ -54,12 +57,20 @@ def _command(name: str, callback: Callable[..., None], params: list[click.Parame
     return click.Command(name, callback=checked, params=params, help=callback.__doc__)
 
 
-def _connect(host: str | None, namespace: str, token_file: str, cookie_file: str, service_account_token: str, google: bool) -> Any:
+def _kubeflow(
+    host: str | None, namespace: str, token_file: str, cookie_file: str, service_account_token: str, google: bool, **_: Any
+) -> Any:
     from pipelines.kubeflow import Kubeflow, authentication
 
     if not host:
-        raise UsageError("say where: --host ADDRESS of Kubeflow Pipelines.")
+        raise UsageError("say where: --host ADDRESS of Kubeflow Pipelines, or --vertex.")
     return Kubeflow(host, namespace, authentication(token_file, cookie_file, service_account_token, google))
+
+
+def _platform(connection: dict[str, Any]) -> str:
+    if connection["vertex"] and (connection["host"] or connection["namespace"]):
+        raise UsageError("--vertex has neither --host nor --namespace; leave out one or the other.")
+    return VERTEX if connection["vertex"] else KUBEFLOW
 
 
 def _root(pipeline_root: str, parameters: Any) -> str:
@@ -81,16 +92,26 @@ def _submit(
 
     With --wait, the exit code tells the outcome: 0 succeeded, 1 failed, 3 canceled, 4 not ended in time, 5 deleted.
     """
-    from pipelines.submit import follow, read_package, submit
+    from pipelines import submit
 
-    package = read_package(file, KUBEFLOW, parameters)
+    package = submit.read_package(file, _platform(connection), parameters)
+    root = _root(pipeline_root, package.parameters)
     price_table = read_prices(prices) if prices else None
     # A GPU without a price is found before the run, not after it.
     cost_table(usages(package.pipeline, [TaskTime(name, "", None, None) for name in resources_by_task(package.pipeline)]), price_table)
-    kubeflow = _connect(**connection)
-    run_id = submit(kubeflow, package, experiment, service_account, _root(pipeline_root, package.parameters))
+    if connection["vertex"]:
+        from pipelines.vertex import Vertex
+
+        vertex = Vertex(connection["project"], connection["region"])
+        run_id = vertex.submit(package, service_account, root)
+        url, look = vertex.run_url(run_id), lambda: vertex.progress(run_id)
+    else:
+        kubeflow = _kubeflow(**connection)
+        run_id = submit.submit(kubeflow, package, experiment, service_account, root)
+        url, look = kubeflow.run_url(run_id), lambda: submit.progress(kubeflow, run_id)
+    click.echo(f"started: {url}")
     if wait:
-        tasks = follow(kubeflow, run_id, timeout_s)
+        tasks = submit.follow(look, timeout_s, f"the run {url}")
         click.echo(f"succeeded\n\n{cost_table(usages(package.pipeline, tasks), price_table)}")
 
 
@@ -111,42 +132,70 @@ def _create_schedule(
     from pipelines import schedule
     from pipelines.submit import read_package, upload
 
-    package = read_package(file, KUBEFLOW, parameters)
+    package = read_package(file, _platform(connection), parameters)
+    root = _root(pipeline_root, package.parameters)
     cron = schedule.parse_cron(cron)
     times = schedule.next_times(cron, time_zone, datetime.datetime.now(datetime.UTC))
-    kubeflow = _connect(**connection)
-    settings = {
-        "experiment_id": kubeflow.experiment_id(experiment),
-        "cron_expression": cron,
-        "max_concurrency": max_concurrency,
-        "no_catchup": not catch_up,
-        "params": dict(package.parameters),
-        "pipeline_root": _root(pipeline_root, package.parameters),
-        "service_account": service_account or None,
-        **upload(kubeflow, package),
-    }
-    scheduler = schedule.KubeflowScheduler(kubeflow, settings)
-    kept, is_new, num_deleted = schedule.replace(scheduler, name, schedule.digest_of(**settings))
+    settings: dict[str, Any]
+    if connection["vertex"]:
+        from pipelines.vertex import SCHEDULE_LABEL, Vertex, VertexScheduler, vertex_cron
+
+        if catch_up:
+            raise UsageError("--catch-up is for Kubeflow; Vertex AI makes up for missed runs when a schedule is resumed in its console.")
+        vertex = Vertex(connection["project"], connection["region"])
+        settings = {
+            "cron": vertex_cron(cron, time_zone),
+            "max_concurrent_run_count": max_concurrency,
+            "service_account": service_account or None,
+        }
+        digest = schedule.digest_of(**settings, version=package.version, parameters=dict(package.parameters), root=root)
+        scheduler: schedule.Scheduler = VertexScheduler(
+            vertex, settings, lambda digest: vertex.job(package, root, {SCHEDULE_LABEL: digest})
+        )
+    else:
+        kubeflow = _kubeflow(**connection)
+        settings = {
+            "experiment_id": kubeflow.experiment_id(experiment),
+            "cron_expression": cron,
+            "max_concurrency": max_concurrency,
+            "no_catchup": not catch_up,
+            "params": dict(package.parameters),
+            "pipeline_root": root,
+            "service_account": service_account or None,
+            **upload(kubeflow, package),
+        }
+        digest = schedule.digest_of(**settings)
+        scheduler = schedule.KubeflowScheduler(kubeflow, settings)
+    kept, is_new, num_deleted = schedule.replace(scheduler, name, digest)
     replaced = f", in place of {num_deleted} earlier" if num_deleted else ""
     click.echo(f"{'created' if is_new else 'unchanged'}: {name}{replaced}{'; it is paused, as before' if kept.is_paused else ''}")
     for time in times:
         click.echo(f"next: {schedule.show_time(time)}")
 
 
+def _scheduler(connection: dict[str, Any]) -> Any:
+    """Returns a scheduler that creates nothing."""
+    if _platform(connection) == VERTEX:
+        from pipelines.vertex import Vertex, VertexScheduler
+
+        return VertexScheduler(Vertex(connection["project"], connection["region"]))
+    from pipelines.schedule import KubeflowScheduler
+
+    return KubeflowScheduler(_kubeflow(**connection))
+
+
 def _list_schedules(time_zone: str, **connection: Any) -> None:
     """Lists the schedules of this project, with the next time of each."""
     from pipelines import schedule
 
-    click.echo(
-        schedule.table(schedule.KubeflowScheduler(_connect(**connection)).schedules(), time_zone, datetime.datetime.now(datetime.UTC))
-    )
+    click.echo(schedule.table(_scheduler(connection).schedules(), time_zone, datetime.datetime.now(datetime.UTC)))
 
 
 def _change_schedule(action: str) -> Callable[..., None]:
     def change(name: str, **connection: Any) -> None:
         from pipelines import schedule
 
-        scheduler = schedule.KubeflowScheduler(_connect(**connection))
+        scheduler = _scheduler(connection)
         for found in schedule.named(scheduler, name):
             getattr(scheduler, action)(found.id)
         click.echo(f"{action}d: {name}")
@@ -157,6 +206,25 @@ def _change_schedule(action: str) -> Callable[..., None]:
         "delete": "Deletes a schedule; runs that it has started go on.",
     }[action]
     return change
+
+
+def _explain(file: Path) -> None:
+    """Shows what a compiled file asks of the cluster for each step: container, node, volumes, environment, time and retries."""
+    from pipelines.explain import explain
+
+    click.echo(explain(file))
+
+
+def _gc(storage: str, keep: int, is_real: bool) -> None:
+    """Deletes old runs and old versions of the model; the champion, videos and splits stay."""
+    from pipelines import gc
+
+    doomed = gc.candidates(storage, keep)
+    if doomed:
+        click.echo(gc.table(doomed))
+    if is_real:
+        gc.delete(doomed)
+    click.echo(f"{len(doomed)} folders {'deleted' if is_real else 'would be deleted; add --delete to do it'}")
 
 
 _TIME_ZONE = click.Option(["--time-zone"], default="UTC", show_default=True, help="The time zone in which the cluster reads the cron.")
@@ -198,4 +266,14 @@ schedule_group.add_command(
 schedule_group.add_command(_command("list", _list_schedules, [_TIME_ZONE, *_CONNECTION]))
 for _action in ("pause", "resume", "delete"):
     schedule_group.add_command(_command(_action, _change_schedule(_action), [_NAME, *_CONNECTION]))
-COMMANDS = (submit_command, schedule_group)
+explain_command = _command("explain", _explain, [click.Argument(["file"], type=click.Path(path_type=Path))])
+gc_command = _command(
+    "gc",
+    _gc,
+    [
+        click.Option(["--storage"], required=True, help="The storage of the project: a local folder, a gs:// or an s3:// URI."),
+        click.Option(["--keep"], type=click.IntRange(min=1), required=True, help="How many of the newest runs and versions to keep."),
+        click.Option(["--delete", "is_real"], is_flag=True, help="Delete; without it, only list what would be deleted."),
+    ],
+)
+COMMANDS = (submit_command, schedule_group, explain_command, gc_command)

@@ -78,36 +78,22 @@ def submit(kubeflow: Kubeflow, package: Package, experiment: str, service_accoun
         service_account=service_account or None,
         **upload(kubeflow, package),
     )
-    print(f"started: {kubeflow.run_url(run_id)}", flush=True)
     return run_id
 
 
-def follow(kubeflow: Kubeflow, run_id: str, timeout_s: float) -> list[TaskTime]:
-    """Waits for a run to end, and prints each change of a step; returns how long each step took.
-
-    Raises:
-        ClusterError: the run failed, was canceled, was deleted, or did not end in time (it goes on then); exit codes differ.
-    """
-
-    def look() -> "Progress":
-        try:
-            run = kubeflow.run(run_id)
-        except ClusterError as error:
-            if error.status == 404:
-                raise ClusterError(f"the run {run_id} was deleted while it was waited for.", status=404, exit_code=DELETED) from None
-            raise
-        tasks = (run.run_details and run.run_details.task_details) or []
-        return Progress(
-            state=run.state or "PENDING",
-            tasks=[
-                TaskTime(task.display_name, task.state or "PENDING", task.start_time or task.create_time, task.end_time)
-                for task in tasks
-                if not task.display_name.endswith("-driver") and task.display_name not in ("root", "executor")
-            ],
-            error=_message(run.error) or "; ".join(f"{task.display_name}: {text}" for task in tasks if (text := _message(task.error))),
-        )
-
-    return follow_progress(look, timeout_s, f"the run {run_id}, {kubeflow.run_url(run_id)}")
+def progress(kubeflow: Kubeflow, run_id: str) -> "Progress":
+    """Returns how far a run is."""
+    run = kubeflow.run(run_id)
+    tasks = (run.run_details and run.run_details.task_details) or []
+    return Progress(
+        state=run.state or "PENDING",
+        tasks=[
+            TaskTime(task.display_name, task.state or "PENDING", task.start_time or task.create_time, task.end_time)
+            for task in tasks
+            if not task.display_name.endswith("-driver") and task.display_name not in ("root", "executor")
+        ],
+        error=_message(run.error) or "; ".join(f"{task.display_name}: {text}" for task in tasks if (text := _message(task.error))),
+    )
 
 
 def _message(error: Any) -> str:
@@ -123,12 +109,21 @@ class Progress:
     error: str
 
 
-def follow_progress(look: Callable[[], Progress], timeout_s: float, what: str) -> list[TaskTime]:
-    """Looks at a run again and again until it has ended; see `follow`."""
+def follow(look: Callable[[], Progress], timeout_s: float, what: str) -> list[TaskTime]:
+    """Waits for a run to end, and prints each change of a step; returns how long each step took.
+
+    Args:
+        look: returns how far the run is.
+        timeout_s: how long to wait at most.
+        what: the run, in words.
+
+    Raises:
+        ClusterError: the run failed, was canceled, was deleted, or did not end in time (it goes on then); exit codes differ.
+    """
     deadline = time.monotonic() + timeout_s
     shown: dict[str, str] = {}
     while True:
-        progress = look()
+        progress = _looked(look, what)
         for task in progress.tasks:
             if shown.get(task.name) != task.state:
                 shown[task.name] = task.state
@@ -143,6 +138,15 @@ def follow_progress(look: Callable[[], Progress], timeout_s: float, what: str) -
     if progress.state == "CANCELED":
         raise ClusterError(f"{what} was canceled.", exit_code=CANCELED)
     return progress.tasks
+
+
+def _looked(look: Callable[[], Progress], what: str) -> Progress:
+    try:
+        return look()
+    except ClusterError as error:
+        if error.status == 404:
+            raise ClusterError(f"{what} was deleted while it was waited for.", status=404, exit_code=DELETED) from None
+        raise
 
 
 def _duration(task: TaskTime) -> str:

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format, struct_pb2
+
 ROOT = Path(__file__).parents[2]
 SUCCEEDED, FAILED, SKIPPED = "SUCCEEDED", "FAILED", "SKIPPED"
 COMPLETED = "ALL_UPSTREAM_TASKS_COMPLETED"
@@ -139,7 +141,7 @@ class Interpreter:
         }
         executor_input = {
             "inputs": {
-                "parameterValues": parameters,
+                "parameterValues": _as_sent(parameters),
                 "artifacts": {name: {"artifacts": [artifact]} for name, artifact in artifacts.items()},
             },
             "outputs": {
@@ -159,6 +161,11 @@ class Interpreter:
         for name, value in said.get("artifacts", {}).items():
             outputs[name]["metadata"] = value["artifacts"][0].get("metadata", {})
         return Outcome(SUCCEEDED, said.get("parameterValues", {}), outputs)
+
+
+def _as_sent(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values as protocol buffers' JSON writes them, which the driver sends: all numbers are doubles, 2.0 is written 2."""
+    return json_format.MessageToDict(json_format.ParseDict(parameters, struct_pb2.Struct()))
 
 
 def _holds(condition: str, parameters: dict[str, Any]) -> bool:

@@ -1,0 +1,107 @@
+"""`lus explain` says what a file asks for; `lus gc` deletes old runs and versions, and only those."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from components.core import storage
+from pipelines.cli import main as lus
+
+VERSIONS = [f"2026010{day}T000000Z-{day:08x}" for day in range(1, 6)]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(lus, list(map(str, arguments)))
+
+
+def steps(text: str) -> dict[str, list[tuple[str, str]]]:
+    blocks = (block.splitlines() for block in text.split("\n\n")[1:])
+    return {name: [(line[2:16].strip(), line[17:]) for line in lines] for name, *lines in blocks}
+
+
+def test_the_pod_of_a_step_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "resources.yaml").write_text(
+        "all: {secrets: {aws: {access-key: AWS_ACCESS_KEY_ID}}}\ntrain: {node_selector: {pool: gpu}, timeout_s: 7200}"
+    )
+    assert run("compile", "-o", tmp_path / "a.yaml", "--resources", tmp_path / "resources.yaml").exit_code == 0
+    result = run("explain", tmp_path / "a.yaml")
+    assert result.exit_code == 0, result.output
+    train = steps(result.stdout)["train"]
+    assert train == [
+        ("image", "lung-ultrasound-pipeline/train:0.1.0-cuda"),
+        ("cpu", "limit 4, request 4"),
+        ("memory", "limit 16G, request 16G"),
+        ("gpu", "1 × nvidia.com/gpu"),
+        ("node selector", "pool=gpu"),
+        ("toleration", "nvidia.com/gpu Exists, NoSchedule"),
+        ("toleration", "cloud.google.com/gke-spot=true Equal, NoSchedule"),
+        ("toleration", "kubernetes.azure.com/scalesetpriority=spot Equal, NoSchedule"),
+        ("volume", "/dev/shm: emptyDir, medium Memory, at most 4Gi"),
+        ("environment", "AWS_ACCESS_KEY_ID from key access-key of secret aws, if there is one"),
+        ("labels", "app.kubernetes.io/component=train, app.kubernetes.io/part-of=lung-ultrasound-pipeline"),
+        ("timeout", "7200 s"),
+        ("retries", "4, after 60s, × 2 each time"),
+        ("cache", "reused for equal inputs"),
+    ]
+    assert ("cache", "never") in steps(result.stdout)["ingest"]
+
+
+def test_the_machine_on_vertex_is_explained(tmp_path: Path) -> None:
+    assert run("compile", "--platform", "vertex", "-o", tmp_path / "a.yaml").exit_code == 0
+    train = dict(steps(run("explain", tmp_path / "a.yaml").stdout)["train"])
+    assert (train["cpu"], train["gpu"]) == ("limit 4", "1 × NVIDIA_L4")
+    assert not {"toleration", "volume", "timeout"} & set(train)
+
+
+@pytest.fixture(params=["local", "gs"])
+def full_storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A storage with five versions, the second of which is the champion, and four runs."""
+    root = str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue("gs_storage")
+    for version in VERSIONS:
+        storage.write_bytes(f"{root}/models/{version}/metadata.json", b"{}")
+    champion = {"version": VERSIONS[1], "model_sha256": "0", "macro_f1": 0.7, "promoted_at": "2026-01-02T00:00:00+00:00"}
+    storage.write_bytes(f"{root}/models/champion.json", json.dumps(champion).encode())
+    runs = [f"training-2026-01-0{day}-00-00-00-000000" for day in (1, 2)] + [f"lung-ultrasound-training/{name}" for name in ("c", "d")]
+    for day, name in enumerate(runs):
+        storage.write_bytes(f"{root}/runs/{name}/train/model", b"12345")
+        if request.param == "local":
+            os.utime(f"{root}/runs/{name}/train/model", (day, day))
+    for name in ("splits.json", "videos/0.mp4", "last_training.json"):
+        storage.write_bytes(f"{root}/{name}", b"kept")
+    return root
+
+
+def content(root: str) -> set[str]:
+    with storage.local_folder(root) as folder:
+        return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_gc_lists_first_and_deletes_then(full_storage: str) -> None:
+    before = content(full_storage)
+    result = run("gc", "--storage", full_storage, "--keep", 2)
+    assert result.exit_code == 0, result.output
+    assert "4 folders would be deleted" in result.stdout
+    assert content(full_storage) == before
+    assert "4 folders deleted" in run("gc", "--storage", full_storage, "--keep", 2, "--delete").stdout
+    gone = before - content(full_storage)
+    assert {name.split("/")[1] for name in gone if name.startswith("models")} == {VERSIONS[0], VERSIONS[2]}
+    assert len({name for name in gone if name.startswith("runs")}) == 2
+    if not full_storage.startswith("gs"):
+        assert {name.split("/")[1][:8] for name in gone if name.startswith("runs")} == {"training"}, "the oldest by their files"
+    assert "0 folders deleted" in run("gc", "--storage", full_storage, "--keep", 2, "--delete").stdout
+
+
+def test_gc_deletes_nothing_when_the_champion_is_not_known(full_storage: str) -> None:
+    storage.write_bytes(f"{full_storage}/models/champion.json", b"broken")
+    before = content(full_storage)
+    result = run("gc", "--storage", full_storage, "--keep", 1, "--delete")
+    assert result.exit_code == 1
+    assert "is not a champion pointer" in result.stderr
+    assert content(full_storage) == before
+
+
+def test_gc_keeps_at_least_one(full_storage: str) -> None:
+    assert run("gc", "--storage", full_storage, "--keep", 0).exit_code == 2
