@@ -18,10 +18,10 @@ BUILD := docker build --file docker/Dockerfile --build-arg REVISION=$(REVISION) 
 	--label org.opencontainers.image.revision=$(REVISION) --label org.opencontainers.image.version=$(TAG) $(BUILD_OPTIONS)
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: help setup demo test test-fast test-prism lint format lock images clean
+.PHONY: help setup demo test test-fast test-prism smoke-cluster lint format lock images clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed ## Make .venv from the lock file (the other commands do it by themselves)
 
@@ -46,6 +46,10 @@ test-fast: $(VENV)/.installed ## Run the tests that take seconds
 test-prism: $(VENV)/.installed ## Run preprocess on Beam's Prism runner and worker processes that share only an object store (needs Go)
 	GOBIN=$(CURDIR)/build/prism go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$($(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
 	PATH=$(CURDIR)/build/prism:$$PATH $(BIN)/pytest tests/preprocess/test_portable_runners.py
+
+smoke-cluster: $(VENV)/.installed ## Try every command on a real cluster: HOST=https://… ARGUMENTS="-p manifest=… -p storage=…"
+	@test -n "$(HOST)" || { echo "error: say where: make smoke-cluster HOST=https://… ARGUMENTS='-p manifest=gs://… -p storage=gs://…'"; exit 2; }
+	KF_PIPELINES_ENDPOINT=$(HOST) $(BIN)/python -m tests.pipelines.smoke_cluster $(ARGUMENTS)
 
 lint: $(VENV)/.installed ## Check style and types
 	$(BIN)/ruff check .

@@ -116,16 +116,20 @@ def vertex_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def _server() -> Iterator[VertexServer]:
-    """One server for all tests: Google's client keeps its connections."""
+def _server(_gs_emulator: str) -> Iterator[VertexServer]:
+    """One server for all tests, because Google's client keeps its connections; the client looks for the bucket of the outputs, too."""
     import google.auth
     import grpc
     from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
     from google.cloud.aiplatform_v1.services.pipeline_service.transports import PipelineServiceGrpcTransport
     from google.cloud.aiplatform_v1.services.schedule_service.transports import ScheduleServiceGrpcTransport
 
     server = VertexServer()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", _gs_emulator)
+        if not storage.Client.create_anonymous_client().bucket("bucket").exists():
+            storage.Client.create_anonymous_client().create_bucket("bucket")
         patch.setattr(google.auth, "default", lambda *_, **__: (AnonymousCredentials(), "lungs"))
         for transport in (PipelineServiceGrpcTransport, ScheduleServiceGrpcTransport):
             patch.setattr(transport, "create_channel", lambda *_, **__: grpc.insecure_channel(server.address))

@@ -1,0 +1,53 @@
+"""`make smoke-cluster HOST=…`: every way in which `lus` talks to a Kubeflow Pipelines server, once each, and a table at the end.
+
+    python -m tests.pipelines.smoke_cluster -p manifest=gs://… -p storage=gs://… [options of `lus submit`, such as --namespace]
+
+It leaves one finished run of the retraining pipeline and one uploaded version behind; the schedule that it makes is deleted. The host
+comes from KF_PIPELINES_ENDPOINT, a token from LUS_KFP_TOKEN or a cookie from LUS_KFP_COOKIE.
+"""
+
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+NAME = "lus-smoke"
+CONNECTION = ("--namespace", "--token-file", "--cookie-file", "--service-account-token", "--host")
+
+
+def main(options: list[str]) -> int:
+    """Runs all checks; returns 1 when one failed."""
+    connection = [text for flag, value in itertools.pairwise(options) if flag in CONNECTION for text in (flag, value)]
+    with tempfile.TemporaryDirectory(prefix="lus-smoke-") as folder:
+        file = str(Path(folder) / "retraining.yaml")
+        create = ["schedule", "create", file, *options, "--name", NAME]
+        checks = [
+            ("compile", ["compile", "--pipeline", "retraining", "-o", file]),
+            ("explain", ["explain", file]),
+            ("create a schedule", [*create, "--cron", "0 3 1 1 *"]),
+            ("replace it", [*create, "--cron", "0 4 1 1 *"]),
+            ("list schedules", ["schedule", "list", *connection]),
+            ("pause it", ["schedule", "pause", NAME, *connection]),
+            ("resume it", ["schedule", "resume", NAME, *connection]),
+            ("delete it", ["schedule", "delete", NAME, *connection]),
+            ("submit and wait", ["submit", file, *options, "--wait"]),
+            ("submit again, without upload", ["submit", file, *options, "--wait"]),
+        ]
+        rows = [(title, *_lus(arguments)) for title, arguments in checks]
+    print(f"\n{'check':<30} {'result':<8} seconds")
+    for title, code, seconds in rows:
+        print(f"{title:<30} {'ok' if code == 0 else f'exit {code}':<8} {seconds:7.1f}")
+    return int(any(code for _, code, _ in rows))
+
+
+def _lus(arguments: list[str]) -> tuple[int, float]:
+    print(f"\n$ lus {' '.join(arguments)}", flush=True)
+    start = time.monotonic()
+    code = subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], check=False).returncode
+    return code, time.monotonic() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
