@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format, struct_pb2
-
 ROOT = Path(__file__).parents[2]
 SUCCEEDED, FAILED, SKIPPED = "SUCCEEDED", "FAILED", "SKIPPED"
 COMPLETED = "ALL_UPSTREAM_TASKS_COMPLETED"
@@ -164,8 +162,8 @@ class Interpreter:
 
 
 def _as_sent(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Returns the values as protocol buffers' JSON writes them, which the driver sends: all numbers are doubles, 2.0 is written 2."""
-    return json_format.MessageToDict(json_format.ParseDict(parameters, struct_pb2.Struct()))
+    """Returns the values as the driver sends them: Go writes the double 2.0 of a protocol buffer as 2."""
+    return {name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in parameters.items()}
 
 
 def _holds(condition: str, parameters: dict[str, Any]) -> bool:
