@@ -5,8 +5,8 @@
 Sizes are uncompressed and without the base image. The rebuild changes one module and builds all images again. A step is `promote --help`,
 as a process here and by `docker run`: the difference is what the container costs; both are taken in turns, and the medians are compared.
 
-Measured on two cores that others used too: see the table in the README; a rebuild of all five images took REBUILD s, a container costs
-OVERHEAD s.
+Measured on two cores under a load of about ten, three runs: ingest 164 MB, preprocess 810, train 2,475, predict 3,091, dicom 1,804; a
+rebuild of all five images 7.8–12.9 s; a step 6.7 s in the development environment, which is far larger, and 2.9 s in a container.
 """
 
 import argparse
