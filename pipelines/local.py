@@ -28,14 +28,14 @@ from pipelines.training import training
 RUNNERS = ("subprocess", "docker")
 # Their numbers are in what the step reports to kfp.
 _WITHOUT_FILE = ("system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics")
-FILE_NAMES = {"contact_sheet": "contact_sheet.html", "evaluation": "evaluation.json", "report": "report.html", "decision": "decision.md"}
+FILE_NAMES = {"dataset_report": "dataset_report.html", "evaluation": "evaluation.json", "report": "report.html", "decision": "decision.md"}
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOutputs:
     """Local paths of what a run gave."""
 
-    contact_sheet: Path
+    dataset_report: Path
     model: Path
     evaluation: Path
     report: Path
@@ -193,7 +193,7 @@ def summary(outputs: RunOutputs, storage_uri: str) -> str:
     lines.append(f"  {'majority-class baseline':<24} {evaluation['baseline']['macro_f1']:.3f}")
     champion = read_champion(storage_uri)
     places = {
-        "contact sheet": outputs.contact_sheet,
+        "dataset report": outputs.dataset_report,
         "pruned model": outputs.model,
         "report": outputs.report,
         "metrics": outputs.evaluation,

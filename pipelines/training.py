@@ -21,7 +21,7 @@ STEPS = (ingest, preprocess, train, prune, evaluate, promote)
 class Outputs(typing.NamedTuple):
     """What a run of the pipeline gives."""
 
-    contact_sheet: dsl.HTML
+    dataset_report: dsl.HTML
     model: dsl.Model
     evaluation: dsl.Artifact
     report: dsl.HTML
@@ -157,7 +157,7 @@ def _training(
     )
     promoted.set_caching_options(enable_caching=False)
     return Outputs(  # type: ignore[call-arg]
-        contact_sheet=preprocessed.outputs["contact_sheet"],
+        dataset_report=preprocessed.outputs["dataset_report"],
         model=pruned.outputs["pruned_model"],
         evaluation=evaluated.outputs["evaluation"],
         report=evaluated.outputs["report"],

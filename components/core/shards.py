@@ -3,7 +3,7 @@
     train-00000-of-00004.tfrecord …   clips as SequenceExamples (core.clips), likewise validation-…, test-…
     index.json                        DatasetIndex: counts, parameters, fingerprint; written last
     videos.jsonl                      one line a video: its split and clips, or why it gave none
-    contact_sheet.jpg                 a picture of one frame a video
+    statistics.json                   counts and quantiles of the used videos (core.drift)
 
 A TFRecord is: length (uint64), masked CRC-32C of the length, the bytes, masked CRC-32C of the bytes, all little-endian
 (https://www.tensorflow.org/tutorials/load_data/tfrecord).
@@ -24,7 +24,7 @@ from components.core.errors import DataError
 
 INDEX_NAME = "index.json"
 VIDEOS_NAME = "videos.jsonl"
-CONTACT_SHEET_NAME = "contact_sheet.jpg"
+STATISTICS_NAME = "statistics.json"
 
 
 @dataclasses.dataclass(frozen=True, order=True)

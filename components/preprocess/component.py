@@ -10,7 +10,7 @@ def preprocess(
     videos: dsl.Input[dsl.Dataset],
     storage: str,
     dataset: dsl.Output[dsl.Dataset],
-    contact_sheet: dsl.Output[dsl.HTML],
+    dataset_report: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
     sampling: str = "window",
     frames_per_second: float = 10.0,
@@ -43,7 +43,7 @@ def preprocess(
 
     Returns:
         dataset: Sharded TFRecords of clips, their index, and what became of every video.
-        contact_sheet: A frame of every video, by split and class, to look at.
+        dataset_report: One HTML file to look at: counts, contact sheets, what was left out and why, and copies of one recording.
         metrics: Counts of videos, clips and groups by split, and of videos that gave no clip.
     """
     from pathlib import Path
@@ -64,7 +64,7 @@ def preprocess(
             seed=seed,
         )
         result = build_dataset(Path(videos.path), storage, Path(dataset.path), settings, num_workers, beam_options)
-        Path(contact_sheet.path).write_text(result.contact_sheet_html(), encoding="utf-8")
+        Path(dataset_report.path).write_text(result.report_html(), encoding="utf-8")
         dataset.metadata["fingerprint"] = result.index.fingerprint
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)

@@ -1,4 +1,4 @@
-"""The contact sheet of a clip dataset: a frame of every video, by split and class, to look at before anything is trained."""
+"""Contact sheets of a clip dataset: for each class, a frame of every video, by split."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,24 +8,27 @@ import cv2
 import numpy as np
 
 from components.core.clips import CLIP_FRAMES, SPLITS, ClipRecord, parse
-from components.core.shards import CONTACT_SHEET_NAME, read_tfrecords
+from components.core.shards import read_tfrecords
 
 THUMBNAIL_PX = 112
 CAPTION_PX = 14
 COLUMNS = 12
-MAX_VIDEOS_PER_ROW_OF_CLASS = 48
+MAX_VIDEOS_OF_SPLIT = 48
 
 
-def write_contact_sheet(dataset_path: Path, class_names: Sequence[str]) -> None:
-    """Writes the contact sheet beside the shards; long lists are cut, as their heading says."""
-    bands: list[np.ndarray] = []
-    for split in SPLITS:
-        for label, class_name in enumerate(class_names):
-            videos = [clip for clip in _first_clips(dataset_path, split) if clip.label == label]
-            shown = videos[:MAX_VIDEOS_PER_ROW_OF_CLASS]
-            bands.append(_heading(f"{split}: {class_name}, {len(shown)} of {len(videos)} videos"))
+def contact_sheets(dataset_path: Path, class_names: Sequence[str]) -> dict[str, bytes]:
+    """Returns a JPEG file of each class; long lists are cut, as their heading says."""
+    clips = {split: _first_clips(dataset_path, split) for split in SPLITS}
+    sheets = {}
+    for label, class_name in enumerate(class_names):
+        bands: list[np.ndarray] = []
+        for split in SPLITS:
+            videos = [clip for clip in clips[split] if clip.label == label]
+            shown = videos[:MAX_VIDEOS_OF_SPLIT]
+            bands.append(_heading(f"{split}: {len(shown)} of {len(videos)} videos"))
             bands += [_row(shown[start : start + COLUMNS]) for start in range(0, len(shown), COLUMNS)]
-    cv2.imwrite(str(dataset_path / CONTACT_SHEET_NAME), np.concatenate(bands), [cv2.IMWRITE_JPEG_QUALITY, 85])
+        sheets[class_name] = cv2.imencode(".jpg", np.concatenate(bands), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    return sheets
 
 
 def _first_clips(dataset_path: Path, split: str) -> list[ClipRecord]:

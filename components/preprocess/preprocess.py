@@ -1,6 +1,5 @@
 """Preprocess: the videos that ingest stored → a clip dataset (core.shards has its layout)."""
 
-import base64
 import collections
 import contextlib
 import dataclasses
@@ -18,11 +17,12 @@ from apache_beam.runners.runner import create_runner
 
 from components.core import parameters, storage
 from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_names
+from components.core.drift import statistics_of
 from components.core.errors import UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_videos
 from components.core.shards import (
-    CONTACT_SHEET_NAME,
     INDEX_NAME,
+    STATISTICS_NAME,
     VIDEOS_NAME,
     DatasetIndex,
     ShardInfo,
@@ -34,7 +34,7 @@ from components.core.shards import (
 from components.core.video.sampling import Sampling
 from components.preprocess import beam_pipeline, near_duplicates, splits
 from components.preprocess.beam_pipeline import ShardSummary, VideoTask
-from components.preprocess.contact_sheet import write_contact_sheet
+from components.preprocess.dataset_report import render_dataset_report
 from components.preprocess.leaks import check_leaks
 
 # Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
@@ -126,10 +126,9 @@ class BuiltDataset:
             counts |= {f"{split}_videos": info.num_videos, f"{split}_clips": info.num_clips, f"{split}_groups": info.num_groups}
         return counts
 
-    def contact_sheet_html(self) -> str:
-        """Returns the contact sheet as a page of its own."""
-        image = base64.b64encode((self.path / CONTACT_SHEET_NAME).read_bytes()).decode()
-        return f'<!doctype html><title>Contact sheet</title><img alt="One frame of every video" src="data:image/jpeg;base64,{image}">'
+    def report_html(self) -> str:
+        """Returns the report."""
+        return render_dataset_report(self.path, self.index, [dataclasses.asdict(outcome) for outcome in self.outcomes])
 
 
 def build_dataset(
@@ -175,7 +174,8 @@ def build_dataset(
         check_leaks(staged, outcomes)
         index = _index(summaries, outcomes, settings)
         _write_outcomes(staged / VIDEOS_NAME, outcomes)
-        write_contact_sheet(staged, settings.class_names)
+        statistics = statistics_of([dataclasses.asdict(outcome) for outcome in outcomes if outcome.num_clips])
+        (staged / STATISTICS_NAME).write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         (staged / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
     splits.write_assignments(storage_uri, {group: assignments[name] for group, name in merged.items() if name in assignments})
     _report(index, outcomes)

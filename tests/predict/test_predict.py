@@ -86,7 +86,7 @@ def dataset(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         videos=dsl.Dataset(uri=str(folder / "videos")),
         storage=str(folder / "storage"),
         dataset=dsl.Dataset(uri=str(folder / "dataset")),
-        contact_sheet=dsl.HTML(uri=str(folder / "contact_sheet")),
+        dataset_report=dsl.HTML(uri=str(folder / "dataset_report")),
         metrics=dsl.Metrics(),
         num_shards=1,
         num_workers=1,

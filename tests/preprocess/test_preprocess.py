@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from components.core import clips, storage
+from components.core.drift import drift, used_videos
 from components.core.errors import DataError, UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
 from components.core.shards import DatasetIndex, ShardName, read_tfrecords
@@ -229,6 +230,22 @@ def test_other_is_left_out_or_kept_as_a_fourth_class(tmp_path: Path, records: li
     read = [clip for split in read_back(kept).values() for clip in split]
     assert {clip.video_id for clip in read if clip.label == 3} == {"other-0", "other-1", "other-2"}
     assert all(info.videos_by_class["other"] == 1 for info in kept.index.splits.values())
+
+
+def test_the_report_and_the_statistics_tell_what_is_in_the_dataset(tmp_path: Path, records: list[VideoRecord]) -> None:
+    copies = [stored(tmp_path, "full<b>", "covid", textured(0)), stored(tmp_path, "later", "covid", textured(0)[1:], source="elsewhere")]
+    dataset = build(tmp_path, [*records, *copies, stored(tmp_path, "short", "covid", numbered_frames(3))])
+    page = dataset.report_html()
+    assert "14 of 15 videos gave 23 clips of 14 frames, in 13 groups." in " ".join(page.split())
+    assert "it has 3 frames, a clip needs 14" in page
+    assert "full&lt;b&gt;+later" in page
+    assert "full<b>" not in page
+    assert page.count("data:image/jpeg;base64,") == 3
+    assert page == dataset.report_html()
+    statistics = json.loads((dataset.path / "statistics.json").read_text())
+    assert statistics["videos"] == 14
+    assert statistics["names"]["source"] == {"elsewhere": 1, "phantom": 13}
+    assert {result.reading for result in drift(used_videos(dataset.path), used_videos(dataset.path))} == {"no shift beyond chance"}
 
 
 def test_splits_are_kept_in_storage_when_data_grows(tmp_path: Path, records: list[VideoRecord]) -> None:

@@ -1,0 +1,63 @@
+"""`lus export-npy`, `lus export-frames` and `lus drift`: commands on clip datasets."""
+
+from pathlib import Path
+
+import click
+
+from components.command_line import Failure
+from components.core.drift import drift, used_videos
+from components.core.errors import PipelineError
+
+_dataset = click.argument("dataset", type=click.Path(exists=True, file_okay=False, path_type=Path))
+_output = click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write; it must be new or empty.")
+
+
+@click.command("export-npy")
+@_dataset
+@_output
+@click.option("--dtype", type=click.Choice(["uint8", "float32"]), default="uint8", show_default=True, help="float32 is scaled to 0–1.")
+def export_npy_command(dataset: Path, output: Path, dtype: str) -> None:
+    """Writes X_train.npy, y_train.npy and so on from DATASET, the output folder of preprocess."""
+    from components.core.video.dataset_export import export_npy
+
+    try:
+        counts = export_npy(dataset, output, dtype)
+    except PipelineError as error:
+        raise Failure(error) from None
+    click.echo(f"wrote {_counted(counts, 'clips')} to {output}")
+
+
+@click.command("export-frames")
+@_dataset
+@_output
+def export_frames_command(dataset: Path, output: Path) -> None:
+    """Writes the frames of DATASET, the output folder of preprocess, as split/class/video_frame.jpg."""
+    from components.core.video.dataset_export import export_frames
+
+    try:
+        counts = export_frames(dataset, output)
+    except PipelineError as error:
+        raise Failure(error) from None
+    click.echo(f"wrote {_counted(counts, 'images')} to {output}")
+
+
+@click.command("drift")
+@click.argument("first", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("second", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def drift_command(first: Path, second: Path) -> None:
+    """Says how the videos of the dataset SECOND differ from those of FIRST; both are output folders of preprocess."""
+    try:
+        videos = used_videos(first), used_videos(second)
+    except PipelineError as error:
+        raise Failure(error) from None
+    click.echo(f"{len(videos[0])} videos → {len(videos[1])} videos; index: population stability index, p: how often chance does as much")
+    click.echo(f"{'':20}{'index':>7}{'p':>7}  {'reading':24}change")
+    for field in drift(*videos):
+        click.echo(f"{field.field:20}{field.index:7.2f}{field.p:7.3f}  {field.reading:24}{field.largest}")
+
+
+def _counted(counts: dict[str, int], what: str) -> str:
+    return ", ".join(f"{count} {split} {what}" for split, count in counts.items())
+
+
+COMMANDS = (export_npy_command, export_frames_command, drift_command)
