@@ -6,6 +6,10 @@ DATASET, MODEL and PRUNED are outputs of preprocess, train and prune. The plain 
 of 64, 32 and 16 filters over the pixels of 224 × 224, here with global average pooling in front of its classes; the usual Flatten and
 Dense(256) would add 198 million parameters. One training step of one clip takes it half a minute and 4 GB, so it is measured once, after a
 step that builds it; the others are medians. All networks see the same random clip, one at a time; weights do not change the cost.
+
+Measured on two cores that others used heavily too, one run, so look at the ratios: the plain network took 62 s a training step and 15 s an
+inference; the default network 0.35 s and 0.11 s (176 and 136 times less), the others 206–501 and 58–148 times less. Training waited for
+clips 0 % of its time. Sizes of the real model with 80 % zeros, gzipped: dense 593 kB, int8 83 kB (1/7.1).
 """
 
 import argparse
