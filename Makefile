@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUNNER ?= subprocess
 DEMO := demo
 # Phantoms are learned faster than lungs.
-DEMO_OPTIONS := --epochs 20 --pruning-epochs 8
+DEMO_OPTIONS := --backbone small --epochs 20 --pruning-epochs 8
 IMAGES := ingest preprocess train predict dicom
 REGISTRY ?= lung-ultrasound-pipeline
 TAG ?= 0.1.0

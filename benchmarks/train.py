@@ -27,11 +27,10 @@ load_tensorflow()
 import tf_keras  # noqa: E402
 from tf_keras import layers  # noqa: E402
 
-from components.core.augmentation import Augmentation  # noqa: E402
 from components.core.classifier import load_classifier  # noqa: E402
 from components.core.dataset import CLIP_SHAPE  # noqa: E402
 from components.core.exports import TFLITE_INT8  # noqa: E402
-from components.core.fitting import compile_classifier, training_batches  # noqa: E402
+from components.core.fitting import ClipExamples, compile_classifier  # noqa: E402
 from components.prune.comparison import DENSE, ExportedFile, compare_exports  # noqa: E402
 from components.train.models import ARCHITECTURES, BACKBONES, build_classifier  # noqa: E402
 
@@ -101,7 +100,7 @@ def _print_waiting(dataset_path: Path, model_path: Path) -> None:
     """Prints which part of training goes by waiting for the next batch of augmented clips."""
     model, _ = load_classifier(model_path)
     compile_classifier(model, tf_keras.optimizers.Adam())
-    batches = iter(training_batches(dataset_path, BATCH_SIZE, 0, Augmentation()))
+    batches = iter(ClipExamples.of(dataset_path).training(BATCH_SIZE, seed=0))
     model.train_on_batch(*next(batches))
     waited_s = trained_s = 0.0
     for _ in range(WAITED_STEPS):

@@ -22,7 +22,7 @@ class _Steps(click.Group):
         return step_names()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _command(cmd_name) if cmd_name in step_names() else None
+        return step_command(cmd_name) if cmd_name in step_names() else None
 
 
 @click.command(cls=_Steps, context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +30,8 @@ def main() -> None:
     """Runs one step of the lung-ultrasound pipeline by hand."""
 
 
-def _command(name: str) -> click.Command:
+def step_command(name: str) -> click.Command:
+    """Returns the command that runs a step by hand."""
     spec = load_step(name).component_spec
     inputs, outputs = spec.inputs or {}, spec.outputs or {}
     artifacts = [

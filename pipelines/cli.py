@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from components.__main__ import step_command
 from components.command_line import Failure, parameter_options
 from components.core import storage as storage_uris
 from components.core.errors import PipelineError
@@ -110,6 +111,7 @@ for command in (
     ),
     champion,
     predict,
+    step_command("crossval"),
     *DATASET_COMMANDS,
     *COMMANDS,
 ):

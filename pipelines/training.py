@@ -62,6 +62,11 @@ def _training(
     learning_rate: float = default_of(train, "learning_rate"),
     architecture: str = default_of(train, "architecture"),
     backbone: str = default_of(train, "backbone"),
+    weights: str = default_of(train, "weights"),
+    cached_versions: int = default_of(train, "cached_versions"),
+    fine_tuning_epochs: int = default_of(train, "fine_tuning_epochs"),
+    label_smoothing: float = default_of(train, "label_smoothing"),
+    require_gpu: bool = default_of(train, "require_gpu"),
     sparsity: float = default_of(prune, "sparsity"),
     pruning_epochs: int = default_of(prune, "pruning_epochs"),
     sparsity_pattern: str = default_of(prune, "sparsity_pattern"),
@@ -118,6 +123,12 @@ def _training(
             seed=seed,
             architecture=architecture,
             backbone=backbone,
+            weights=weights,
+            cached_versions=cached_versions,
+            fine_tuning_epochs=fine_tuning_epochs,
+            label_smoothing=label_smoothing,
+            storage=storage,
+            require_gpu=require_gpu,
         )
     )
     pruned = apply_resources(

@@ -70,7 +70,7 @@ def write_dataset(
 
 
 def write_outcomes(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]]) -> None:
-    """Writes the dataset's videos.jsonl: a line a video, as preprocess does for videos that gave clips."""
+    """Writes the dataset's videos.jsonl: a line a video, as preprocess does for videos that gave clips; three folds by the last digit."""
     lines = {}
     for split, members in records.items():
         for record in members:
@@ -84,6 +84,7 @@ def write_outcomes(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]]
                 "num_clips": lines.get(record.video_id, {"num_clips": 0})["num_clips"] + 1,
                 "sector": "convex",
                 "reason": "",
+                "fold": int(record.video_id[-1]) % 3 if record.video_id[-1].isdigit() else 0,
             }
             lines[record.video_id] = outcome
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines.values())

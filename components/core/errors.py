@@ -4,7 +4,8 @@
     ├── UsageError         exit code 2: a parameter, a manifest or a command is wrong
     ├── DataError          the videos, clips or models that came in cannot be used
     ├── StorageError       a storage URI cannot be read or written
-    └── ClusterError       a cluster refuses or does not answer; or a run there did not succeed, with an exit code of its own
+    ├── ClusterError       a cluster refuses or does not answer; or a run there did not succeed, with an exit code of its own
+    └── Interrupted        exit code 75: the process was asked to end; started again, it goes on where it stopped
 
 Every message is one sentence that says what is wrong, the value received and what to do.
 """
@@ -45,6 +46,12 @@ class ClusterError(PipelineError):
         super().__init__(message)
         self.status = status
         self.exit_code = exit_code
+
+
+class Interrupted(PipelineError):
+    """The process was asked to end, and has saved its state; the pipeline's retry goes on from there."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 @contextlib.contextmanager

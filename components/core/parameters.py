@@ -41,6 +41,10 @@ RANGES = {
     "epochs": Range(1, 10000),
     "patience": Range(1, 10000),
     "batch_size": Range(1, 4096),
+    "fine_tuning_epochs": Range(0, 10000),
+    "label_smoothing": Range(0, 1, open_high=True),
+    "cached_versions": Range(0, 1000),
+    "num_repeats": Range(1, 1000),
     "learning_rate": Range(1e-8, 10),
     "sparsity": Range(0, 1, open_high=True),
     "pruning_epochs": Range(1, 10000),
@@ -57,8 +61,9 @@ RANGES = {
 CHOICES = {
     "sparsity_pattern": ("unstructured", "2by4"),
     "sampling": ("window", "uniform"),
+    "divide_by": ("fold", "source"),
     "architecture": ("convlstm2d", "cnn_lstm", "cnn_gru"),
-    "backbone": ("small", "efficientnet_lite0"),
+    "backbone": ("small", "efficientnet_lite0", "mobilenet_v2", "efficientnet_b0", "efficientnet_v2_b0", "resnet50_v2"),
 }
 
 

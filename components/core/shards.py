@@ -152,6 +152,34 @@ class DatasetIndex:
             raise DataError(f"{str(path)!r} is not the index of a clip dataset ({error}); run preprocess again.") from None
 
 
+@dataclasses.dataclass(frozen=True)
+class ClipSource:
+    """A video that gave clips, as videos.jsonl lists it; `fold` is None in datasets without folds."""
+
+    video_id: str
+    class_name: str
+    group: str
+    source: str
+    split: str
+    num_clips: int
+    fold: int | None = None
+
+
+def read_clip_sources(dataset_path: Path) -> list[ClipSource]:
+    """Reads which videos gave the clips of a dataset.
+
+    Raises:
+        DataError: there is no such list, or it cannot be understood.
+    """
+    path = dataset_path / VIDEOS_NAME
+    names = [field.name for field in dataclasses.fields(ClipSource)]
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [ClipSource(**{name: line[name] for name in names if name in line}) for line in lines if line["num_clips"]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{str(path)!r} is not the list of a dataset's videos ({error}); run preprocess again.") from None
+
+
 def fingerprint_of(shards: Iterable[ShardInfo]) -> str:
     """Returns the fingerprint of a dataset made of these shards."""
     lines = sorted(f"{shard.name} {shard.sha256}" for shard in shards)

@@ -42,7 +42,9 @@ from components.core.exports import load_export
 from components.core.fitting import (
     MACRO_F1,
     BestEpoch,
+    ClipExamples,
     History,
+    Schedule,
     fit_classifier,
     make_reproducible,
     score_on_validation,
@@ -153,19 +155,17 @@ def _measure(model: tf_keras.Model, folder: Path, dataset_path: Path, batch_size
 def _write_pruned(folder: Path, dense_model_path: Path, dataset_path: Path, options: PruningOptions) -> History:
     """Prunes and trains the dense model; writes the model of the best epoch among those that have the full sparsity."""
     dense, _ = load_classifier(dense_model_path)  # pruning changes the weights, so that every call needs its own
-    steps = steps_per_epoch(dataset_path, options.batch_size)
+    examples = ClipExamples.of(dataset_path)
+    steps = steps_per_epoch(examples.num_training, options.batch_size)
     ramp_steps = 1 if options.sparsity_pattern == PATTERN_2BY4 else max(1, round(RAMP * options.pruning_epochs * steps))
     first_epoch = math.ceil(ramp_steps / steps) - 1
     _log.info("pruning to sparsity %g in %d epochs, choosing from epoch %d on", options.sparsity, options.pruning_epochs, first_epoch + 1)
     prunable = with_pruning(dense, options.sparsity, ramp_steps, options.sparsity_pattern)
     history = fit_classifier(
         prunable,
-        dataset_path,
+        examples,
         BestEpoch(first_epoch=first_epoch),
-        epochs=options.pruning_epochs,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
+        Schedule(options.pruning_epochs, options.batch_size, options.learning_rate, options.seed),
         callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
     )
     save_model(folder, tfmot.sparsity.keras.strip_pruning(prunable))

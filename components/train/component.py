@@ -18,6 +18,12 @@ def train(
     seed: int = 0,
     architecture: str = "convlstm2d",
     backbone: str = "small",
+    weights: str = "imagenet",
+    cached_versions: int = 4,
+    fine_tuning_epochs: int = 0,
+    label_smoothing: float = 0.0,
+    storage: str = "",
+    require_gpu: bool = False,
 ):
     """Trains a CNN with a recurrent layer on the train split and keeps the epoch with the best macro-F1 on the validation split.
 
@@ -26,14 +32,21 @@ def train(
         epochs: Largest number of passes over the train clips.
         patience: Training stops after so many epochs without a better macro-F1 on the validation clips.
         batch_size: Clips in a training step.
-        learning_rate: Step size of the Adam optimizer.
+        learning_rate: Step size of the Adam optimizer in the first step; it falls to zero along a half cosine.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         architecture: The recurrent layer: convlstm2d (over the CNN's maps), cnn_lstm or cnn_gru (over the means of the maps).
-        backbone: The CNN: small (trained from scratch) or efficientnet_lite0 (frozen, with ImageNet's weights).
+        backbone: The CNN: small (learns from scratch); efficientnet_lite0 (knows ImageNet, needs no download); or a network of Keras, such
+            as mobilenet_v2.
+        weights: Weights of a backbone of Keras: imagenet (downloaded), the URI of a weights file, or empty for random ones.
+        cached_versions: Augmented versions of a clip whose features are kept while the backbone is frozen; 0 computes anew in every epoch.
+        fine_tuning_epochs: Largest number of further passes, in which the upper blocks of a pretrained backbone learn, too, at a low rate.
+        label_smoothing: Part of the probability that is spread over all classes in the wanted answers.
+        storage: Where checkpoints are kept until the training has ended, so that a retry goes on where it stopped; empty for none.
+        require_gpu: Fail when there is no GPU, instead of training on the CPU.
 
     Returns:
         model: The classifier (model.keras), its metadata, the log of the epochs and the picture of the training curves.
-        metrics: Best epoch, its macro-F1 and loss on the validation clips, and the number of parameters.
+        metrics: Best epoch, its macro-F1 and loss on the validation clips, number of parameters, part of the time spent waiting for data.
         curves: Loss and macro-F1 of train and validation clips in every epoch.
     """
     from pathlib import Path
@@ -51,10 +64,15 @@ def train(
             seed=seed,
             architecture=architecture,
             backbone=backbone,
+            weights=weights,
+            cached_versions=cached_versions,
+            fine_tuning_epochs=fine_tuning_epochs,
+            label_smoothing=label_smoothing,
+            require_gpu=require_gpu,
         )
         load_tensorflow()
         from components.train.trainer import train_classifier
 
-        results = train_classifier(Path(dataset.path), Path(model.path), Path(curves.path), options)
+        results = train_classifier(Path(dataset.path), Path(model.path), Path(curves.path), options, storage)
         for name, value in results.items():
             metrics.log_metric(name, value)

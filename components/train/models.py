@@ -1,19 +1,26 @@
 """The networks that train can build."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tf_keras
 from tf_keras import layers
 
+from components.core import storage
 from components.core.dataset import CLIP_SHAPE
+from components.core.errors import DataError, PipelineError
 from components.train.efficientnet_lite import apply_backbone
+from components.train.options import IMAGENET
 
+# What the second phase of a training changes: of EfficientNet-Lite0 the layers with these names, of an application this part of its layers.
+UPPER_BLOCKS = ("block8_", "block9_", "block10_")
+UPPER_PART = 0.25
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
-def build_classifier(num_classes: int, architecture: str, backbone: str) -> tf_keras.Model:
+def build_classifier(num_classes: int, architecture: str, backbone: str, weights: str = IMAGENET) -> tf_keras.Model:
     """Builds a CNN over the frames, a recurrent layer over what it sees, and a fully connected head.
 
     All layers are stock Keras layers, so the saved model loads without this project's code.
@@ -21,17 +28,20 @@ def build_classifier(num_classes: int, architecture: str, backbone: str) -> tf_k
     Args:
         num_classes: number of outputs.
         architecture: a key of ARCHITECTURES.
-        backbone: a key of BACKBONES.
+        backbone: small, efficientnet_lite0 or a key of APPLICATIONS.
+        weights: of an application: imagenet (downloaded by Keras), the URI of a weights file, or empty for random ones.
 
     Returns:
         A model [batch, 14, 224, 224, 3] uint8 RGB → [batch, num_classes] float32 probabilities.
 
     Raises:
-        PipelineError: the package with the weights of the backbone is not installed.
+        PipelineError: the weights of the backbone cannot be had.
+        StorageError: the URI of the weights cannot be read.
+        DataError: the weights are those of another network.
     """
     inputs = layers.Input(CLIP_SHAPE, dtype="uint8", name="clip")
     grey = _grey_at_half_size()(layers.Rescaling(1.0, name="float")(inputs))
-    features = ARCHITECTURES[architecture](BACKBONES[backbone](grey))
+    features = ARCHITECTURES[architecture](_maps(grey, backbone, weights))
     features = layers.Dropout(0.3, name="dropout1")(features)
     features = layers.Dense(32, activation="relu", name="dense")(features)
     features = layers.Dropout(0.3, name="dropout2")(features)
@@ -63,6 +73,23 @@ def _pooled_frames(maps: Any) -> Any:
 ARCHITECTURES: dict[str, Callable[[Any], Any]] = {"convlstm2d": _convlstm2d, "cnn_lstm": _cnn_lstm, "cnn_gru": _cnn_gru}
 
 
+def free_upper_blocks(model: tf_keras.Model) -> bool:
+    """Lets the upper blocks of a frozen backbone learn, and returns whether there are any.
+
+    Batch normalisation stays as it is: the statistics of a few clips would spoil it.
+    """
+    upper = [layer for layer in model.layers if layer.name.startswith(UPPER_BLOCKS)]
+    for layer in upper:
+        layer.trainable = True
+    networks = [layer.layer for layer in model.layers if layer.name in APPLICATIONS]
+    for network in networks:
+        network.trainable = True
+        for number, layer in enumerate(network.layers):
+            is_upper = number >= (1 - UPPER_PART) * len(network.layers)
+            layer.trainable = is_upper and not isinstance(layer, layers.BatchNormalization)
+    return bool(upper or networks)
+
+
 def _small(grey: Any) -> Any:
     """Four strided convolutions, trained from scratch: [batch, 14, 112, 112, 1] grey from 0 to 255 → [batch, 14, 7, 7, 64]."""
     maps = layers.Rescaling(1 / 255, name="rescaling")(grey)
@@ -78,7 +105,49 @@ def _efficientnet_lite0(grey: Any) -> Any:
     return layers.Conv2D(32, 1, activation="relu", name="reduction")(apply_backbone(grey))
 
 
-BACKBONES: dict[str, Callable[[Any], Any]] = {"small": _small, "efficientnet_lite0": _efficientnet_lite0}
+def _application(grey: Any, name: str, weights: str) -> Any:
+    """A network of tf_keras.applications, frozen: [batch, 14, 112, 112, 1] grey from 0 to 255 → [batch, 14, 4, 4, 32]."""
+    class_name, scale, offset = APPLICATIONS[name]
+    shape = (CLIP_SHAPE[1] // 2, CLIP_SHAPE[2] // 2, 3)
+    with _failures_of_weights(name, weights):
+        network = getattr(tf_keras.applications, class_name)(
+            include_top=False, input_shape=shape, weights=IMAGENET if weights == IMAGENET else None
+        )
+        if weights not in ("", IMAGENET):
+            with storage.local_copy(weights) as path:
+                network.load_weights(path)
+    network.trainable = False
+    colour = layers.Concatenate(name="colour")([grey, grey, grey])
+    maps = layers.TimeDistributed(network, name=name)(layers.Rescaling(scale, offset, name="scale")(colour))
+    return layers.Conv2D(32, 1, activation="relu", name="reduction")(maps)
+
+
+# Per backbone: the name in tf_keras.applications, and how its preprocess_input scales grey levels.
+APPLICATIONS = {
+    "mobilenet_v2": ("MobileNetV2", 1 / 127.5, -1.0),
+    "efficientnet_b0": ("EfficientNetB0", 1.0, 0.0),
+    "efficientnet_v2_b0": ("EfficientNetV2B0", 1.0, 0.0),
+    "resnet50_v2": ("ResNet50V2", 1 / 127.5, -1.0),
+}
+
+
+@contextlib.contextmanager
+def _failures_of_weights(name: str, weights: str) -> Iterator[None]:
+    """Turns what Keras raises when it fetches or loads weights into an error in one sentence."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except ValueError as error:
+        raise DataError(f"the weights {weights!r} are not those of {name} without its top ({error}); give others.") from None
+    except Exception as error:  # Keras' download raises no narrower class
+        raise PipelineError(f"the weights {weights!r} of {name} cannot be had ({error}); give the URI of a file with --weights.") from None
+
+
+def _maps(grey: Any, backbone: str, weights: str) -> Any:
+    if backbone in APPLICATIONS:
+        return _application(grey, backbone, weights)
+    return {"small": _small, "efficientnet_lite0": _efficientnet_lite0}[backbone](grey)
 
 
 def _grey_at_half_size() -> layers.Layer:

@@ -4,31 +4,45 @@ The model artifact (core.classifier) holds, beside the model and its metadata:
 
     training_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     curves.png          the same as a picture
+    tensorboard/        the same for TensorBoard
+
+A pretrained backbone is frozen at first: only what stands behind it is trained, on cached features where the options ask for them. Then its
+upper blocks may be trained with it, slowly.
 """
 
+import contextlib
 import dataclasses
 import logging
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tf_keras
 
+from components.core.checkpoints import Checkpoints
 from components.core.classifier import ClassifierMetadata, code_revision, save_classifier
 from components.core.dataset import open_dataset
-from components.core.fitting import BestEpoch, History, fit_classifier, make_reproducible, write_history
+from components.core.features import FeatureExamples, Features, compute_features, cut_at_learning
+from components.core.fitting import BestEpoch, ClipExamples, History, Schedule, fit_classifier, make_reproducible, write_history
 from components.core.shards import DatasetIndex
 from components.core.storage import staged_folder
 from components.train.curves import curves_html, draw_curves
-from components.train.models import build_classifier
+from components.train.devices import choose_strategy, use_half_precision_on_gpus
+from components.train.models import build_classifier, free_upper_blocks
 from components.train.options import TrainingOptions
 
 LOG_NAME = "training_log.csv"
 CURVES_NAME = "curves.png"
+TENSORBOARD_NAME = "tensorboard"
+FINE_TUNING_RATE = 0.05  # learning rate of the second phase, relative to the first
 
 _log = logging.getLogger(__name__)
 
 
-def train_classifier(dataset_path: Path, model_path: Path, curves_path: Path, options: TrainingOptions) -> dict[str, Any]:
+def train_classifier(
+    dataset_path: Path, model_path: Path, curves_path: Path, options: TrainingOptions, storage_uri: str = ""
+) -> dict[str, Any]:
     """Trains a classifier and writes its model artifact.
 
     Args:
@@ -36,45 +50,128 @@ def train_classifier(dataset_path: Path, model_path: Path, curves_path: Path, op
         model_path: folder of the model artifact; it appears when training has ended well.
         curves_path: HTML file with the training curves.
         options: what the user asked for.
+        storage_uri: where checkpoints are kept while the training runs; empty for none.
 
     Returns:
         The numbers that describe the result, by name.
 
     Raises:
+        UsageError: a GPU is required and there is none.
         DataError: the dataset cannot be used, or the loss is no longer a number.
         StorageError: an output cannot be written.
+        Interrupted: the process was asked to end, and has saved a checkpoint.
     """
+    strategy = choose_strategy(options.require_gpu)
     index = open_dataset(dataset_path)
+    examples = ClipExamples.of(dataset_path)
     make_reproducible(options.seed)
-    model = build_classifier(len(index.class_names), options.architecture, options.backbone)
-    best = BestEpoch(patience=options.patience)
-    with staged_folder(model_path) as staged:
-        _log.info("training on %d clips, choosing by %d", index.splits["train"].num_clips, index.splits["validation"].num_clips)
-        history = fit_classifier(
-            model,
-            dataset_path,
-            best,
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            seed=options.seed,
-        )
-        results = _results(model, best, history)
+    half = use_half_precision_on_gpus()
+    with strategy.scope():
+        model = build_network(len(index.class_names), options)
+    checkpoints = Checkpoints(storage_uri, index.fingerprint, dataclasses.asdict(options), code_revision()) if storage_uri else None
+    with staged_folder(model_path) as staged, checkpoints.listening() if checkpoints else contextlib.nullcontext():
+        _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
+        callbacks = [tf_keras.callbacks.TensorBoard(staged / TENSORBOARD_NAME, write_graph=False)]
+        fitted = fit_in_phases(model, examples, options, checkpoints, callbacks)
+        if half:
+            model = _in_full_precision(model, len(index.class_names), options)
+        results = _results(model, fitted)
         save_classifier(staged, model, _metadata(index, options, results))
-        write_history(staged / LOG_NAME, history)
-        draw_curves(staged / CURVES_NAME, history, best.epoch)
+        write_history(staged / LOG_NAME, fitted.history)
+        draw_curves(staged / CURVES_NAME, fitted.history, fitted.best_epoch)
         curves_path.write_text(curves_html(staged / CURVES_NAME, results), encoding="utf-8")
+    if checkpoints:
+        checkpoints.delete()
     _log.info("best epoch %d: validation macro-F1 %.3f", results["best_epoch"], results["validation_macro_f1"])
     return results
 
 
-def _results(model: tf_keras.Model, best: BestEpoch, history: History) -> dict[str, Any]:
+def build_network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
+    """Builds the network that the options ask for."""
+    return build_classifier(num_classes, options.architecture, options.backbone, options.weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What the phases of a training measured; epochs are numbered through."""
+
+    history: History
+    best_epoch: int
+    best_logs: dict[str, float]
+
+
+def fit_in_phases(
+    model: tf_keras.Model,
+    examples: ClipExamples,
+    options: TrainingOptions,
+    checkpoints: Checkpoints | None = None,
+    callbacks: Sequence[tf_keras.callbacks.Callback] = (),
+    features: Features | None = None,
+) -> Fitted:
+    """Trains what stands behind the backbone, then the upper blocks of the backbone with it.
+
+    Args:
+        model: from build_network; afterwards it has the weights of the best epoch.
+        examples: the clips.
+        options: what the user asked for.
+        checkpoints: where to save and to go on from.
+        callbacks: Keras callbacks.
+        features: maps of all these clips behind the frozen layers, if they are known already.
+
+    Raises:
+        DataError: the dataset cannot be used, or the loss is no longer a number.
+        Interrupted: the process was asked to end, and has saved a checkpoint.
+    """
+    best = BestEpoch(patience=options.patience)
+    schedule = Schedule(
+        options.epochs, options.batch_size, options.learning_rate, options.seed, cosine=True, label_smoothing=options.label_smoothing
+    )
+    parts = cut_at_learning(model) if options.cached_versions or features else None
+    with tempfile.TemporaryDirectory(prefix="lus-features-") as folder:
+        if parts:
+            frozen, learning = parts
+            cached = _cached(frozen, examples, options, features, Path(folder))
+            history = fit_classifier(learning, cached, best, schedule, callbacks, checkpoints, phase="head")
+        else:
+            history = fit_classifier(model, examples, best, schedule, callbacks, checkpoints, phase="head")
+    fitted = Fitted(history, best.epoch, best.logs)
+    if not options.fine_tuning_epochs or not free_upper_blocks(model):
+        return fitted
+    _log.info("training the upper blocks of the backbone, too")
+    finest = BestEpoch(patience=options.patience)
+    finest.logs, finest.weights = fitted.best_logs, model.get_weights()
+    slow = dataclasses.replace(schedule, epochs=options.fine_tuning_epochs, learning_rate=options.learning_rate * FINE_TUNING_RATE)
+    more = fit_classifier(model, examples, finest, slow, callbacks, checkpoints, phase="fine-tuning")
+    best_epoch = fitted.best_epoch if finest.epoch < 0 else len(history["loss"]) + finest.epoch
+    return Fitted({name: values + more[name] for name, values in history.items()}, best_epoch, finest.logs)
+
+
+def _cached(frozen: Any, examples: ClipExamples, options: TrainingOptions, features: Features | None, folder: Path) -> FeatureExamples:
+    """Returns the clips as the frozen layers see them."""
+    if features:
+        return FeatureExamples(features, examples.train, examples.held_out)
+    learnt_from = compute_features(frozen, examples.train, options.cached_versions, options.seed, folder)
+    held_out = compute_features(frozen, examples.held_out, 0, options.seed, folder)
+    return FeatureExamples(learnt_from, examples.train, examples.held_out, held_out)
+
+
+def _in_full_precision(model: tf_keras.Model, num_classes: int, options: TrainingOptions) -> tf_keras.Model:
+    """Returns the same network for devices without half precision."""
+    tf_keras.mixed_precision.set_global_policy("float32")
+    full = build_network(num_classes, options)
+    full.set_weights(model.get_weights())
+    return full
+
+
+def _results(model: tf_keras.Model, fitted: Fitted) -> dict[str, Any]:
+    shares = fitted.history["wait_share"]
     return {
-        "best_epoch": best.epoch + 1,
-        "num_epochs": len(history["loss"]),
-        "validation_macro_f1": float(best.logs["val_macro_f1"]),
-        "validation_loss": float(best.logs["val_loss"]),
+        "best_epoch": fitted.best_epoch + 1,
+        "num_epochs": len(fitted.history["loss"]),
+        "validation_macro_f1": float(fitted.best_logs["val_macro_f1"]),
+        "validation_loss": float(fitted.best_logs["val_loss"]),
         "num_parameters": model.count_params(),
+        "data_wait_share": sum(shares) / len(shares),
     }
 
 

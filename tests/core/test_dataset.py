@@ -1,6 +1,5 @@
 """The tf.data reader against core.clips and OpenCV, and what it refuses."""
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from components.core import clips, shards
-from components.core.dataset import class_weights, open_dataset, read_clips
+from components.core.dataset import Part, read_clips
 from components.core.errors import DataError
 from tests.clip_datasets import write_toy_dataset
 
@@ -52,24 +51,20 @@ def test_shuffling_is_repeatable_and_another_one_in_every_pass(dataset: Path) ->
     assert [ids_of(again), ids_of(again)] == [first, second]
 
 
-def test_class_weights_are_those_of_scikit_learn(dataset: Path) -> None:
+def test_class_weights_are_those_of_scikit_learn() -> None:
     from sklearn.utils.class_weight import compute_class_weight
 
-    index = open_dataset(dataset)
     counts = {"covid": 17, "pneumonia": 48, "normal": 98}
-    train = dataclasses.replace(index.splits["train"], clips_by_class=counts)
     labels = np.repeat([0, 1, 2], list(counts.values()))
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
-    weights = class_weights(dataclasses.replace(index, splits={"train": train}))
-    assert list(weights) == [0, 1, 2]
-    assert list(weights.values()) == pytest.approx(expected)
+    assert Part("train", (), counts).class_weights() == pytest.approx(expected)
 
 
-def test_a_class_without_clips_has_no_weight(dataset: Path) -> None:
-    index = open_dataset(dataset)
-    train = dataclasses.replace(index.splits["train"], clips_by_class={"covid": 3, "normal": 4})
+def test_a_class_without_clips_has_no_weight() -> None:
+    part = Part("train", (), {"covid": 3, "pneumonia": 0, "normal": 1})
+    assert part.class_weights() == pytest.approx((4 / 6, 0, 4 / 2))
     with pytest.raises(DataError, match="train split has no clips of class pneumonia"):
-        class_weights(dataclasses.replace(index, splits={"train": train}))
+        part.check_classes()
 
 
 def without_index(dataset: Path) -> None:

@@ -35,7 +35,7 @@ def test_values_out_of_range_are_refused(name: str, value: float) -> None:
 
 
 def test_values_outside_of_the_choices_are_refused() -> None:
-    with pytest.raises(UsageError, match="backbone must be one of small, efficientnet_lite0, got 'resnet'"):
+    with pytest.raises(UsageError, match=r"backbone must be one of small, efficientnet_lite0, .*, got 'resnet'"):
         check_values(backbone="resnet")
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import tf_keras
 
-from components.core.augmentation import Augmentation
 from components.core.errors import DataError
-from components.core.fitting import BestEpoch, fit_classifier, training_batches, validation_batches, write_history
+from components.core.fitting import BestEpoch, ClipExamples, Schedule, fit_classifier, write_history
 from tests.clip_datasets import SHAPE, clip_record, toy_clip, write_dataset
 
 
@@ -68,8 +67,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_validation_batches_are_the_clips_as_stored(dataset: Path) -> None:
-    (first, *_), (second, *_) = (next(validation_batches(dataset, 4).as_numpy_iterator()) for _ in range(2))
-    clips, labels, weights = next(validation_batches(dataset, 4).as_numpy_iterator())
+    (first, *_), (second, *_) = (next(ClipExamples.of(dataset).validation(4).as_numpy_iterator()) for _ in range(2))
+    clips, labels, weights = next(ClipExamples.of(dataset).validation(4).as_numpy_iterator())
     assert clips.shape == (4, *SHAPE)
     assert np.array_equal(first, second)
     assert sorted(labels.argmax(axis=1)) == [0, 0, 1, 2]
@@ -78,7 +77,7 @@ def test_validation_batches_are_the_clips_as_stored(dataset: Path) -> None:
 
 
 def test_training_batches_go_on_for_ever_and_can_be_repeated(dataset: Path) -> None:
-    passes = [list(training_batches(dataset, 4, seed, Augmentation()).take(2).as_numpy_iterator()) for seed in (5, 5, 6)]
+    passes = [list(ClipExamples.of(dataset).training(4, seed).take(2).as_numpy_iterator()) for seed in (5, 5, 6)]
     (first, second), again, other = passes
     assert first[0].shape == second[0].shape == (4, *SHAPE)
     assert first[0].dtype == np.uint8
@@ -102,12 +101,14 @@ def model_of_one_number(value: float) -> tf_keras.Model:
 
 
 def fit(model: tf_keras.Model, dataset: Path) -> dict[str, list[float]]:
-    return fit_classifier(model, dataset, BestEpoch(), epochs=2, batch_size=2, learning_rate=0.01, seed=0)
+    return fit_classifier(model, ClipExamples.of(dataset), BestEpoch(), Schedule(epochs=2, batch_size=2, learning_rate=0.01, seed=0))
 
 
 def test_fitting_returns_the_numbers_of_every_epoch(dataset: Path) -> None:
     history = fit(model_of_one_number(0.1), dataset)
-    assert {name: len(values) for name, values in history.items()} == dict.fromkeys(("loss", "macro_f1", "val_loss", "val_macro_f1"), 2)
+    assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
+        ("loss", "macro_f1", "val_loss", "val_macro_f1", "wait_share"), 2
+    )
 
 
 def test_a_loss_that_is_no_number_stops_with_a_sentence(dataset: Path) -> None:

@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         file.write("corrupt,videos/corrupt.mp4,normal,corrupt,convex,phantom,CC0-1.0\n")
         file.write("absent,videos/absent.mp4,normal,absent,convex,phantom,CC0-1.0\n")
     # A threshold of 0 and a p-value of 1 promote whatever one epoch on nine videos gives.
-    options = ("--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20", "--num-shards", "1")
+    options = ("--backbone", "small", "--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20", "--num-shards", "1")
     options = (*options, "--min-macro-f1", "0", "--max-p-value", "1")
     result = lus_run(manifest, folder / "storage", *options)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -5,7 +5,7 @@ import pytest
 import tf_keras
 
 from components.core.parameters import CHOICES
-from components.train.models import ARCHITECTURES, BACKBONES, LUMA, build_classifier
+from components.train.models import APPLICATIONS, ARCHITECTURES, LUMA, build_classifier
 from tests.clip_datasets import SHAPE
 
 NETWORKS = [("convlstm2d", "small"), ("convlstm2d", "efficientnet_lite0"), ("cnn_lstm", "small"), ("cnn_gru", "small")]
@@ -18,7 +18,7 @@ def model(request: pytest.FixtureRequest) -> tf_keras.Model:
 
 def test_the_networks_are_those_that_a_user_may_choose() -> None:
     assert set(ARCHITECTURES) == set(CHOICES["architecture"])
-    assert set(BACKBONES) == set(CHOICES["backbone"])
+    assert {"small", "efficientnet_lite0", *APPLICATIONS} == set(CHOICES["backbone"])
 
 
 def test_the_order_of_the_frames_counts(model: tf_keras.Model) -> None:

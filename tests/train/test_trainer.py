@@ -15,7 +15,7 @@ from components.core.dataset import open_dataset
 from components.core.errors import DataError, UsageError
 from components.train import trainer
 from components.train.options import TrainingOptions
-from components.train.trainer import CURVES_NAME, LOG_NAME, train_classifier
+from components.train.trainer import CURVES_NAME, LOG_NAME, TENSORBOARD_NAME, train_classifier
 from tests.clip_datasets import write_toy_dataset
 
 OPTIONS = TrainingOptions(epochs=15, patience=15, batch_size=6, learning_rate=0.002, seed=0)
@@ -39,7 +39,7 @@ def test_classes_that_are_easy_to_tell_apart_are_learnt(dataset: Path, tmp_path:
     assert metadata.parameters == dataclasses.asdict(OPTIONS)
     assert metadata.results == results
     assert model.count_params() == results["num_parameters"]
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {MODEL_NAME, "metadata.json", LOG_NAME, CURVES_NAME}
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {MODEL_NAME, "metadata.json", LOG_NAME, CURVES_NAME, TENSORBOARD_NAME}
     assert len((tmp_path / "model" / LOG_NAME).read_text().splitlines()) == 1 + results["num_epochs"]
     assert "data:image/png;base64," in (tmp_path / "curves.html").read_text()
 
@@ -57,14 +57,14 @@ def test_a_seed_decides_the_weights(dataset: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_training_that_fails_leaves_nothing(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = trainer.build_classifier
+    build = trainer.build_network
 
-    def broken(num_classes: int, architecture: str, backbone: str) -> tf_keras.Model:
-        model = build(num_classes, architecture, backbone)
+    def broken(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
+        model = build(num_classes, options)
         model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
         return model
 
-    monkeypatch.setattr(trainer, "build_classifier", broken)
+    monkeypatch.setattr(trainer, "build_network", broken)
     with pytest.raises(DataError, match="the loss became nan"):
         train_classifier(dataset, tmp_path / "model", tmp_path / "curves.html", ONE_EPOCH)
     assert list(tmp_path.iterdir()) == []

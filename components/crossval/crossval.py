@@ -1,0 +1,174 @@
+"""Cross-validation: each part of a dataset is tested by a model that was trained on the others.
+
+Of the parts that are not tested, the next one chooses the epoch and the rest is learnt from; nothing is ever chosen by what is tested. A
+part is a fold, which preprocess dealt out over whole groups, or all videos of a source. With sources, a fold of the other sources chooses
+the epoch, and groups that the tested source has, too, are left out.
+
+Two baselines see the same videos: always the class that is most frequent among those to learn from, and a logistic regression that sees a
+14 × 14 thumbnail of the mean and of the change over time (the strongest in benchmarks/shortcuts.py).
+"""
+
+import dataclasses
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from components.core.dataset import Part, failures_of_shards, open_dataset, part_of_videos, read_clips
+from components.core.errors import DataError
+from components.core.features import Features, compute_features, cut_at_learning
+from components.core.fitting import ClipExamples, make_reproducible
+from components.core.shards import ClipSource, read_clip_sources
+from components.crossval.scores import CrossValidation, Videos, score_of
+from components.train.options import TrainingOptions
+from components.train.trainer import build_network, fit_in_phases
+
+THUMBNAIL_PX = 14
+THUMBNAIL = "thumbnail and change, logistic regression"
+MAJORITY = "always the most frequent class"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """One turn: what is learnt from, what the epoch is chosen by, what is tested."""
+
+    name: str
+    train: list[ClipSource]
+    held_out: list[ClipSource]
+    tested: list[ClipSource]
+
+
+def divide(sources: list[ClipSource], divide_by: str) -> Iterator[Division]:
+    """Yields the turns of a cross-validation.
+
+    Args:
+        sources: the videos, with their folds.
+        divide_by: fold or source.
+
+    Raises:
+        DataError: the videos have no folds, or there are too few parts.
+    """
+    if any(video.fold is None for video in sources):
+        raise DataError("the dataset has no folds; run preprocess again.")
+    folds = sorted({video.fold for video in sources if video.fold is not None})
+    parts = sorted({getattr(video, divide_by) for video in sources})
+    if len(folds) < 3 or len(parts) < 2:
+        raise DataError(
+            f"the dataset has {len(folds)} folds and {len(parts)} parts by {divide_by}; at least 3 folds and 2 parts are needed."
+        )
+    for number, part in enumerate(parts):
+        tested = [video for video in sources if getattr(video, divide_by) == part]
+        seen = {video.group for video in tested}
+        rest = [video for video in sources if video.group not in seen]
+        choosing = folds[(number + 1) % len(folds)]
+        held_out = [video for video in rest if video.fold == choosing]
+        yield Division(f"{divide_by} {part}", [video for video in rest if video.fold != choosing], held_out, tested)
+
+
+def cross_validate(
+    dataset_path: Path, options: TrainingOptions, divide_by: str = "fold", num_repeats: int = 1, num_bootstrap: int = 1000
+) -> CrossValidation:
+    """Cross-validates a classifier and the baselines.
+
+    Args:
+        dataset_path: output folder of preprocess.
+        options: of the training.
+        divide_by: fold or source.
+        num_repeats: how often; each time with the next seed.
+        num_bootstrap: replicates behind the intervals.
+
+    Raises:
+        DataError: the dataset cannot be used, or a loss is no longer a number.
+    """
+    index = open_dataset(dataset_path)
+    sources = sorted(read_clip_sources(dataset_path), key=lambda video: video.video_id)
+    divisions = list(divide(sources, divide_by))
+    rows = {video.video_id: row for row, video in enumerate(sources)}
+    videos = Videos(
+        ids=np.array([video.video_id for video in sources]),
+        labels=np.array([index.class_names.index(video.class_name) for video in sources]),
+        groups=np.array([video.group for video in sources]),
+        parts=np.array([str(getattr(video, divide_by)) for video in sources]),
+    )
+    probabilities = np.zeros((num_repeats, len(sources), len(index.class_names)))
+    everything = part_of_videos(dataset_path, "all", sources)
+    with tempfile.TemporaryDirectory(prefix="lus-features-") as folder, failures_of_shards(dataset_path):
+        thumbnails = _thumbnails(dataset_path, everything, rows)
+        answers = {MAJORITY: np.zeros((1, len(sources)), int), THUMBNAIL: np.zeros((1, len(sources)), int)}
+        features = _shared_features(everything, len(index.class_names), options, Path(folder))
+        for repeat in range(num_repeats):
+            for number, division in enumerate(divisions, start=1):
+                repeated = dataclasses.replace(options, seed=options.seed + repeat)
+                tested = _predict(dataset_path, division, len(index.class_names), repeated, features)
+                for video_id, prediction in tested.items():
+                    probabilities[repeat, rows[video_id]] = prediction
+                chosen = [rows[video.video_id] for video in division.tested]
+                right = (probabilities[repeat, chosen].argmax(axis=1) == videos.labels[chosen]).sum()
+                _log.info(
+                    "repeat %d of %d, %s (%d of %d): %d of %d videos right",
+                    repeat + 1,
+                    num_repeats,
+                    division.name,
+                    number,
+                    len(divisions),
+                    right,
+                    len(chosen),
+                )
+        for division in divisions:
+            known = [rows[video.video_id] for video in (*division.train, *division.held_out)]
+            chosen = [rows[video.video_id] for video in division.tested]
+            answers[MAJORITY][0, chosen] = np.bincount(videos.labels[known]).argmax()
+            linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000, random_state=0))
+            answers[THUMBNAIL][0, chosen] = linear.fit(thumbnails[known], videos.labels[known]).predict(thumbnails[chosen])
+    title = f"{options.architecture}, {options.backbone}"
+    predicted = {title: probabilities.argmax(axis=2), **answers}
+    scores = {name: score_of(videos, labels, num_bootstrap, options.seed) for name, labels in predicted.items()}
+    parameters = dataclasses.asdict(options)
+    return CrossValidation(title, divide_by, index.class_names, parameters, index.fingerprint, videos, probabilities, scores)
+
+
+def _shared_features(everything: Part, num_classes: int, options: TrainingOptions, folder: Path) -> Features | None:
+    """Returns the maps of all clips behind the frozen backbone, which are the same in every turn; None when nothing is shared."""
+    if not options.cached_versions or not options.weights:
+        return None
+    parts = cut_at_learning(build_network(num_classes, options))
+    return compute_features(parts[0], everything, options.cached_versions, options.seed, folder) if parts else None
+
+
+def _predict(
+    dataset_path: Path, division: Division, num_classes: int, options: TrainingOptions, features: Features | None
+) -> dict[str, np.ndarray]:
+    """Trains a classifier and returns the probabilities of the tested videos, each the mean of its clips."""
+    train, held_out, tested = (
+        part_of_videos(dataset_path, name, members)
+        for name, members in (("train", division.train), ("validation", division.held_out), ("test", division.tested))
+    )
+    train.check_classes()
+    tf_keras.backend.clear_session()
+    make_reproducible(options.seed)
+    model = build_network(num_classes, options)
+    fit_in_phases(model, ClipExamples(dataset_path, train, held_out), options, features=features)
+    clips: dict[str, list[np.ndarray]] = {}
+    for batch in read_clips(dataset_path, tested).batch(options.batch_size).prefetch(1).as_numpy_iterator():
+        for video_id, probabilities in zip(batch["video_id"], model.predict_on_batch(batch["clip"]), strict=True):
+            clips.setdefault(video_id.decode(), []).append(probabilities)
+    return {video_id: np.mean(rows, axis=0) for video_id, rows in clips.items()}
+
+
+def _thumbnails(dataset_path: Path, everything: Part, rows: dict[str, int]) -> np.ndarray:
+    """Returns the mean and the deviation over time of 14 × 14 cells of each video, [videos, 392]."""
+    cells: list[list[np.ndarray]] = [[] for _ in rows]
+    for example in read_clips(dataset_path, everything).prefetch(1):
+        clip = tf.image.resize(example["clip"][..., 0:1], (THUMBNAIL_PX, THUMBNAIL_PX), method="area")
+        cells[rows[example["video_id"].numpy().decode()]].append(clip.numpy()[..., 0])
+    stacks = [np.concatenate(frames) for frames in cells]
+    return np.stack([np.concatenate([stack.mean(axis=0).ravel(), stack.std(axis=0).ravel()]) for stack in stacks])

@@ -1,0 +1,150 @@
+"""What a cross-validation found: scores over videos, their interval, and the same for trivial baselines. numpy and scikit-learn only."""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+from components.core.bootstrap import draw_weights, percentile_interval
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Videos:
+    """The videos of a dataset.
+
+    Attributes:
+        ids: [n]
+        labels: [n]
+        groups: [n]
+        parts: [n], the fold or source with which each was set aside.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    parts: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Macro-F1 over videos.
+
+    Attributes:
+        pooled: over all videos at once, mean of the repeats.
+        repeats: the same of each repeat.
+        low, high: 95 % percentile interval of `pooled`, from a bootstrap over groups; None without one.
+        part_mean, part_deviation: over the parts and repeats, each part by itself, over the classes that it has.
+    """
+
+    pooled: float
+    repeats: tuple[float, ...]
+    low: float | None
+    high: float | None
+    part_mean: float
+    part_deviation: float
+
+
+def score_of(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: int) -> Score:
+    """Scores predictions.
+
+    Args:
+        videos: with the true labels.
+        predicted: [repeats, n] labels.
+        num_bootstrap: replicates behind the interval; one draws as many groups as there are, with replacement, and takes all their videos.
+        seed: of the replicates; a replicate that lacks a class is left out.
+    """
+    repeats = tuple(_macro_f1(videos.labels, row) for row in predicted)
+    members = [videos.parts == part for part in np.unique(videos.parts)]
+    parts = [_macro_f1(videos.labels[rows], row[rows]) for row in predicted for rows in members]
+    low, high = _interval(videos, predicted, num_bootstrap, seed)
+    return Score(float(np.mean(repeats)), repeats, low, high, float(np.mean(parts)), float(np.std(parts)))
+
+
+def _macro_f1(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Returns the mean F1 of the classes that have examples."""
+    return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", sample_weight=weights, zero_division=0))
+
+
+def _interval(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: int) -> tuple[float | None, float | None]:
+    values = np.full(num_bootstrap, np.nan)
+    for number, weights in enumerate(draw_weights(videos.groups, num_bootstrap, seed)):
+        if len(np.unique(videos.labels[weights > 0])) == len(np.unique(videos.labels)):
+            values[number] = np.mean([_macro_f1(videos.labels, row, weights) for row in predicted])
+    interval = percentile_interval(values)
+    return (interval.low, interval.high) if interval else (None, None)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Everything that was found.
+
+    Attributes:
+        title: of the classifier.
+        divide_by: fold or source.
+        class_names: in the order of the labels.
+        parameters: of the training.
+        dataset_fingerprint: of the dataset.
+        videos: which were tested.
+        probabilities: [repeats, n, classes], of the classifier.
+        scores: by title, the classifier's first.
+    """
+
+    title: str
+    divide_by: str
+    class_names: list[str]
+    parameters: dict[str, Any]
+    dataset_fingerprint: str
+    videos: Videos
+    probabilities: np.ndarray
+    scores: dict[str, Score]
+
+    def to_json(self) -> str:
+        """Returns all of it as JSON."""
+        rows = zip(
+            self.videos.ids, self.videos.groups, self.videos.parts, self.videos.labels, self.probabilities.swapaxes(0, 1), strict=True
+        )
+        fields = {
+            "class_names": self.class_names,
+            "dataset_fingerprint": self.dataset_fingerprint,
+            "divide_by": self.divide_by,
+            "parameters": self.parameters,
+            "scores": {title: dataclasses.asdict(score) for title, score in self.scores.items()},
+            "videos": [
+                {
+                    "video_id": str(video_id),
+                    "group": str(group),
+                    self.divide_by: str(part),
+                    "true": self.class_names[label],
+                    "probabilities": np.round(probabilities, 6).tolist(),
+                }
+                for video_id, group, part, label, probabilities in rows
+            ],
+        }
+        return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+
+    def markdown(self) -> str:
+        """Returns the table."""
+        num_groups, num_parts = len(np.unique(self.videos.groups)), len(np.unique(self.videos.parts))
+        lines = [
+            f"Cross-validation over {len(self.videos.ids)} videos of {num_groups} groups, by {self.divide_by}: {num_parts} parts, "
+            f"{len(self.probabilities)} repeat(s). Macro-F1 per video; the interval is a bootstrap over groups.",
+            "",
+            f"| classifier | all videos at once | 95 % interval | per {self.divide_by}, mean ± deviation |",
+            "|---|---|---|---|",
+        ]
+        return "\n".join([*lines, *(_row(title, score) for title, score in self.scores.items())]) + "\n"
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the numbers for the Kubeflow UI."""
+        score = self.scores[self.title]
+        numbers = {"macro_f1": score.pooled, "macro_f1_low": score.low, "macro_f1_high": score.high, "part_macro_f1": score.part_mean}
+        numbers |= {f"baseline_{title}": other.pooled for title, other in self.scores.items() if title != self.title}
+        return {name.replace(" ", "_"): round(value, 6) for name, value in numbers.items() if value is not None}
+
+
+def _row(title: str, score: Score) -> str:
+    interval = f"{score.low:.2f}–{score.high:.2f}" if score.low is not None and score.high is not None else "undefined"
+    spread = f" ({min(score.repeats):.2f}–{max(score.repeats):.2f} over repeats)" if len(score.repeats) > 1 else ""
+    return f"| {title} | {score.pooled:.2f}{spread} | {interval} | {score.part_mean:.2f} ± {score.part_deviation:.2f} |"

@@ -1,0 +1,74 @@
+"""Who learns from whom, and what is said about it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from components.core.errors import DataError
+from components.core.shards import ClipSource
+from components.crossval.crossval import MAJORITY, THUMBNAIL, cross_validate, divide
+from components.crossval.scores import Videos, score_of
+from components.train.options import TrainingOptions
+from tests.clip_datasets import write_toy_dataset
+
+SOURCES = [
+    ClipSource(f"video-{number}", "covid", f"group-{number // 2}", "ab"[number // 7], "train", 1, fold=number // 2 % 3)
+    for number in range(12)
+]
+
+
+@pytest.mark.parametrize("divide_by", ["fold", "source"])
+def test_every_video_is_tested_once_by_what_has_not_seen_its_group(divide_by: str) -> None:
+    divisions = list(divide(SOURCES, divide_by))
+    assert sorted(video.video_id for division in divisions for video in division.tested) == sorted(video.video_id for video in SOURCES)
+    for division in divisions:
+        train, held_out, tested = ({video.group for video in part} for part in (division.train, division.held_out, division.tested))
+        assert all((train, held_out, tested))
+        assert len(train | held_out | tested) == len(train) + len(held_out) + len(tested)
+
+
+def test_the_next_fold_chooses_the_epoch() -> None:
+    folds = [
+        ({video.fold for video in division.tested}, {video.fold for video in division.held_out}) for division in divide(SOURCES, "fold")
+    ]
+    assert folds == [({0}, {1}), ({1}, {2}), ({2}, {0})]
+
+
+def test_a_dataset_without_folds_is_refused() -> None:
+    with pytest.raises(DataError, match="has no folds; run preprocess again"):
+        list(divide([ClipSource("video", "covid", "group", "a", "train", 1)], "fold"))
+
+
+def test_scores_are_those_of_scikit_learn_and_the_interval_holds_them() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 20)
+    videos = Videos(np.arange(60).astype(str), labels, np.repeat(np.arange(30), 2).astype(str), np.tile(["a", "b"], 30))
+    predicted = np.where(rng.random((2, 60)) < 0.7, labels, rng.integers(3, size=(2, 60)))
+    score = score_of(videos, predicted, num_bootstrap=300, seed=0)
+    expected = [f1_score(labels, row, average="macro") for row in predicted]
+    assert score.repeats == pytest.approx(expected)
+    assert score.pooled == pytest.approx(np.mean(expected))
+    parts = [f1_score(labels[rows], row[rows], average="macro") for row in predicted for rows in (videos.parts == "a", videos.parts == "b")]
+    assert (score.part_mean, score.part_deviation) == pytest.approx((np.mean(parts), np.std(parts)))
+    assert score.low is not None
+    assert score.high is not None
+    assert score.low < score.pooled < score.high
+    assert 0.1 < score.high - score.low < 0.4
+
+
+@pytest.mark.slow
+def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
+    dataset = write_toy_dataset(tmp_path / "dataset", {"train": 3, "validation": 3})
+    options = TrainingOptions(epochs=2, patience=2, batch_size=3, learning_rate=0.001, seed=0, architecture="cnn_lstm")
+    result = cross_validate(dataset, options, num_bootstrap=50)
+    assert list(result.scores) == ["cnn_lstm, small", MAJORITY, THUMBNAIL]
+    assert result.probabilities.shape == (1, 18, 3)
+    assert result.probabilities.sum(axis=2) == pytest.approx(1)
+    # Classes are equally frequent in every fold, so always answering one of them is right for a third: (2 × ⅓ / (1 + ⅓)) / 3.
+    assert result.scores[MAJORITY].pooled == pytest.approx(1 / 6)
+    fields = json.loads(result.to_json())
+    assert [video["fold"] for video in fields["videos"]] == [video["video_id"][-1] for video in fields["videos"]]
+    assert result.markdown().count("\n| ") == 3 + 1
