@@ -116,20 +116,19 @@ def vertex_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def _server(_gs_emulator: str) -> Iterator[VertexServer]:
-    """One server for all tests, because Google's client keeps its connections; the client looks for the bucket of the outputs, too."""
+def _server() -> Iterator[VertexServer]:
+    """One server for all tests, because Google's client keeps its connections."""
     import google.auth
     import grpc
     from google.auth.credentials import AnonymousCredentials
-    from google.cloud import storage
+    from google.cloud.aiplatform.utils import gcs_utils
     from google.cloud.aiplatform_v1.services.pipeline_service.transports import PipelineServiceGrpcTransport
     from google.cloud.aiplatform_v1.services.schedule_service.transports import ScheduleServiceGrpcTransport
 
     server = VertexServer()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", _gs_emulator)
-        if not storage.Client.create_anonymous_client().bucket("bucket").exists():
-            storage.Client.create_anonymous_client().create_bucket("bucket")
+        # Before it starts a job, the client asks two other services of Google whether the bucket is there and the project's.
+        patch.setattr(gcs_utils, "create_gcs_bucket_for_pipeline_artifacts_if_it_does_not_exist", lambda **_: None)
         patch.setattr(google.auth, "default", lambda *_, **__: (AnonymousCredentials(), "lungs"))
         for transport in (PipelineServiceGrpcTransport, ScheduleServiceGrpcTransport):
             patch.setattr(transport, "create_channel", lambda *_, **__: grpc.insecure_channel(server.address))
