@@ -11,7 +11,7 @@ from components.core import storage as storage_uris
 from components.core.errors import PipelineError
 from pipelines.architecture_search import architecture_search, run_search
 from pipelines.champion import champion
-from pipelines.cluster_commands import COMMANDS
+from pipelines.cluster_commands import COMMANDS, not_installed
 from pipelines.compile import PIPELINES, compile_pipeline
 from pipelines.containers import pinned
 from pipelines.dataset_commands import COMMANDS as DATASET_COMMANDS
@@ -47,6 +47,8 @@ def compile_command(output: Path | None, pipeline: str, platform: str, resources
         compile_pipeline(pipeline, placement, output)
     except PipelineError as error:
         raise Failure(error) from None
+    except ModuleNotFoundError as error:
+        raise Failure(not_installed(error)) from None
     click.echo(f"wrote {output} for {platform}; start it with `lus submit {output}`, or upload it in the UI")
 
 

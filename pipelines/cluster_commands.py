@@ -45,6 +45,11 @@ _RUN = [
 ]
 
 
+def not_installed(error: ModuleNotFoundError) -> UsageError:
+    """Returns what to say when a library of the extra `cluster` is absent."""
+    return UsageError(f"{error.name} is not installed; install the extra: pip install 'lung-ultrasound-pipeline[cluster]'.")
+
+
 def _command(name: str, callback: Callable[..., None], params: list[click.Parameter]) -> click.Command:
     """Returns a command whose errors are one sentence and an exit code; its help is the docstring."""
 
@@ -53,6 +58,8 @@ def _command(name: str, callback: Callable[..., None], params: list[click.Parame
             callback(**values)
         except PipelineError as error:
             raise Failure(error) from None
+        except ModuleNotFoundError as error:
+            raise Failure(not_installed(error)) from None
 
     return click.Command(name, callback=checked, params=params, help=callback.__doc__)
 

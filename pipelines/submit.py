@@ -16,6 +16,8 @@ from pipelines.kubeflow import Kubeflow
 from pipelines.parameters import parse_parameters
 
 POLL_S = 5.0
+# While a run is waited for, a server that does not answer, or answers with a fault of its own, is asked again for so long.
+MAX_SILENCE_S = 600.0
 # Exit codes of a run that did not succeed.
 FAILED, CANCELED, TIMED_OUT, DELETED = 1, 3, 4, 5
 _FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
@@ -122,8 +124,17 @@ def follow(look: Callable[[], Progress], timeout_s: float, what: str) -> list[Ta
     """
     deadline = time.monotonic() + timeout_s
     shown: dict[str, str] = {}
+    heard_at = time.monotonic()
     while True:
-        progress = _looked(look, what)
+        try:
+            progress = _looked(look, what)
+            heard_at = time.monotonic()
+        except ClusterError as error:
+            if 0 < error.status < 500 or time.monotonic() - heard_at > MAX_SILENCE_S:
+                raise
+            print(f"{datetime.datetime.now():%H:%M:%S}  {error} Asking again.", flush=True)
+            time.sleep(POLL_S)
+            continue
         for task in progress.tasks:
             if shown.get(task.name) != task.state:
                 shown[task.name] = task.state

@@ -243,6 +243,8 @@ class KubeflowServer:
         if step == ("DELETED", {}):
             self._deleted(self.runs, key)
             raise Refusal(404, f"the run {key} does not exist")
+        if step == ("BROKEN", {}):
+            raise Refusal(500, "Internal Server Error")
         if step:
             run["state"], tasks = step
             details = run.setdefault("run_details", {"task_details": []})["task_details"]

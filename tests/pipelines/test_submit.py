@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from pipelines import submit
 from pipelines.cli import main as lus
 from pipelines.cost import Prices, Usage
 from tests.pipelines.conftest import PARAMETERS
@@ -88,6 +89,19 @@ def test_the_exit_code_tells_how_a_run_ended(
     result = run_lus("submit", training_file, *PARAMETERS, "--wait", *(("--timeout-s", 0) if code == 4 else ()))
     assert result.exit_code == code, result.output
     assert message in result.stderr
+
+
+def test_a_server_that_falters_while_a_run_is_waited_for_is_asked_again(
+    server: KubeflowServer, run_lus: Lus, training_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script = [("RUNNING", {}), ("BROKEN", {}), ("BROKEN", {}), ("SUCCEEDED", {})]
+    result = run_lus("submit", training_file, *PARAMETERS, "--wait")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("answers 500, Internal Server Error") == 2
+    monkeypatch.setattr(submit, "MAX_SILENCE_S", -1.0)
+    result = run_lus("submit", training_file, *PARAMETERS, "--wait")
+    assert result.exit_code == 1
+    assert "answers 500" in result.stderr
 
 
 @pytest.mark.parametrize(
