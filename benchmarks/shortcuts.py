@@ -1,11 +1,11 @@
 """What a linear model can tell about the class from what should not matter, before and after the sector is normalised.
 
-    python benchmarks/shortcuts.py --manifest videos/manifest.csv
+    python benchmarks/shortcuts.py --manifest videos/manifest.csv --boxes boxes.png
 
 Every line of the table is one leftover of the videos: the macro-F1 of a logistic regression that sees nothing else, over videos, on folds
 that keep groups whole; the folds are drawn several times. `before` is the whole frame, `after` what preprocess stores. Below the leftovers
 stand the same scores for the content, which should not fall. The border of a normalised frame is anatomy: compare it with `inner ring`,
-pixels of the same number from the inside of the frame.
+pixels of the same number from the inside of the frame. `--boxes` draws a frame of every video with the sector that was found, to look at.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from components.core.errors import DataError
 from components.core.manifest import ManifestRow, read_manifest
 from components.core.video.decoding import Image, VideoFacts, open_video
 from components.core.video.sampling import Sampling, sample_clips
-from components.core.video.sector import Sector, find_sector
+from components.core.video.sector import Kind, Sector, find_sector
 
 SAMPLING = Sampling(frames_per_second=10.0, max_clips=2)
 FOLDS = 5
@@ -39,23 +39,30 @@ BLACK = 4
 # Side of the image whose outermost pixels are the border, and how far inside the ring lies that it is compared with.
 BORDER_SIZE_PX, RING_INSET_PX = 56, 14
 
+THUMBNAIL_PX, CAPTION_PX, COLUMNS = 150, 14, 12
+
 Features = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """The leftovers of one video."""
+    """The leftovers of one video, and a frame of it with its sector drawn, [height, width, 3] uint8 BGR."""
 
     row: ManifestRow
     before: Features
     after: Features
+    thumbnail: Image
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", required=True, help="manifest of local videos, as ingest takes it")
-    videos = list(_videos(parser.parse_args().manifest))
+    parser.add_argument("--boxes", type=Path, help="picture to write, with the sector that was found in every video")
+    arguments = parser.parse_args()
+    videos = list(_videos(arguments.manifest))
+    if arguments.boxes:
+        cv2.imwrite(str(arguments.boxes), _contact_sheet([video.thumbnail for video in videos]))
     labels = np.array([CLASS_NAMES.index(video.row.class_name) for video in videos])
     groups = np.array([video.row.group for video in videos])
     print(f"{len(videos)} videos of {len(set(groups))} groups; macro-F1, {FOLDS} folds by group, mean and range of {DRAWS} draws")
@@ -82,7 +89,25 @@ def _videos(manifest: str) -> Iterator[Video]:
         images = [frame.image for frame in frames]
         sector = find_sector(images)
         before = _before(path.suffix.lower(), video.facts, images, _colour(path, {frame.index for frame in frames}), sector)
-        yield Video(row, before, _after(images, sector))
+        yield Video(row, before, _after(images, sector), _thumbnail(images[len(images) // 2], sector, row.video_id))
+
+
+def _thumbnail(image: Image, sector: Sector, title: str) -> Image:
+    drawn = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    cv2.polylines(drawn, [sector.outline], True, (0, 255, 255), max(1, max(image.shape) // THUMBNAIL_PX))
+    scale = THUMBNAIL_PX / max(image.shape)
+    drawn = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    sheet = np.zeros((THUMBNAIL_PX + CAPTION_PX, THUMBNAIL_PX, 3), np.uint8)
+    sheet[: drawn.shape[0], : drawn.shape[1]] = drawn
+    text = f"{title[-22:]} {sector.kind.value if sector.kind is Kind.UNKNOWN else ''}"
+    cv2.putText(sheet, text, (1, THUMBNAIL_PX + CAPTION_PX - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.32, (255, 255, 255), 1, cv2.LINE_AA)
+    return sheet
+
+
+def _contact_sheet(thumbnails: list[Image]) -> Image:
+    missing = -len(thumbnails) % COLUMNS
+    filled = [*thumbnails, *[np.zeros_like(thumbnails[0])] * missing]
+    return np.concatenate([np.concatenate(filled[start : start + COLUMNS], axis=1) for start in range(0, len(filled), COLUMNS)])
 
 
 def _colour(path: Path, indices: set[int]) -> np.ndarray:
