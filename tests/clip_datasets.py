@@ -76,7 +76,7 @@ def write_outcomes(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]]
         for record in members:
             outcome = {
                 "video_id": record.video_id,
-                "class_name": clips.CLASS_NAMES[record.label],
+                "class_name": clips.ALL_CLASS_NAMES[record.label],
                 "group": record.group,
                 "source": record.source,
                 "license": record.license,
