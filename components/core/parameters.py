@@ -40,6 +40,7 @@ RANGES = {
     "num_workers": Range(1, 1024),
     "epochs": Range(1, 10000),
     "patience": Range(1, 10000),
+    "num_trials": Range(0, 1000),
     "batch_size": Range(1, 4096),
     "fine_tuning_epochs": Range(0, 10000),
     "label_smoothing": Range(0, 1, open_high=True),

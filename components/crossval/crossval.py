@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from components.core.dataset import Part, failures_of_shards, open_dataset, part_of_videos, read_clips
 from components.core.errors import DataError
-from components.core.features import Features, compute_features, cut_at_learning
+from components.core.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.fitting import ClipExamples, make_reproducible
 from components.core.shards import ClipSource, read_clip_sources
 from components.crossval.scores import CrossValidation, Videos, score_of
@@ -156,7 +156,8 @@ def _predict(
     tf_keras.backend.clear_session()
     make_reproducible(options.seed)
     model = build_network(num_classes, options)
-    fit_in_phases(model, ClipExamples(dataset_path, train, held_out), options, features=features)
+    cached = FeatureExamples(features, train, held_out) if features else None
+    fit_in_phases(model, ClipExamples(dataset_path, train, held_out), options, cached=cached)
     clips: dict[str, list[np.ndarray]] = {}
     for batch in read_clips(dataset_path, tested).batch(options.batch_size).prefetch(1).as_numpy_iterator():
         for video_id, probabilities in zip(batch["video_id"], model.predict_on_batch(batch["clip"]), strict=True):

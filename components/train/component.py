@@ -24,6 +24,7 @@ def train(
     label_smoothing: float = 0.0,
     storage: str = "",
     require_gpu: bool = False,
+    num_trials: int = 0,
 ):
     """Trains a CNN with a recurrent layer on the train split and keeps the epoch with the best macro-F1 on the validation split.
 
@@ -43,6 +44,7 @@ def train(
         label_smoothing: Part of the probability that is spread over all classes in the wanted answers.
         storage: Where checkpoints are kept until the training has ended, so that a retry goes on where it stopped; empty for none.
         require_gpu: Fail when there is no GPU, instead of training on the CPU.
+        num_trials: Trainings with other learning rates and label smoothing that are tried first, to take the best; 0 for none.
 
     Returns:
         model: The classifier (model.keras), its metadata, the log of the epochs and the picture of the training curves.
@@ -69,6 +71,7 @@ def train(
             fine_tuning_epochs=fine_tuning_epochs,
             label_smoothing=label_smoothing,
             require_gpu=require_gpu,
+            num_trials=num_trials,
         )
         load_tensorflow()
         from components.train.trainer import train_classifier

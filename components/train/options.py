@@ -29,6 +29,7 @@ class TrainingOptions:
     label_smoothing: float = 0.0
     cached_versions: int = 0
     require_gpu: bool = False
+    num_trials: int = 0
 
     def __post_init__(self) -> None:
         check_values(**dataclasses.asdict(self))

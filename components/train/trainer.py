@@ -4,6 +4,7 @@ The model artifact (core.classifier) holds, beside the model and its metadata:
 
     training_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     curves.png          the same as a picture
+    trials.csv          the trials of the search, when there was one
     tensorboard/        the same for TensorBoard
 
 A pretrained backbone is frozen at first: only what stands behind it is trained, on cached features where the options ask for them. Then its
@@ -23,17 +24,19 @@ import tf_keras
 from components.core.checkpoints import Checkpoints
 from components.core.classifier import ClassifierMetadata, code_revision, save_classifier
 from components.core.dataset import open_dataset
-from components.core.features import FeatureExamples, Features, compute_features, cut_at_learning
-from components.core.fitting import BestEpoch, ClipExamples, History, Schedule, fit_classifier, make_reproducible, write_history
+from components.core.features import FeatureExamples, compute_features, cut_at_learning
+from components.core.fitting import MACRO_F1, BestEpoch, ClipExamples, History, Schedule, fit_classifier, make_reproducible, write_history
 from components.core.shards import DatasetIndex
 from components.core.storage import staged_folder
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.models import build_classifier, free_upper_blocks
 from components.train.options import TrainingOptions
+from components.train.search import Trial, search_hyperparameters, write_trials
 
 LOG_NAME = "training_log.csv"
 CURVES_NAME = "curves.png"
+TRIALS_NAME = "trials.csv"
 TENSORBOARD_NAME = "tensorboard"
 FINE_TUNING_RATE = 0.05  # learning rate of the second phase, relative to the first
 
@@ -66,6 +69,7 @@ def train_classifier(
     examples = ClipExamples.of(dataset_path)
     make_reproducible(options.seed)
     half = use_half_precision_on_gpus()
+    options, trials = _searched(options, examples, len(index.class_names), strategy) if options.num_trials else (options, [])
     with strategy.scope():
         model = build_network(len(index.class_names), options)
     checkpoints = Checkpoints(storage_uri, index.fingerprint, dataclasses.asdict(options), code_revision()) if storage_uri else None
@@ -78,12 +82,31 @@ def train_classifier(
         results = _results(model, fitted)
         save_classifier(staged, model, _metadata(index, options, results))
         write_history(staged / LOG_NAME, fitted.history)
+        if trials:
+            write_trials(staged / TRIALS_NAME, trials)
         draw_curves(staged / CURVES_NAME, fitted.history, fitted.best_epoch)
         curves_path.write_text(curves_html(staged / CURVES_NAME, results), encoding="utf-8")
     if checkpoints:
         checkpoints.delete()
     _log.info("best epoch %d: validation macro-F1 %.3f", results["best_epoch"], results["validation_macro_f1"])
     return results
+
+
+def _searched(options: TrainingOptions, examples: ClipExamples, num_classes: int, strategy: Any) -> tuple[TrainingOptions, list[Trial]]:
+    """Searches for hyper-parameters; every trial starts from the same weights, and all share the cached features."""
+    with tempfile.TemporaryDirectory(prefix="lus-features-") as folder:
+        parts = cut_at_learning(build_network(num_classes, options)) if options.cached_versions else None
+        cached = _cached(parts[0], examples, options, Path(folder)) if parts else None
+
+        def fit(tried: TrainingOptions) -> float:
+            make_reproducible(tried.seed)
+            with strategy.scope():
+                model = build_network(num_classes, tried)
+            return fit_in_phases(model, examples, tried, cached=cached).best_logs[f"val_{MACRO_F1}"]
+
+        found = search_hyperparameters(options, fit)
+    make_reproducible(options.seed)
+    return found
 
 
 def build_network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
@@ -106,7 +129,7 @@ def fit_in_phases(
     options: TrainingOptions,
     checkpoints: Checkpoints | None = None,
     callbacks: Sequence[tf_keras.callbacks.Callback] = (),
-    features: Features | None = None,
+    cached: FeatureExamples | None = None,
 ) -> Fitted:
     """Trains what stands behind the backbone, then the upper blocks of the backbone with it.
 
@@ -116,7 +139,7 @@ def fit_in_phases(
         options: what the user asked for.
         checkpoints: where to save and to go on from.
         callbacks: Keras callbacks.
-        features: maps of all these clips behind the frozen layers, if they are known already.
+        cached: the same clips as the frozen layers see them, if that is known already.
 
     Raises:
         DataError: the dataset cannot be used, or the loss is no longer a number.
@@ -126,11 +149,11 @@ def fit_in_phases(
     schedule = Schedule(
         options.epochs, options.batch_size, options.learning_rate, options.seed, cosine=True, label_smoothing=options.label_smoothing
     )
-    parts = cut_at_learning(model) if options.cached_versions or features else None
+    parts = cut_at_learning(model) if options.cached_versions or cached else None
     with tempfile.TemporaryDirectory(prefix="lus-features-") as folder:
         if parts:
             frozen, learning = parts
-            cached = _cached(frozen, examples, options, features, Path(folder))
+            cached = cached or _cached(frozen, examples, options, Path(folder))
             history = fit_classifier(learning, cached, best, schedule, callbacks, checkpoints, phase="head")
         else:
             history = fit_classifier(model, examples, best, schedule, callbacks, checkpoints, phase="head")
@@ -146,10 +169,8 @@ def fit_in_phases(
     return Fitted({name: values + more[name] for name, values in history.items()}, best_epoch, finest.logs)
 
 
-def _cached(frozen: Any, examples: ClipExamples, options: TrainingOptions, features: Features | None, folder: Path) -> FeatureExamples:
+def _cached(frozen: Any, examples: ClipExamples, options: TrainingOptions, folder: Path) -> FeatureExamples:
     """Returns the clips as the frozen layers see them."""
-    if features:
-        return FeatureExamples(features, examples.train, examples.held_out)
     learnt_from = compute_features(frozen, examples.train, options.cached_versions, options.seed, folder)
     held_out = compute_features(frozen, examples.held_out, 0, options.seed, folder)
     return FeatureExamples(learnt_from, examples.train, examples.held_out, held_out)
