@@ -31,6 +31,7 @@ class Outputs(typing.NamedTuple):
 def _architecture_search(
     dataset_uri: str,
     backbone: str = default_of(train, "backbone"),
+    num_trials: int = default_of(train, "num_trials"),
     epochs: int = default_of(train, "epochs"),
     patience: int = default_of(train, "patience"),
     batch_size: int = default_of(train, "batch_size"),
@@ -44,6 +45,7 @@ def _architecture_search(
             dataset=dataset,
             architecture=architecture,
             backbone=backbone,
+            num_trials=num_trials,
             epochs=epochs,
             patience=patience,
             batch_size=batch_size,
