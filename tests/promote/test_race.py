@@ -18,7 +18,7 @@ from components.promote.promote import Promotion, promote_model
 pytestmark = pytest.mark.slow
 
 NUM_PROCESSES = 8
-NUM_WRITES = {"": 100, "gs": 12, "s3": 12}  # by scheme: without its lock, a local folder fails once in some ten
+NUM_WRITES = {"": 100, "gs": 8, "s3": 8}  # by scheme: without its lock, a local folder fails once in some ten
 NUM_PROMOTIONS = 4
 
 
