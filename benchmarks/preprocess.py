@@ -13,7 +13,7 @@ most memory that they held together (proportional set size, sampled ten times a 
     preprocess         the step, by Beam's direct runner
 
 Measured once on 96 real videos, on two cores that ten others wanted: processor time 1.52 times that of decoding alone for `window`
-and 1.45 times for `uniform`, Beam's start included; at most 359 MB in all processes together. Wall-clock times of such a machine tell nothing
+and 1.45 times for `uniform`, Beam's start included; at most 359 MB in all processes together. Wall-clock times on it tell nothing
 (the step took 0.6 times as long as the bare pool, and 1.2 to 1.6 times as long as the notebook, which ran at another moment). A clip weighs
 152 kB, 1/55 of float32 .npy; tf.data read 137 clips/s, np.load 41. The child that reads 30 minutes of 1080p video takes 295 MB in both
 modes. Grey frames of a clip: JPEG q95 160 kB and 49 dB (worst clip 45), q90 112 kB and 47 dB, PNG 266 kB, WebP q95 106 kB and 47 dB but 26
