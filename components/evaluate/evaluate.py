@@ -1,26 +1,32 @@
 """Evaluate: the pruned model, the dense model and the current champion on the same test videos."""
 
-import dataclasses
 import functools
 import logging
 from pathlib import Path
 
-import numpy as np
-
 from components.core import storage
 from components.core.bootstrap import Interval
 from components.core.champion import Champion, Comparison, model_sha256, read_champion, version_uri
-from components.core.classifier import ClassifierMetadata, code_revision, load_classifier, read_metadata, size_on_disk
+from components.core.classifier import ClassifierMetadata, code_revision, file_sizes, load_classifier, read_metadata
 from components.core.dataset import open_dataset
 from components.core.errors import DataError
+from components.core.exports import KERAS, TFLITE_INT8, exports_of, load_export
 from components.core.parameters import check_values
-from components.core.predictions import Predictions, predict_clips
+from components.core.predictions import predict_clips
 from components.core.shards import DatasetIndex
-from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
+from components.evaluate.baselines import fit_baselines
+from components.evaluate.data_flow import data_flow
+from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
+from components.evaluate.explanation import illustrate
+from components.evaluate.illustrations import choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
 from components.evaluate.operating_points import abstention, operating_points
+from components.evaluate.pixels import read_pixels
 from components.evaluate.significance import bootstrap_difference, chance_p_value
+from components.evaluate.slices import slice_scores
+from components.evaluate.training_log import read_history
+from components.evaluate.video_facts import read_video_facts
 
 _log = logging.getLogger(__name__)
 
@@ -50,16 +56,16 @@ def evaluate_models(
     champion = read_champion(storage_uri)
     for name, path in ((PRUNED, pruned_path), (DENSE, dense_path)):
         _check_fits(name, read_metadata(path), index)
-    evaluate = functools.partial(_evaluate, dataset_path=dataset_path, num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
-    models = {PRUNED: evaluate(PRUNED, pruned_path), DENSE: evaluate(DENSE, dense_path)}
-    remark = ""
-    if champion:
-        with storage.local_folder(version_uri(storage_uri, champion.version)) as path:
-            remark = _difference_in_classes(champion, read_metadata(path), index)
-            if not remark:
-                models[CHAMPION] = evaluate(CHAMPION, path, version=champion.version)
+    models, remark = _evaluate_all(dataset_path, dense_path, pruned_path, storage_uri, champion, index, num_bootstrap, batch_size, seed)
+    videos = models[PRUNED].videos
+    facts = read_video_facts(dataset_path)
+    chosen = choose_videos(videos, facts, index.class_names)
+    pixels = read_pixels(dataset_path, index, wanted_clips=chosen.explained, wanted_frames=chosen.samples)
+    illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, pixels, videos, facts, index.class_names)
     test_set = TestSet.of(models[PRUNED].clips, index.class_names)
-    baseline = _majority_baseline(index, models[PRUNED].videos)
+    baselines = fit_baselines(facts, pixels.borders, index.class_names, num_bootstrap, seed)
+    baseline = Majority.of(baselines, facts)
+    flow = data_flow(facts, index.class_names)
     return Evaluation(
         class_names=index.class_names,
         dataset_fingerprint=index.fingerprint,
@@ -68,10 +74,38 @@ def evaluate_models(
         seed=seed,
         test_set=test_set,
         baseline=baseline,
+        baselines=baselines,
+        slices=slice_scores(videos, facts, index.class_names, num_bootstrap, seed),
+        flow=flow,
+        attention=attention,
+        illustrations=illustrations,
         models=models,
         comparison=_comparison(models, baseline, champion, remark, num_bootstrap, seed),
-        notes=(*notes_on(test_set, baseline, models, num_bootstrap, index.fingerprint), *filter(None, [remark])),
+        notes=(*notes_on(test_set, baselines, flow, models, num_bootstrap, index.fingerprint), *filter(None, [remark])),
     )
+
+
+def _evaluate_all(
+    dataset_path: Path,
+    dense_path: Path,
+    pruned_path: Path,
+    storage_uri: str,
+    champion: Champion | None,
+    index: DatasetIndex,
+    num_bootstrap: int,
+    batch_size: int,
+    seed: int,
+) -> tuple[dict[str, EvaluatedModel], str]:
+    """Returns the models by name, and why the champion is not among them, or an empty string."""
+    evaluate = functools.partial(_evaluate, dataset_path=dataset_path, num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
+    models = {PRUNED: evaluate(PRUNED, pruned_path), DENSE: evaluate(DENSE, dense_path)}
+    if TFLITE_INT8 in exports_of(pruned_path):
+        models[INT8] = evaluate(INT8, pruned_path, export=TFLITE_INT8)
+    if champion is None:
+        return models, ""
+    with storage.local_folder(version_uri(storage_uri, champion.version)) as path:
+        remark = _difference_in_classes(champion, read_metadata(path), index)
+        return (models, remark) if remark else ({**models, CHAMPION: evaluate(CHAMPION, path, version=champion.version)}, "")
 
 
 def _check_fits(name: str, metadata: ClassifierMetadata, index: DatasetIndex) -> None:
@@ -99,9 +133,11 @@ def _difference_in_classes(champion: Champion, metadata: ClassifierMetadata, ind
 
 
 def _evaluate(
-    name: str, model_path: Path, dataset_path: Path, num_bootstrap: int, batch_size: int, seed: int, version: str = ""
+    name: str, model_path: Path, dataset_path: Path, num_bootstrap: int, batch_size: int, seed: int, version: str = "", export: str = KERAS
 ) -> EvaluatedModel:
-    model, metadata = load_classifier(model_path)
+    metadata, sha256 = read_metadata(model_path), model_sha256(model_path)
+    path = exports_of(model_path)[export]
+    model = load_export(path)
     class_names = metadata.class_names
     clips = predict_clips(name, model, dataset_path, "test", len(class_names), batch_size)
     validation = predict_clips(name, model, dataset_path, "validation", len(class_names), batch_size).by_video()
@@ -110,13 +146,14 @@ def _evaluate(
         name=name,
         version=version,
         metadata=metadata,
-        model_sha256=model_sha256(model_path),
-        sizes=size_on_disk(model_path),
+        model_sha256=sha256,
+        sizes=file_sizes(path),
         clip_scores=score(clips, class_names, num_bootstrap, seed),
         video_scores=score(videos, class_names, num_bootstrap, seed),
         group_scores=score(videos.by_group(), class_names, num_bootstrap, seed),
         operating_points=operating_points(validation, videos, class_names, num_bootstrap, seed),
         abstention=abstention(validation, videos, class_names, num_bootstrap, seed),
+        history=read_history(model_path),
         clips=clips,
         videos=videos,
     )
@@ -124,17 +161,8 @@ def _evaluate(
     return evaluated
 
 
-def _majority_baseline(index: DatasetIndex, test_videos: Predictions) -> Baseline:
-    counts = [index.splits["train"].videos_by_class.get(name, 0) for name in index.class_names]
-    label = int(np.argmax(counts))
-    answers = np.zeros_like(test_videos.probabilities)
-    answers[:, label] = 1
-    scores = score(dataclasses.replace(test_videos, probabilities=answers), index.class_names)
-    return Baseline(index.class_names[label], counts[label], scores.macro_f1, scores.accuracy)
-
-
 def _comparison(
-    models: dict[str, EvaluatedModel], baseline: Baseline, champion: Champion | None, remark: str, num_bootstrap: int, seed: int
+    models: dict[str, EvaluatedModel], baseline: Majority, champion: Champion | None, remark: str, num_bootstrap: int, seed: int
 ) -> Comparison:
     challenger, compared = models[PRUNED], models.get(CHAMPION)
     difference = bootstrap_difference(challenger.videos, compared.videos, num_bootstrap, seed) if compared else None

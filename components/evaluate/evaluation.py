@@ -1,15 +1,19 @@
 """What an evaluation found, as numbers: evaluation.json, the metrics of the Kubeflow UI and the printed table are views of it.
 
     evaluation.json
+      attention          shares of the pruned model's attribution where there should be little evidence
       baseline           always answering the most frequent class of the train split
+      baselines          classifiers that see leftovers of the videos only: on the test videos, and leaving one source out
       bootstrap          how the intervals were made
       class_names        in the order of the labels
       code_revision      of this project
       comparison         core.champion.Comparison, for promote
+      data_flow          how the listed videos became the splits, licences, and the search for leaks
       dataset_fingerprint
-      models             per name (pruned, dense, champion): clip, video, group (scores with intervals), operating_points, abstention,
+      models             per name (pruned, dense, int8, champion): clip, video, group (scores with intervals), operating_points, abstention,
                          video_macro_f1_interval, videos (every prediction), …
       notes              what a reader must know, in sentences
+      slices             the pruned model by source, probe, class detail, sex, age and length of the videos
       test_set           videos, groups and clips by class and by source
 
 A score that the data does not define is null.
@@ -17,6 +21,7 @@ A score that the data does not define is null.
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +30,16 @@ from components.core.bootstrap import CONFIDENCE, Interval
 from components.core.champion import COMPARISON_KEY, Comparison
 from components.core.classifier import ClassifierMetadata
 from components.core.predictions import Predictions
+from components.evaluate.attention import Attention
+from components.evaluate.baselines import MAJORITY, Baseline
+from components.evaluate.data_flow import DataFlow
+from components.evaluate.illustrations import Illustrations
 from components.evaluate.metrics import ClassScores, Scores
 from components.evaluate.operating_points import Abstention, OperatingPoint
+from components.evaluate.slices import Slice
+from components.evaluate.video_facts import VideoFacts, usable
 
-PRUNED, DENSE, CHAMPION = "pruned", "dense", "champion"
+PRUNED, DENSE, INT8, CHAMPION = "pruned", "dense", "int8", "champion"
 ROC_CLASS = "covid"
 JSON_DECIMALS = 6
 
@@ -38,16 +49,17 @@ class EvaluatedModel:
     """A model and its scores on the test split.
 
     Attributes:
-        name: pruned, dense or champion.
+        name: pruned, dense, int8 (the pruned one as TFLite in 8 bits) or champion.
         version: the champion's version, or an empty string.
         metadata: of the model artifact.
-        model_sha256: of its model.keras.
-        sizes: of its model.keras in bytes, plain and gzipped (core.classifier.size_on_disk).
+        model_sha256: of the model.keras of its artifact.
+        sizes: of its file, `bytes` and `gzip_bytes` (core.classifier.file_sizes).
         clip_scores: scores over clips.
         video_scores: scores over videos; the probability of a video is the mean of its clips'.
         group_scores: scores over groups, usually patients; the probability of a group is the mean of its videos'.
         operating_points: a threshold for every class, chosen on the validation videos.
         abstention: when to leave a video to a human, chosen on the validation videos.
+        history: what was measured in each epoch of its training, by name; empty when it has no log.
         clips: its predictions, one row a clip.
         videos: its predictions, one row a video.
     """
@@ -62,6 +74,7 @@ class EvaluatedModel:
     group_scores: Scores
     operating_points: tuple[OperatingPoint, ...]
     abstention: Abstention
+    history: dict[str, list[float]]
     clips: Predictions
     videos: Predictions
 
@@ -72,13 +85,22 @@ class EvaluatedModel:
 
 
 @dataclasses.dataclass(frozen=True)
-class Baseline:
+class Majority:
     """What always answering the most frequent class of the train split scores on the test videos."""
 
     class_name: str
     train_videos: int
     macro_f1: float
     accuracy: float
+
+    @classmethod
+    def of(cls, baselines: Sequence[Baseline], facts: Sequence[VideoFacts]) -> "Majority":
+        """Takes it from the baselines."""
+        (scores,) = (baseline.scores for baseline in baselines if baseline.name == MAJORITY and baseline.scores)
+        answered = np.sum(scores.confusion_matrix, axis=0)
+        class_name = scores.classes[int(answered.argmax())].class_name
+        train_videos = sum(video.class_name == class_name for video in usable(facts, "train"))
+        return cls(class_name, train_videos, scores.macro_f1, scores.accuracy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +155,12 @@ class Evaluation:
         seed: of the replicates.
         test_set: what the test split holds.
         baseline: the trivial classifier.
-        models: by name; pruned and dense always, champion when it could be compared.
+        baselines: classifiers that see leftovers of the videos only.
+        slices: the pruned model on parts of the test videos.
+        flow: how the listed videos became the splits.
+        attention: where the pruned model's attribution lies, or None when its layers do not tell.
+        illustrations: pictures for the report; evaluation.json has none.
+        models: by name; pruned and dense always, int8 when prune exported it, champion when it could be compared.
         comparison: for promote.
         notes: what a reader must know, in sentences.
     """
@@ -144,7 +171,12 @@ class Evaluation:
     num_bootstrap: int
     seed: int
     test_set: TestSet
-    baseline: Baseline
+    baseline: Majority
+    baselines: tuple[Baseline, ...]
+    slices: tuple[Slice, ...]
+    flow: DataFlow
+    attention: Attention | None
+    illustrations: Illustrations
     models: dict[str, EvaluatedModel]
     comparison: Comparison
     notes: tuple[str, ...]
@@ -152,14 +184,18 @@ class Evaluation:
     def to_json(self) -> str:
         """Returns the text of evaluation.json: equal evaluations give equal bytes."""
         fields = {
+            "attention": dataclasses.asdict(self.attention) if self.attention else None,
             "baseline": dataclasses.asdict(self.baseline),
+            "baselines": {baseline.name: self._baseline_fields(baseline) for baseline in self.baselines},
             "bootstrap": {"confidence": CONFIDENCE, "num_bootstrap": self.num_bootstrap, "seed": self.seed, "unit": "group"},
             "class_names": self.class_names,
             "code_revision": self.code_revision,
             COMPARISON_KEY: dataclasses.asdict(self.comparison),
+            "data_flow": dataclasses.asdict(self.flow),
             "dataset_fingerprint": self.dataset_fingerprint,
             "models": {name: self._model_fields(model) for name, model in self.models.items()},
             "notes": self.notes,
+            "slices": [dataclasses.asdict(part) for part in self.slices],
             "test_set": dataclasses.asdict(self.test_set),
         }
         return json.dumps(_rounded(fields), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
@@ -220,6 +256,10 @@ class Evaluation:
             "video_macro_f1_interval": dataclasses.asdict(model.interval) if model.interval else None,
             "videos": self._video_fields(model.videos),
         }
+
+    def _baseline_fields(self, baseline: Baseline) -> dict[str, Any]:
+        scores = {name: self._score_fields(value) if (value := getattr(baseline, name)) else None for name in ("scores", "held_out")}
+        return {"sees": baseline.sees, "reason": baseline.reason, "held_out_reason": baseline.held_out_reason, **scores}
 
     def _score_fields(self, scores: Scores) -> dict[str, Any]:
         return {**dataclasses.asdict(scores), "classes": {by_class.class_name: _class_fields(by_class) for by_class in scores.classes}}

@@ -1,17 +1,28 @@
 """The sentences that a reader of an evaluation must not miss."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from components.evaluate.evaluation import CHAMPION, PRUNED, Baseline, EvaluatedModel, TestSet
+from components.evaluate.baselines import MAJORITY, Baseline
+from components.evaluate.data_flow import DataFlow
+from components.evaluate.evaluation import CHAMPION, PRUNED, EvaluatedModel, TestSet
 
 PHANTOM_SOURCE = "phantom"
 SUSPICIOUS_MACRO_F1 = 0.95
+FEW_GROUPS = 5
 
 
 def notes_on(
-    test_set: TestSet, baseline: Baseline, models: dict[str, EvaluatedModel], num_bootstrap: int, dataset_fingerprint: str
+    test_set: TestSet,
+    baselines: Sequence[Baseline],
+    flow: DataFlow,
+    models: dict[str, EvaluatedModel],
+    num_bootstrap: int,
+    dataset_fingerprint: str,
 ) -> Iterator[str]:
-    """Yields what qualifies the scores: toy data, scores too good to be true, undefined scores."""
+    """Yields what qualifies the scores: leaks, toy data, scores too good to be true, undefined scores, baselines that do as well."""
+    for leak in flow.leaks:
+        if leak.num_offences:
+            yield f"LEAK: {leak.num_offences} {leak.subject} are in more than one split, such as {leak.examples[0]}; trust no score."
     if set(test_set.sources) == {PHANTOM_SOURCE}:
         yield "All test videos are phantoms drawn by a program: toy data that shows the pipeline at work and nothing about patients."
     else:
@@ -19,8 +30,10 @@ def notes_on(
     for name, tally in test_set.classes.items():
         if not tally.videos:
             yield f"No test video is of class {name}: its scores are undefined, and means are over the other classes."
-    if models[PRUNED].video_scores.macro_f1 <= baseline.macro_f1:
-        yield f"The pruned model is not better than always answering {baseline.class_name}."
+    few = [f"{tally.groups} of {name}" for name, tally in test_set.classes.items() if 0 < tally.groups < FEW_GROUPS]
+    if few:
+        yield f"The test split has few groups ({', '.join(few)}): the intervals look surer than they are."
+    yield from _as_good(baselines, models[PRUNED].video_scores.macro_f1)
     if num_bootstrap and models[PRUNED].interval is None:
         yield "The test split has too few groups for an interval: most bootstrap replicates lack a class."
     champion = models.get(CHAMPION)
@@ -29,6 +42,13 @@ def notes_on(
             "The champion was trained on another version of the dataset; groups keep their split for life, "
             "so these test videos are new to it as long as the splits in storage were kept."
         )
+
+
+def _as_good(baselines: Sequence[Baseline], macro_f1: float) -> Iterator[str]:
+    for baseline in baselines:
+        if baseline.scores and baseline.scores.macro_f1 >= macro_f1:
+            what = "always gives the most frequent class" if baseline.name == MAJORITY else f"sees only {baseline.sees}"
+            yield f"A classifier that {what} does as well as the pruned model or better ({baseline.scores.macro_f1:.2f})."
 
 
 def _suspicions(models: dict[str, EvaluatedModel]) -> Iterator[str]:

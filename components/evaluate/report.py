@@ -1,12 +1,19 @@
-"""The report: one self-contained HTML page for a reader who looks before reading (templates/report.html)."""
+"""The report: one self-contained HTML page for a reader who looks before reading.
+
+templates/report.html is the page, section_*.html are its sections, macros.html is what they share.
+"""
 
 import dataclasses
+import os
+from typing import Any
 
 import jinja2
 import numpy as np
 
-from components.evaluate.evaluation import PRUNED, EvaluatedModel, Evaluation
-from components.evaluate.figures import roc_figure
+from components.evaluate.checklist import CLAIM, TRIPOD_AI, checklist
+from components.evaluate.evaluation import DENSE, PRUNED, EvaluatedModel, Evaluation
+from components.evaluate.figures import precision_recall_figure, reliability_figure, risk_figure, roc_figure, training_figure
+from components.evaluate.slices import DIMENSIONS
 
 UNDEFINED = "undefined"
 
@@ -43,6 +50,32 @@ class VideoRow:
     margin: float
 
 
+SECTIONS = {
+    "notes": "Read this first",
+    "scores": "Scores",
+    "shortcuts": "What can be told without the lung",
+    "confusion": "What is taken for what",
+    "classes": "Scores by class",
+    "curves": "ROC and precision-recall curves",
+    "certainty": "Certainty",
+    "slices": "Parts of the test videos",
+    "explanation": "What the model looks at",
+    "samples": "Samples of the data",
+    "data": "From listed videos to splits",
+    "training": "Training",
+    "videos": "Every test video",
+    "size": "Dense, pruned, int8: size",
+    "card": "Model card",
+    "checklist": "Reporting guidelines",
+}
+CITATIONS = {
+    CLAIM: "Tejani et al., Radiology: Artificial Intelligence 2024;6(4):e240300.",
+    TRIPOD_AI: "Collins et al., BMJ 2024;385:e078378.",
+}
+# Set by whoever runs the image, since an image cannot know its own digest.
+IMAGE_VARIABLE = "LUS_IMAGE_DIGEST"
+
+
 def render_report(evaluation: Evaluation) -> str:
     """Returns the page; equal evaluations give equal bytes."""
     environment = jinja2.Environment(
@@ -52,15 +85,35 @@ def render_report(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": _score, "share": _share, "kilobytes": _kilobytes}
+    environment.filters |= {"score": _score, "share": _share, "percent": _percent, "kilobytes": _kilobytes}
     videos = video_rows(evaluation)
+    slices = {name: parts for name in DIMENSIONS if (parts := [part for part in evaluation.slices if part.dimension == name])}
     return environment.get_template("report.html").render(
         evaluation=evaluation,
         pruned=evaluation.models[PRUNED],
-        rocs={name: roc_figure(model.video_scores, name) for name, model in evaluation.models.items()},
+        sections=list(SECTIONS.items()),
+        figures=_figures(evaluation),
         videos=videos,
         mistakes=[video for video in videos if not video.answers[PRUNED].is_right],
+        slices=slices,
+        unstated=[name for name in DIMENSIONS if name not in slices],
+        noncommercial=sum(count for licence, count in evaluation.flow.licences.items() if "NC" in licence.replace("-", " ").split()),
+        checklist=checklist(evaluation),
+        citations=CITATIONS,
+        image=os.environ.get(IMAGE_VARIABLE, ""),
     )
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    models, pruned = evaluation.models, evaluation.models[PRUNED]
+    histories = {name: model.history for name, model in models.items() if name in (DENSE, PRUNED)}
+    return {
+        "roc": {name: roc_figure(model.video_scores, name) for name, model in models.items()},
+        "precision_recall": {name: precision_recall_figure(model.video_scores, name) for name, model in models.items()},
+        "reliability": reliability_figure(pruned.videos, PRUNED),
+        "risk": risk_figure(pruned.abstention, PRUNED),
+        "training": {name: figure for name, history in histories.items() if (figure := training_figure(history, name))},
+    }
 
 
 def video_rows(evaluation: Evaluation) -> list[VideoRow]:
@@ -92,6 +145,10 @@ def _score(value: float | None) -> str:
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
+
+
+def _percent(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{100 * value:.0f} %"
 
 
 def _kilobytes(num_bytes: float) -> str:

@@ -1,5 +1,7 @@
 """An evaluation made of plausible numbers: 30 videos of 22 groups, three classes, three models. No TensorFlow."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -8,10 +10,17 @@ import pytest
 from components.core.champion import Comparison
 from components.core.classifier import ClassifierMetadata
 from components.core.predictions import Predictions
-from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Baseline, EvaluatedModel, Evaluation, TestSet
+from components.evaluate.attention import Attention
+from components.evaluate.baselines import fit_baselines
+from components.evaluate.data_flow import data_flow
+from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
+from components.evaluate.illustrations import Film, Illustrations, Sample, choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
 from components.evaluate.operating_points import abstention, operating_points
+from components.evaluate.slices import slice_scores
+from components.evaluate.strips import strip, thumbnail
+from components.evaluate.video_facts import VideoFacts
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
 FINGERPRINT = "9f2c6d0e" * 8
@@ -43,21 +52,76 @@ def make_model(name: str, clips: Predictions, fingerprint: str = FINGERPRINT, ve
         version=version,
         metadata=ClassifierMetadata(name, CLASS_NAMES, fingerprint, "4d5e6f" * 6, {}, {} if name == DENSE else {"sparsity": 0.8}),
         model_sha256=f"{len(name):x}" * 64,
-        sizes={"model_bytes": 597_000, "model_gzip_bytes": 540_000 if name == DENSE else 182_000},
+        sizes={"bytes": 597_000, "gzip_bytes": 540_000 if name == DENSE else 182_000},
         clip_scores=score(clips, CLASS_NAMES, 300),
         video_scores=score(videos, CLASS_NAMES, 300),
         group_scores=score(videos.by_group(), CLASS_NAMES, 300),
         operating_points=operating_points(validation, videos, CLASS_NAMES, 300, seed=0),
         abstention=abstention(validation, videos, CLASS_NAMES, 300, seed=0),
+        history={"epoch": [1.0, 2.0], "loss": [1.1, 0.9], "val_loss": [1.0, 1.0], "macro_f1": [0.3, 0.5], "val_macro_f1": [0.3, 0.4]},
         clips=clips,
         videos=videos,
     )
 
 
-@pytest.fixture
+def make_facts(videos: Predictions) -> list[VideoFacts]:
+    """The test videos, as many train and validation videos of other groups, and two that gave no clip."""
+    facts = []
+    for split in ("train", "validation", "test"):
+        for row, video_id in enumerate(videos.video_ids.tolist()):
+            prefix = "" if split == "test" else f"{split}-"
+            facts.append(
+                VideoFacts(
+                    video_id=prefix + video_id,
+                    class_name=CLASS_NAMES[videos.labels[row]],
+                    group=prefix + videos.groups[row],
+                    source=str(videos.sources[row]),
+                    license="CC BY-NC 4.0" if row % 3 else "CC BY 4.0",
+                    split=split,
+                    num_clips=3,
+                    is_stored=True,
+                    reason="",
+                    sha256=f"{split}{row}",
+                    near_duplicates=(),
+                    descriptions={"probe": "convex" if row % 4 else "linear", "sex": "female" if row % 2 else "male"},
+                    traits={"container": "mp4" if row % 5 else "gif", "frames per second": 20.0 + row % 3, "length in s": 1.0 + row % 9},
+                )
+            )
+    lost = dataclasses.replace(facts[0], split="", num_clips=0)
+    facts += [
+        dataclasses.replace(lost, video_id="lost", is_stored=False, reason="missing at ingest: 404"),
+        dataclasses.replace(lost, video_id="short", reason="shorter than a clip"),
+    ]
+    return sorted(facts, key=lambda video: video.video_id)
+
+
+def make_illustrations(videos: Predictions, facts: list[VideoFacts]) -> Illustrations:
+    """Films and samples of noise."""
+    rng = np.random.default_rng(0)
+    chosen = choose_videos(videos, facts, CLASS_NAMES)
+    rows = {video_id: row for row, video_id in enumerate(videos.video_ids.tolist())}
+
+    def film(video_id: str) -> Film:
+        row = rows[video_id]
+        image = strip(rng.integers(256, size=(14, 56, 56), dtype=np.uint8), rng.random((14, 7, 7), np.float32))
+        names = (CLASS_NAMES[videos.labels[row]], CLASS_NAMES[videos.predicted[row]])
+        return Film(video_id, str(videos.sources[row]), *names, float(videos.confidence[row]), bool(videos.is_right[row]), image)
+
+    frame = thumbnail(rng.integers(256, size=(56, 56), dtype=np.uint8))
+    by_id = {video.video_id: video for video in facts}
+    samples = tuple(Sample(video_id, by_id[video_id].source, by_id[video_id].class_name, frame) for video_id in chosen.samples)
+    return Illustrations(tuple(map(film, chosen.mistakes)), tuple(map(film, chosen.sure)), samples)
+
+
+@pytest.fixture(scope="session")
 def make_evaluation() -> Callable[..., Evaluation]:
-    def make(labels: np.ndarray | None = None, source: str | None = None, skill: float = 1.4, with_champion: bool = True) -> Evaluation:
-        labels = np.repeat([0, 1, 2], [7, 9, 14]) if labels is None else labels
+    """A function that makes an evaluation, once for every set of arguments; `counts` are the test videos of each class."""
+
+    @functools.cache
+    def make(
+        counts: tuple[int, int, int] = (7, 9, 14), source: str | None = None, skill: float = 1.4, with_champion: bool = True
+    ) -> Evaluation:
+        labels = np.repeat([0, 1, 2], counts)
         models = {
             PRUNED: make_model(PRUNED, make_clips(1, skill, labels, source)),
             DENSE: make_model(DENSE, make_clips(2, skill, labels, source)),
@@ -65,7 +129,13 @@ def make_evaluation() -> Callable[..., Evaluation]:
         if with_champion:
             models[CHAMPION] = make_model(CHAMPION, make_clips(3, 1.0, labels, source), fingerprint="0" * 64, version=VERSION)
         test_set = TestSet.of(models[PRUNED].clips, CLASS_NAMES)
-        baseline = Baseline("normal", 41, 0.2121, 14 / 30)
+        videos = models[PRUNED].videos
+        facts = make_facts(videos)
+        rng = np.random.default_rng(0)
+        borders = {video.video_id: rng.normal(size=4) for video in facts}
+        baselines = fit_baselines(facts, borders, CLASS_NAMES, 100, seed=0)
+        baseline = Majority.of(baselines, facts)
+        flow = data_flow(facts, CLASS_NAMES)
         return Evaluation(
             class_names=CLASS_NAMES,
             dataset_fingerprint=FINGERPRINT,
@@ -74,6 +144,11 @@ def make_evaluation() -> Callable[..., Evaluation]:
             seed=0,
             test_set=test_set,
             baseline=baseline,
+            baselines=baselines,
+            slices=slice_scores(videos, facts, CLASS_NAMES, 100, seed=0),
+            flow=flow,
+            attention=Attention(12, 0.21, 0.27, 0.05, 0.07),
+            illustrations=make_illustrations(videos, facts),
             models=models,
             comparison=Comparison(
                 models[PRUNED].model_sha256,
@@ -86,7 +161,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
                 difference_interval=(-0.1, 0.2) if with_champion else None,
                 remark="",
             ),
-            notes=tuple(notes_on(test_set, baseline, models, 300, FINGERPRINT)),
+            notes=tuple(notes_on(test_set, baselines, flow, models, 300, FINGERPRINT)),
         )
 
     return make

@@ -3,7 +3,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 from components.evaluate.evaluation import Evaluation
@@ -48,12 +47,13 @@ def test_metrics_have_flat_names_and_finite_values(make_evaluation: MakeEvaluati
     assert next(iter(metrics)) == "pruned_video_macro_f1"
     assert {"dense_video_macro_f1", "champion_video_macro_f1", "pruned_clip_macro_f1", "baseline_video_macro_f1"} <= set(metrics)
     assert metrics["pruned_video_macro_f1_low"] <= metrics["pruned_video_macro_f1"] <= metrics["pruned_video_macro_f1_high"]
-    assert metrics["baseline_video_macro_f1"] == 0.2121
+    # Always normal, 14 of 30 videos: F1 = 2 · 14 / (14 + 30) for it, 0 for the others.
+    assert metrics["baseline_video_macro_f1"] == pytest.approx(28 / 44 / 3, abs=1e-6)
     assert all(type(value) in (int, float) and math.isfinite(value) for value in metrics.values())
 
 
 def test_an_absent_class_is_null_in_json_absent_in_metrics_and_said(make_evaluation: MakeEvaluation) -> None:
-    evaluation = make_evaluation(labels=np.repeat([1, 2], [12, 18]))
+    evaluation = make_evaluation(counts=(0, 12, 18))
     covid = json.loads(evaluation.to_json())["models"]["pruned"]["video"]["classes"]["covid"]
     assert covid.pop("support") == 0
     assert covid.pop("intervals") == {}
@@ -88,7 +88,7 @@ def test_a_score_too_good_to_be_true_is_flagged_on_real_data_only(make_evaluatio
 
 def test_a_model_that_does_not_beat_the_baseline_is_named(make_evaluation: MakeEvaluation) -> None:
     notes = make_evaluation(skill=-3).notes
-    assert "The pruned model is not better than always answering normal." in notes
+    assert any("always gives the most frequent class does as well as the pruned model or better" in note for note in notes)
 
 
 def test_the_summary_shows_every_model_beside_the_baseline(make_evaluation: MakeEvaluation) -> None:

@@ -1,0 +1,124 @@
+"""Where in a clip a model finds the evidence for an answer: HiResCAM over the 14 frames.
+
+HiResCAM (Draelos and Carin, arXiv 2011.08891) multiplies the last map of each frame with the gradient of an answer's logit, cell by cell,
+and sums over the channels. Grad-CAM averages the gradient over the cells first, and so shows places that did not raise the logit.
+What comes after the map, here a recurrent layer, is followed to first order only: the picture is a hint, not a proof.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tf_keras
+
+from components.core.dataset import CLIP_SHAPE
+from components.core.errors import DataError
+from components.core.predictions import Predictions
+from components.evaluate.attention import Attention, attention_of
+from components.evaluate.illustrations import ChosenVideos, Film, Illustrations, Sample
+from components.evaluate.pixels import VideoPixels
+from components.evaluate.strips import strip, thumbnail
+from components.evaluate.video_facts import VideoFacts
+
+CLIPS_AT_A_TIME = 4
+
+
+def illustrate(
+    model: Any, chosen: ChosenVideos, pixels: VideoPixels, videos: Predictions, facts: Sequence[VideoFacts], class_names: list[str]
+) -> tuple[Illustrations, Attention | None]:
+    """Draws the chosen videos, and measures where the attribution of the explained ones lies.
+
+    Args:
+        model: the Keras model.
+        chosen: ids of videos.
+        pixels: their clips and frames.
+        videos: what the model says about the test videos.
+        facts: what the dataset states about its videos.
+        class_names: in the order of the labels.
+    """
+    by_id = {video.video_id: video for video in facts}
+    samples = tuple(
+        Sample(video_id, by_id[video_id].source, by_id[video_id].class_name, thumbnail(pixels.middle_frames[video_id]))
+        for video_id in chosen.samples
+    )
+    rows = {str(video_id): row for row, video_id in enumerate(videos.video_ids)}
+    clips = np.stack([pixels.first_clips[video_id] for video_id in chosen.explained])
+    try:
+        attributions = Explainer(model).attributions(clips, [int(videos.predicted[rows[video_id]]) for video_id in chosen.explained])
+    except DataError as error:
+        return Illustrations(samples=samples, remark=str(error)), None
+    position = {video_id: number for number, video_id in enumerate(chosen.explained)}
+
+    def film(video_id: str) -> Film:
+        row, number = rows[video_id], position[video_id]
+        return Film(
+            video_id=video_id,
+            source=str(videos.sources[row]),
+            class_name=class_names[videos.labels[row]],
+            answer=class_names[videos.predicted[row]],
+            probability=float(videos.confidence[row]),
+            is_right=bool(videos.is_right[row]),
+            image=strip(clips[number, ..., 0], attributions[number]),
+        )
+
+    mistakes, sure = (tuple(film(video_id) for video_id in video_ids) for video_ids in (chosen.mistakes, chosen.sure))
+    return Illustrations(mistakes, sure, samples), attention_of(clips, attributions)
+
+
+class Explainer:
+    """Explains the answers of one model; made of the model's own layers."""
+
+    def __init__(self, model: Any) -> None:
+        """Finds the last map that each frame still has.
+
+        Raises:
+            DataError: the model pools each frame before it looks at time, within one layer, so that there is no such map.
+        """
+        outputs = model.layers[-1]
+        self._head = outputs if getattr(outputs, "kernel", None) is not None else None
+        self._parts = tf_keras.Model(model.inputs, [_last_map(model), outputs.input])
+
+    def attributions(self, clips: npt.NDArray[np.uint8], labels: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Returns how much each cell of each frame raised the logit of a label; what lowered it is 0.
+
+        Args:
+            clips: [n, 14, 224, 224, 3] uint8 RGB.
+            labels: [n], the answers to explain.
+
+        Returns:
+            [n, 14, height, width] float32 from 0, in the resolution of the map.
+        """
+        starts = range(0, len(clips), CLIPS_AT_A_TIME)
+        parts = [self._attributions(clips[start : start + CLIPS_AT_A_TIME], labels[start : start + CLIPS_AT_A_TIME]) for start in starts]
+        return np.concatenate(parts)
+
+    def _attributions(self, clips: npt.NDArray[np.uint8], labels: Sequence[int]) -> npt.NDArray[np.float32]:
+        with tf.GradientTape() as tape:
+            maps, features = self._parts(tf.constant(clips), training=False)
+            logits = self._logits(features)
+            chosen = tf.gather(logits, tf.constant(labels), axis=1, batch_dims=1)
+        gradient = tape.gradient(chosen, maps)
+        if gradient is None:
+            raise DataError("nothing was learned up to the model's map of each frame, so that no attribution can be read from it.")
+        evidence = tf.reduce_sum(maps * gradient, axis=-1)
+        return np.asarray(tf.nn.relu(evidence))
+
+    def _logits(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns what goes into the softmax: its own gradient vanishes where the model is certain."""
+        if self._head is None:
+            return features
+        logits = tf.matmul(features, self._head.kernel)
+        return logits + self._head.bias if self._head.use_bias else logits
+
+
+def _last_map(model: Any) -> Any:
+    """Returns the Keras tensor [batch, 14, height, width, channels] that is the last one in the model with more than one cell a frame."""
+    for layer in reversed(model.layers[1:]):
+        shape = tuple(layer.output.shape)
+        if len(shape) == 5 and shape[1] == CLIP_SHAPE[0] and min(shape[2:4]) > 1:
+            return layer.output
+    raise DataError(
+        "the model has no map of each frame that attribution could be read from; give a model that pools frames in a layer of its own."
+    )
