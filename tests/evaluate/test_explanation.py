@@ -27,7 +27,7 @@ def test_attributions_add_up_to_the_logit_of_a_linear_model() -> None:
     outputs = layers.Dense(3, "softmax", bias_initializer="ones")(layers.GlobalAveragePooling3D()(maps))
     model = tf_keras.Model(clip, outputs)
     rng = np.random.default_rng(0)
-    kernel, bias = rng.random((32, 32, 3, 4)).astype(np.float32), rng.random((4, 3)).astype(np.float32)
+    kernel, bias = rng.random((32, 32, 3, 4)) / 3072, rng.random((4, 3))
     model.layers[2].set_weights([kernel, np.zeros(4)])
     model.layers[-1].set_weights([bias, np.ones(3)])
     clips = rng.integers(256, size=(2, *CLIP_SHAPE), dtype=np.uint8)
