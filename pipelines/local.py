@@ -101,7 +101,7 @@ def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline
     failed = _failed_step(failure)
     # A run in which no step has written anything has no folder.
     folder = Path(next(iter(task.outputs.values())).path).parents[1] if task else max(set(root.iterdir()) - earlier, default=root / "none")
-    _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]))
+    _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]), console.last_error)
     if failure or reason:
         where = f" in step {failed!r}" if failed else ""
         raise DataError(f"the run failed{where}: {reason or console.last_error or ('see its log above' if failed else failure)}")
@@ -120,8 +120,14 @@ def _upstream(spec: dict[str, Any], step: str) -> set[str]:
     return {*before, *(name for other in before for name in _upstream(spec, other))}
 
 
-def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str]) -> None:
+def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str], last_error: str) -> None:
     """Checks that steps which have ended well have written what they promise in the folder of the run: kfp asks only for their exit codes.
+
+    Args:
+        spec: of the pipeline.
+        folder: of the run.
+        steps: that have ended well.
+        last_error: what a step said last of what went wrong, or an empty string.
 
     Raises:
         DataError: something is absent.
@@ -133,7 +139,7 @@ def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str]) -> None
         outputs = component.get("outputDefinitions", {}).get("artifacts", {})
         files = [key for key, value in outputs.items() if value["artifactType"]["schemaTitle"] not in _WITHOUT_FILE]
         if absent := [key for key in files if not (folder / name / key).exists()]:
-            raise DataError(f"the step {name!r} ended without its output {', '.join(absent)}; see its log above.")
+            raise DataError(f"the step {name!r} ended without its output {', '.join(absent)}: {last_error or 'see its log above'}.")
 
 
 def _images(spec: dict[str, Any]) -> set[str]:

@@ -1,7 +1,9 @@
 """Pipelines through kfp's DockerRunner, and what a user is told when the engine or a container fails."""
 
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,9 +42,10 @@ def test_the_whole_pipeline_in_containers_scores_as_it_does_here(manifest: Path,
 
 
 def scores(storage: Path) -> object:
-    """Returns what a run has measured of its models, whichever runner it had."""
+    """Returns how the models of a run have scored, and every prediction, whichever runner it had."""
     (path,) = storage.glob("runs/*/evaluate/evaluation")
-    return json.loads(path.read_text())["models"]
+    models = json.loads(path.read_text())["models"]
+    return {(name, key): model[key] for name, model in models.items() for key in ("clip", "video", "group", "videos")}
 
 
 def test_dicom_files_come_in_through_a_container(tmp_path: Path) -> None:
@@ -124,10 +127,12 @@ def test_a_container_that_runs_out_of_memory_is_told(manifest: Path, tmp_path: P
 
 def test_no_container_outlives_an_interrupted_run(manifest: Path, tmp_path: Path) -> None:
     command = [*LUS, "run", "--runner", "docker", "--manifest", str(manifest), "--storage", str(tmp_path / "storage")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    # Shells start what is in the background deaf to SIGINT.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=listening) as process:
         while not docker("ps", "--quiet", "--filter", "label=lus.run").stdout.split():
             assert process.poll() is None
             time.sleep(0.1)
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
     assert docker("ps", "--quiet", "--filter", "label=lus.run").stdout == ""

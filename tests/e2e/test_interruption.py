@@ -29,7 +29,7 @@ def test_a_killed_preprocess_leaves_nothing_under_a_final_name(tmp_path: Path) -
     preprocess = {"videos": tmp_path / "ingest" / "videos", "storage": storage, "num_workers": 1}
 
     process = subprocess.Popen(step("preprocess", tmp_path / "killed", **preprocess), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(list((tmp_path / "killed").glob("dataset.partial-*/decoded-*/*.tfrecord"))) < 5:
+    while process.poll() is None and len(list((tmp_path / "killed").glob("dataset.partial-*/work-*/clips/*.tfrecord"))) < 5:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL

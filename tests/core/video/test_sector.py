@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from components.core.clips import FRAME_SIZE_PX
-from components.core.video.sampling import sample_clips
+from components.core.video.sampling import Sampling, sample_clips
 from components.core.video.sector import Kind, Sector, find_sector, given_sector
 
 ROWS, BEAMS, FRAMES = 240, 160, 8
@@ -274,7 +274,7 @@ def _real_sectors(manifest: Path) -> Iterator[tuple[dict[str, str], Sector, list
     with manifest.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             try:
-                (clip,) = sample_clips(manifest.parent / row["uri"], 10, 1)
+                (clip,) = sample_clips(manifest.parent / row["uri"], Sampling(10, 1)).clips
             except Exception as error:
                 raise AssertionError(row["video_id"]) from error
             frames = [frame.image for frame in clip]
