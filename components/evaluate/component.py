@@ -26,14 +26,14 @@ def evaluate(
         dense_model: The model of train.
         pruned_model: The model of prune.
         storage: Where the project keeps videos, splits and models; the champion there is evaluated too when it knows the same classes.
-        num_bootstrap: Bootstrap replicates, of whole groups, behind the 95 % interval of macro-F1; 0 for none.
+        num_bootstrap: Bootstrap replicates, of whole groups, behind the 95 % intervals; 0 for none.
         batch_size: Clips that a model sees at a time.
         seed: Seed of the bootstrap.
 
     Returns:
         metrics: Macro-F1 per video and per clip of every model, with interval, beside the majority-class baseline.
         classification_metrics: Of the pruned model, per video: confusion matrix, and the ROC curve of covid against the rest.
-        report: One HTML file to look at: scores, confusion matrices, ROC curves, and every test video with its prediction.
+        report: One HTML file: scores with intervals, trivial baselines, slices, mistakes, attribution, data flow, model card.
         evaluation: All numbers as JSON, for promote and for people.
     """
     from pathlib import Path
