@@ -14,7 +14,7 @@ from components.core.errors import UsageError
 from components.core.parameters import CHOICES, check_values
 from components.core.shards import INDEX_NAME
 from components.train.component import train
-from pipelines.local import linked, run_locally
+from pipelines.local import renamed_copy, run_locally
 from pipelines.resources import apply_resources
 from pipelines.training import default_of, described
 
@@ -87,4 +87,4 @@ def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> 
         raise UsageError(f"--dataset-uri {parameters['dataset_uri']!r} is no clip dataset on this machine; give the output of preprocess.")
     parameters = {**parameters, "dataset_uri": str(dataset_path)}
     task = run_locally(architecture_search, parameters, runner, pipeline_root, [(str(dataset_path), True)])
-    return linked(Path(task.outputs["table"].path), "architectures.md")
+    return renamed_copy(Path(task.outputs["table"].path), "architectures.md")

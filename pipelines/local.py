@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import re
+import shutil
 import typing
 import warnings
 from collections.abc import Iterable, Iterator
@@ -58,7 +59,7 @@ def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -
     parameters = _checked(parameters)
     task = run_locally(training, parameters, runner, pipeline_root, _mounted(parameters))
     outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
-    return RunOutputs(**{name: linked(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
+    return RunOutputs(**{name: renamed_copy(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
 
 
 def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline_root: Path, mounts: Iterable[tuple[str, bool]]) -> Any:
@@ -156,11 +157,14 @@ def _created(pipeline_root: Path) -> Path:
     return root
 
 
-def linked(path: Path, name: str) -> Path:
-    """Links an output, which kfp names without a suffix, under a name in the folder of the run that other programs understand."""
-    link = path.parents[1] / name
-    link.symlink_to(path.relative_to(link.parent))
-    return link
+def renamed_copy(path: Path, name: str) -> Path:
+    """Copies an output, which kfp names without a suffix, to a name in the folder of the run that other programs understand.
+
+    A symbolic link would not do: browsers go by the name of the file that it points to, and would show the source of a report.
+    """
+    copy = path.parents[1] / name
+    shutil.copyfile(path, copy)
+    return copy
 
 
 def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
