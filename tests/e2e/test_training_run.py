@@ -72,6 +72,14 @@ def test_scores_are_printed_beside_the_baseline(run: tuple[Path, str]) -> None:
     assert evaluation["test_set"]["total"]["videos"] == 3
 
 
+def test_reports_are_files_that_a_browser_takes_for_html(run: tuple[Path, str]) -> None:
+    for name, output in (("report.html", "evaluate/report"), ("dataset_report.html", "preprocess/dataset_report")):
+        (path,) = (run[0] / "runs").glob(f"*/{name}")
+        assert str(path) in run[1]
+        assert path.resolve().suffix == ".html", "browsers go by the name that a link points to"
+        assert path.read_bytes() == (path.parent / output).read_bytes()
+
+
 def test_the_log_is_readable(run: tuple[Path, str]) -> None:
     printed = run[1]
     assert "\x1b" not in printed
