@@ -28,6 +28,7 @@ TRAIN = [
     "tensorflow>=2.21",
     "tensorflow-model-optimization>=0.8.1",
     "tf-keras>=2.21",
+    "tqdm",
 ]
 TRAIN_CUDA = [*TRAIN, "tensorflow[and-cuda]>=2.21"]
 PREDICT = PREPROCESS + TRAIN

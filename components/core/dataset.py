@@ -120,10 +120,13 @@ def read_clips(dataset_path: Path, part: str | Part, shuffle_seed: int | None = 
         DataError: the dataset cannot be used, or the split has no clips.
     """
     chosen = part_of_split(dataset_path, part) if isinstance(part, str) else part
-    parsed = read_records(chosen, shuffle_seed).map(parse_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return parsed.map(lambda example: {**example, "clip": in_colour(example["clip"])}).apply(
-        tf.data.experimental.assert_cardinality(chosen.num_clips)
-    )
+
+    def in_three_channels(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = parse_clip(record)
+        return {**example, "clip": in_colour(example["clip"])}
+
+    examples = read_records(chosen, shuffle_seed).map(in_three_channels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return examples.apply(tf.data.experimental.assert_cardinality(chosen.num_clips))
 
 
 def read_records(part: Part, shuffle_seed: int | None = None) -> tf.data.Dataset:
@@ -175,7 +178,7 @@ def _grey_frames(jpegs: tf.Tensor) -> tf.Tensor:
 
 def in_colour(clip: tf.Tensor) -> tf.Tensor:
     """Returns a grey clip [14, 224, 224, 1] as the three equal channels [14, 224, 224, 3] that models take."""
-    return tf.repeat(clip, CLIP_SHAPE[-1], axis=-1)
+    return tf.image.grayscale_to_rgb(clip)
 
 
 @contextlib.contextmanager

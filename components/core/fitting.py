@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeAlias
 
 import tensorflow as tf
 import tf_keras
+from tqdm import tqdm
 
 from components.core.augmentation import Augmentation, augment
 from components.core.checkpoints import Checkpoints, Progress
@@ -274,7 +275,8 @@ class _Loop:
             self._model.reset_metrics()
         self._callbacks.on_epoch_begin(epoch)
         started_s, waited_s = time.perf_counter(), 0.0
-        for step in range(first_step, self._steps):
+        # disable=None: no bar where nobody watches
+        for step in tqdm(range(first_step, self._steps), desc=f"epoch {epoch + 1}", unit="step", leave=False, disable=None):
             self._callbacks.on_train_batch_begin(step)
             self._seed_dropout(epoch * self._steps + step)
             asked_s = time.perf_counter()

@@ -6,6 +6,8 @@ Manifest in, CSV with a header: `video_id, uri, label, group` and optionally the
     group    what must never be split: the patient, else the case; an empty cell means the video itself
     crop     `x,y,width,height` in pixels: the box of the frame to use
     via      how the uri is served, one of VIAS; of a zip file, the part of the uri behind `#` names the file in it
+    label_detail  what the class does not tell, such as the germ; empty means the label, where that is not the class itself
+    sex, age  of the patient, as far as the source publishes them
     anatomy  what the video shows; empty means lung
     exclude  why the video is not to be used; empty means it is
     file     name of the file in a drop-in folder
@@ -29,8 +31,8 @@ from components.core.clips import ALL_CLASS_NAMES, SPLITS
 from components.core.errors import DataError, UsageError
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
-_TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "anatomy", "exclude", "file")
-OPTIONAL_COLUMNS = (*_TEXT_COLUMNS, "via", "sha256", "crop")
+_TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "sex", "age", "anatomy", "exclude", "file")
+OPTIONAL_COLUMNS = (*_TEXT_COLUMNS, "label_detail", "via", "sha256", "crop")
 # Labels that mean one of the classes; upper and lower case, `-` and `_` do not matter.
 CLASS_OF_LABEL = {
     "covid 19": "covid",
@@ -68,6 +70,9 @@ class ManifestRow:
     license_url: str = ""
     page_url: str = ""
     doi: str = ""
+    label_detail: str = ""
+    sex: str = ""
+    age: str = ""
     anatomy: str = ""
     exclude: str = ""
     file: str = ""
@@ -152,7 +157,7 @@ def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.
     for name in ("video_id", "uri"):
         if not values[name]:
             raise UsageError(f"{where}: {name} is empty; every row needs one.")
-    values["label"] = _class_of(values["label"])
+    stated, values["label"] = values["label"], _class_of(values["label"])
     for name, allowed in (("label", (*ALL_CLASS_NAMES, *CLASS_OF_LABEL)), ("via", ("", *VIAS))):
         if values[name] not in allowed:
             raise UsageError(f"{where}: unknown {name} {values[name]!r}; use one of {', '.join(filter(None, allowed))}.")
@@ -160,6 +165,7 @@ def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.
         video_id=values["video_id"],
         uri=_absolute_uri(values["uri"], where, base),
         class_name=values["label"],
+        label_detail=values["label_detail"] or (stated if stated.lower() != values["label"] else ""),
         group=values["group"] or values["video_id"],
         expected_sha256=values["sha256"].lower(),
         crop=_parsed_crop(values["crop"], where),

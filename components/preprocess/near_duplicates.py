@@ -42,17 +42,22 @@ def find_near_duplicates(hashes: Mapping[str, Sequence[str]]) -> list[Pair]:
         hashes: what `hashes_of` says of each video, by its id.
     """
     ids = sorted(video_id for video_id, texts in hashes.items() if texts)
-    distances = _distances([_signs(hashes[video_id]) for video_id in ids]) if ids else np.empty((0, 0))
+    distances = _distances([_packed(hashes[video_id]) for video_id in ids]) if ids else np.empty((0, 0))
     near = np.argwhere(np.triu(distances <= MAX_DISTANCE, 1))
     return [(ids[one], ids[other], round(float(distances[one, other]), 3)) for one, other in near]
 
 
 def _distances(videos: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the distances of all videos, [videos, videos]; each video is [frames, NUM_BITS] of −1 and 1."""
-    everything = np.concatenate(videos).T
-    starts = np.cumsum([0, *(len(video) for video in videos[:-1])])
-    likest = [np.maximum.reduceat(video @ everything, starts, axis=1) for video in videos]
-    one_sided = np.stack([(1 - np.median(agreement, axis=0) / NUM_BITS) / 2 for agreement in likest])
+    """Returns the distances of all videos, [videos, videos]; each video is [frames, bytes of a hash] uint8."""
+    everything = np.concatenate(videos)
+    lengths = np.array([len(video) for video in videos])
+    starts = np.cumsum(lengths) - lengths
+    rows_by_length = [(lengths == length, starts[lengths == length, None] + np.arange(length)) for length in np.unique(lengths)]
+    one_sided = np.empty((len(videos), len(videos)), np.float32)
+    for number, video in enumerate(videos):
+        differing_bits, _ = cv2.batchDistance(everything, video, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1)  # of the likest frame
+        for members, rows in rows_by_length:
+            one_sided[members, number] = np.median(differing_bits[rows, 0], axis=1) / NUM_BITS
     return np.minimum(one_sided, one_sided.T)
 
 
@@ -72,6 +77,5 @@ def _hash(frame: np.ndarray) -> str:
     return np.packbits(cv2.dct(small)[:HASH_SIDE, :HASH_SIDE].ravel()[1:] > 0).tobytes().hex()
 
 
-def _signs(texts: Sequence[str]) -> np.ndarray:
-    packed = np.array([list(bytes.fromhex(text)) for text in texts], np.uint8)
-    return np.unpackbits(packed, axis=1, count=NUM_BITS).astype(np.float32) * 2 - 1
+def _packed(texts: Sequence[str]) -> np.ndarray:
+    return np.array([list(bytes.fromhex(text)) for text in texts], np.uint8)

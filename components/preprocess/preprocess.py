@@ -10,7 +10,7 @@ import shlex
 import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
@@ -79,6 +79,8 @@ class VideoOutcome:
         num_clips: how many clips it gave.
         sector: what its field of view was taken for: convex, linear, given by the manifest, or unknown, which means the whole frame.
         reason: why it gave none, or an empty string.
+        label_detail: what the manifest states beside the class, like the sex and the age of the patient; empty where it does not.
+        container: of the file, by its content, such as mp4.
         width_px: of its frames, as their height; 0 when it gave no clip, like the numbers after it.
         height_px: of its frames.
         frames_per_second: its nominal rate.
@@ -99,6 +101,10 @@ class VideoOutcome:
     num_clips: int
     sector: str
     reason: str
+    label_detail: str
+    sex: str
+    age: str
+    container: str
     width_px: int
     height_px: int
     frames_per_second: float
@@ -312,6 +318,10 @@ def _outcome(
         num_clips=outcome.num_clips,
         sector=outcome.sector,
         reason=outcome.reason,
+        label_detail=row.label_detail,
+        sex=row.sex,
+        age=row.age,
+        container=PurePosixPath(record.storage_uri).suffix.removeprefix("."),
         width_px=outcome.width_px,
         height_px=outcome.height_px,
         frames_per_second=outcome.frames_per_second,

@@ -43,6 +43,21 @@ def test_labels_of_the_sources_are_mapped_to_classes(tmp_path: Path) -> None:
     assert [row.class_name for row in read_manifest(uri)] == ["pneumonia", "pneumonia", "covid", "covid", "normal", "normal", "other"]
 
 
+def test_what_a_class_does_not_tell_is_kept(tmp_path: Path) -> None:
+    uri = written(
+        tmp_path,
+        "video_id,uri,label,group,label_detail,sex,age\n"
+        "a,v.mp4,viral pneumonia,p,,female,61\n"
+        "b,v.mp4,pneumonia,p,klebsiella,,\n"
+        "c,v.mp4,Pneumonia,p,,,\n",
+    )
+    assert [(row.label_detail, row.sex, row.age) for row in read_manifest(uri)] == [
+        ("viral pneumonia", "female", "61"),
+        ("klebsiella", "", ""),
+        ("", "", ""),
+    ]
+
+
 def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
     from components.core import storage
 

@@ -13,6 +13,7 @@ from components.core.drift import drift, used_videos
 from components.core.errors import DataError, UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
 from components.core.shards import DatasetIndex, ShardName, read_tfrecords
+from components.evaluate.video_facts import read_video_facts
 from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
 from tests.videos import CODECS, numbered_frames, write_video
 
@@ -165,6 +166,14 @@ def test_a_video_that_gives_no_clip_is_named_with_its_reason(tmp_path: Path, rec
     }
     assert len(lines) == len(records) + len(bad)
     assert dataset.metrics()["num_videos_without_clips"] == len(bad)
+
+
+def test_what_the_manifest_states_about_a_patient_stands_beside_the_container(tmp_path: Path, records: list[VideoRecord]) -> None:
+    described = stored(tmp_path, "described", "pneumonia", numbered_frames(20), ".gif", label_detail="viral", sex="female", age="61")
+    dataset = build(tmp_path, [*records, described])
+    (video,) = [video for video in read_video_facts(dataset.path) if video.video_id == "described"]
+    assert video.descriptions == {"class detail": "viral", "sex": "female", "age": "61"}
+    assert video.traits["container"] == "gif"
 
 
 def test_one_file_under_two_labels_is_not_used_at_all(tmp_path: Path, records: list[VideoRecord]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from components.core.errors import DataError
 from components.core.video.clip_reader import read_clips
 from components.core.video.guarded_reader import GuardedReader
-from components.core.video.sampling import Sampling
+from components.core.video.sampling import Sampling, sample_clips
 from tests.core.video import crashes
 from tests.videos import numbered_frames, write_video
 
@@ -45,6 +45,15 @@ def test_what_ends_the_child_is_a_reason_and_the_next_video_is_read(
     with pytest.raises(DataError, match=reason):
         reader(function)
     assert len(reader(read_clips, write_video(tmp_path / "v.avi", numbered_frames(14)), None, Sampling(25, 1)).clips) == 1
+
+
+@pytest.mark.slow
+def test_two_hours_of_video_are_read_in_little_memory(tmp_path: Path, reader: GuardedReader) -> None:
+    frames = np.broadcast_to(np.array(90, np.uint8), (2 * 3600 * 10, 96, 128, 3))
+    assert frames[..., 0].size > 512 << 20, "as grey frames they would not fit"
+    path = write_video(tmp_path / "two hours.mp4", frames, fps=10)
+    (clip,) = reader(sample_clips, path, Sampling(10, 4, "uniform")).clips
+    assert [frame.time_s for frame in clip] == pytest.approx(np.linspace(0, 7199.9, 14), abs=0.1)
 
 
 def test_a_child_that_hangs_is_ended() -> None:
