@@ -76,6 +76,17 @@ def test_leaks_are_found_by_group_content_and_likeness(tmp_path: Path) -> None:
     assert (duplicates.num_offences, duplicates.was_checked) == (1, True)
 
 
+def test_a_copy_of_a_copy_on_the_other_side_is_found(tmp_path: Path) -> None:
+    facts = write(
+        tmp_path,
+        {"video_id": "1", "group": "p", "near_duplicates": ["2"]},
+        {"video_id": "2", "group": "q", "near_duplicates": ["1", "3"]},
+        {"video_id": "3", "group": "r", "near_duplicates": ["2"], "split": "test"},
+    )
+    duplicates = data_flow(facts, CLASS_NAMES).leaks[-1]
+    assert (duplicates.num_offences, duplicates.examples) == (1, ("2 (train), 3 (test)",))
+
+
 def test_what_the_dataset_does_not_state_is_not_said_to_be_free_of_leaks(tmp_path: Path) -> None:
     groups, contents, duplicates = data_flow(write(tmp_path, {"video_id": "1"}), CLASS_NAMES).leaks
     assert (groups.was_checked, contents.was_checked, duplicates.was_checked) == (True, False, False)
