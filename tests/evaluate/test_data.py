@@ -1,4 +1,4 @@
-"""What is read from videos.jsonl, and what is made of it: flow, leaks and slices."""
+"""What is read from videos.jsonl, and what is made of it: flow, leaks and slices; and the log of a training."""
 
 import dataclasses
 import json
@@ -11,6 +11,7 @@ from components.core.errors import DataError
 from components.core.predictions import Predictions
 from components.evaluate.data_flow import data_flow
 from components.evaluate.slices import slice_scores
+from components.evaluate.training_log import read_history
 from components.evaluate.video_facts import VideoFacts, read_video_facts
 
 CLASS_NAMES = ["covid", "normal"]
