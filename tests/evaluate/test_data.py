@@ -132,7 +132,7 @@ def test_ages_and_lengths_are_put_into_spans(tmp_path: Path) -> None:
 
 
 def test_values_may_hold_any_text_and_numbers_come_in_order(tmp_path: Path) -> None:
-    values: list[object] = [" ", "–", "1.2.3", "²", "10 MHz", "5 MHz", "linear", ""] + ["linear"] * 4
+    values: list[object] = [" ", "–", "1.2.3", "²", "10 MHz", "5 MHz", "linear", "", *["linear"] * 4]
     videos, facts = make_videos(tmp_path, probe=values)
     probes = [part.value for part in slice_scores(videos, facts, CLASS_NAMES, 0, 0) if part.dimension == "probe"]
     assert probes == ["1.2.3", "5 MHz", "10 MHz", " ", "linear", "²", "–", "(not stated)"]
