@@ -49,16 +49,16 @@ class Baseline:
     held_out_reason: str
 
 
-def border_features(clips: np.ndarray) -> Floats:
+def border_features(clip: np.ndarray) -> Floats:
     """Returns the outermost pixels of the mean frame.
 
     Args:
-        clips: [frames, height, width, 3] uint8 with equal channels; height and width are multiples of BORDER_SIZE_PX.
+        clip: [frames, height, width, 3] uint8 with equal channels; height and width are multiples of BORDER_SIZE_PX.
 
     Returns:
         [4 · BORDER_SIZE_PX − 4]
     """
-    mean = clips[..., 0].mean(axis=0, dtype=np.float64)
+    mean = clip[..., 0].mean(axis=0, dtype=np.float64)
     height, width = mean.shape[0] // BORDER_SIZE_PX, mean.shape[1] // BORDER_SIZE_PX
     small = mean.reshape(BORDER_SIZE_PX, height, BORDER_SIZE_PX, width).mean(axis=(1, 3))
     return np.concatenate([small[0], small[-1], small[1:-1, 0], small[1:-1, -1]])
@@ -133,7 +133,7 @@ def _test_scores(
 
 
 def _reason_against_holding_out(videos: list[VideoFacts]) -> str:
-    for source in (sources := {video.source for video in videos}):
+    for source in (sources := sorted({video.source for video in videos})):
         if len({video.class_name for video in _without_source(videos, source)}) < 2:
             return f"without {source} fewer than two classes are left" if len(sources) > 1 else "there is one source only"
     return ""

@@ -12,7 +12,7 @@ import enum
 from collections.abc import Mapping
 
 from components.evaluate.baselines import METADATA
-from components.evaluate.evaluation import PRUNED, Evaluation
+from components.evaluate.evaluation import DENSE, PRUNED, Evaluation
 
 CLAIM, TRIPOD_AI = "CLAIM 2024", "TRIPOD+AI"
 
@@ -64,7 +64,7 @@ def _claim(evaluation: Evaluation) -> list[Item]:
         ("7", "Sources of the data", FILLED, says["sources"]),
         ("8", "Inclusion and exclusion", FILLED, says["flow"]),
         ("9", "Preprocessing", FILLED, says["preprocessing"]),
-        ("10", "Selection of parts of the data", FILLED, "The first clips of each video; in a frame, the ultrasound sector only."),
+        ("10", "Selection of parts of the data", FILLED, says["selection"]),
         (
             "11",
             "De-identification",
@@ -192,7 +192,7 @@ def _sentences(evaluation: Evaluation) -> dict[str, str]:
     flow, pruned, test = evaluation.flow, evaluation.models[PRUNED], evaluation.test_set.total
     scores, interval = pruned.video_scores, pruned.interval
     bounds = f" ({interval.low:.2f}–{interval.high:.2f})" if interval else ""
-    parameters = pruned.metadata.parameters
+    parameters, is_uniform = pruned.metadata.parameters, pruned.metadata.dataset_parameters.get("sampling") == "uniform"
     metadata_is_stated = any(baseline.name == METADATA and not baseline.reason for baseline in evaluation.baselines)
     checks = "; ".join(
         f"{leak.subject}: {leak.num_offences or 'none'} on two sides" if leak.was_checked else f"{leak.subject}: not stated, so not checked"
@@ -201,15 +201,19 @@ def _sentences(evaluation: Evaluation) -> dict[str, str]:
     return {
         "sources": f"Test videos from {', '.join(evaluation.test_set.sources)}; a convenience sample.",
         "flow": f"{flow.listed} videos listed, {flow.stored} stored, {flow.usable} usable; reasons are counted.",
-        "preprocessing": "Frames at a fixed rate in seconds; the sector is found, resampled along its scan lines, and made grey.",
+        "selection": f"{'One clip' if is_uniform else 'The first clips'} of each video; in a frame, the ultrasound sector only.",
+        "preprocessing": f"Frames {'spread evenly over the video' if is_uniform else 'at a fixed rate in seconds'}; "
+        "the sector is found, resampled along its scan lines, and made grey.",
         "missing": "A video that cannot be fetched or decoded is left out, counted and named; "
         + ("properties of the files that are not stated are left out." if metadata_is_stated else "nothing is imputed."),
         "split": "By group (the patient, where known), stratified by class; a group keeps its split for life. Tuning used validation only.",
         "leaks": f"The group. {checks[:1].upper()}{checks[1:]}.",
         "model": f"A CNN on each frame and a recurrent layer over 14 frames, pruned; parameters: {_listed(parameters)}.",
-        "initial": "See the parameters of the dense model: " + _listed(evaluation.models["dense"].metadata.parameters) + ".",
+        "initial": "See the parameters of the dense model: " + _listed(evaluation.models[DENSE].metadata.parameters) + ".",
         "training": "Adam, class weights, augmentation of train clips, early stopping; curves are on this page.",
-        "intervals": f"95 % bootstrap intervals from {evaluation.num_bootstrap} draws of whole groups.",
+        "intervals": f"95 % bootstrap intervals from {evaluation.num_bootstrap} draws of whole groups."
+        if evaluation.num_bootstrap
+        else "No intervals were asked for.",
         "test": f"{test.videos} test videos of {test.groups} groups, {test.clips} clips.",
         "result": f"Macro-F1 per video {scores.macro_f1:.2f}{bounds}, beside {evaluation.baseline.macro_f1:.2f} of the majority class.",
         "thresholds": "Probabilities of the classes; thresholds were chosen on validation videos by Youden's index.",

@@ -71,9 +71,9 @@ def data_flow(facts: Sequence[VideoFacts], class_names: list[str]) -> DataFlow:
         reasons=_counted(video.reason for video in facts if not video.num_clips),
         licences=_counted(video.license for video in videos),
         leaks=(
-            _leak_check("groups", videos, lambda video: video.group),
-            _leak_check("files of equal content", videos, lambda video: video.sha256),
-            _leak_check("near-duplicate videos", videos, _copies),
+            _leak_check("groups", videos, lambda video: [video.group]),
+            _leak_check("files of equal content", videos, lambda video: None if video.sha256 is None else [video.sha256]),
+            _leak_check("pairs of near-duplicate videos", videos, _pairs),
         ),
     )
 
@@ -92,23 +92,23 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(collections.Counter(values).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _copies(video: VideoFacts) -> str | None:
-    """Returns a name for the recording that a video and its near duplicates show; they name each other."""
+def _pairs(video: VideoFacts) -> list[str] | None:
+    """Returns a name for each pair of a video and a near duplicate, which name each other; a copy of a copy need not be near."""
     if video.near_duplicates is None:
         return None
-    return min(video.video_id, *video.near_duplicates) if video.near_duplicates else ""
+    return ["\n".join(sorted([video.video_id, other])) for other in video.near_duplicates]
 
 
-def _leak_check(subject: str, videos: list[VideoFacts], key_of: Callable[[VideoFacts], str | None]) -> LeakCheck:
-    """Looks for videos with one key in several splits; an empty key is shared with nobody, None is not stated."""
+def _leak_check(subject: str, videos: list[VideoFacts], keys_of: Callable[[VideoFacts], list[str] | None]) -> LeakCheck:
+    """Looks for videos with a key in common in several splits; None is not stated."""
     members: dict[str, list[VideoFacts]] = collections.defaultdict(list)
     for video in videos:
-        if key := key_of(video):
+        for key in keys_of(video) or ():
             members[key].append(video)
     offences = [
         ", ".join(f"{video.video_id} ({video.split})" for video in alike)
         for _, alike in sorted(members.items())
         if len({video.split for video in alike}) > 1
     ]
-    was_checked = any(key_of(video) is not None for video in videos)
+    was_checked = any(keys_of(video) is not None for video in videos)
     return LeakCheck(subject, was_checked, len(offences), tuple(offences[:MAX_EXAMPLES]))

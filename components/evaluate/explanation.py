@@ -37,6 +37,9 @@ def illustrate(
         videos: what the model says about the test videos.
         facts: what the dataset states about its videos.
         class_names: in the order of the labels.
+
+    Returns:
+        The pictures, and the shares of the attribution; without films and shares, but with a remark, where the model cannot be explained.
     """
     by_id = {video.video_id: video for video in facts}
     samples = tuple(

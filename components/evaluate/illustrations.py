@@ -91,7 +91,7 @@ def choose_videos(videos: Predictions, facts: Sequence[VideoFacts], class_names:
     by_confidence = np.argsort(-videos.confidence, kind="stable")
     mistakes = [row for row in by_confidence if not videos.is_right[row]][:NUM_MISTAKES]
     right = [row for row in by_confidence if videos.is_right[row]]
-    sure = [next(iter(row for row in right if videos.labels[row] == label), None) for label in range(len(class_names))]
+    sure = [next((row for row in right if videos.labels[row] == label), None) for label in range(len(class_names))]
     rows = list(dict.fromkeys([*mistakes, *(row for row in sure if row is not None), *_spread(len(videos.labels))]))
     return ChosenVideos(
         mistakes=tuple(str(videos.video_ids[row]) for row in mistakes),

@@ -13,7 +13,8 @@ import numpy as np
 from components.evaluate.checklist import CLAIM, TRIPOD_AI, checklist
 from components.evaluate.evaluation import DENSE, PRUNED, EvaluatedModel, Evaluation
 from components.evaluate.figures import precision_recall_figure, reliability_figure, risk_figure, roc_figure, training_figure
-from components.evaluate.slices import DIMENSIONS
+from components.evaluate.operating_points import TARGET_COVERAGE
+from components.evaluate.slices import DIMENSIONS, MIN_GROUPS
 
 UNDEFINED = "undefined"
 
@@ -97,6 +98,8 @@ def render_report(evaluation: Evaluation) -> str:
         mistakes=[video for video in videos if not video.answers[PRUNED].is_right],
         slices=slices,
         unstated=[name for name in DIMENSIONS if name not in slices],
+        min_groups=MIN_GROUPS,
+        target_coverage=TARGET_COVERAGE,
         noncommercial=sum(count for licence, count in evaluation.flow.licences.items() if "NC" in licence.replace("-", " ").split()),
         checklist=checklist(evaluation),
         citations=CITATIONS,

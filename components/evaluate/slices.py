@@ -1,6 +1,7 @@
 """How a model does on parts of the test videos: by source, probe, class detail, sex, age and length, as far as the dataset states them."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ from components.evaluate.video_facts import VideoFacts
 MIN_GROUPS = 5
 AGE_STARTS = (0, 18, 40, 65)
 LENGTH_STARTS_S = (0, 3, 6, 12)
+
+_LEADING_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Slice:
 def slice_scores(
     videos: Predictions, facts: Sequence[VideoFacts], class_names: list[str], num_bootstrap: int, seed: int
 ) -> tuple[Slice, ...]:
-    """Returns the slices of every dimension in which the test videos differ or about which something is stated.
+    """Returns the slices of every dimension about which the dataset states something, numbers first and by size.
 
     Args:
         videos: what a model says about the test videos.
@@ -88,8 +91,8 @@ def _slice(dimension: str, value: str, videos: Predictions, chosen: Bools, class
 
 def _order(value: str) -> tuple[bool, float, str]:
     """Numbers first and by size, what is not stated last."""
-    start = value.split("–")[0].split()[0]
-    return value == NOT_STATED, float(start) if start.replace(".", "").isdigit() else np.inf, value
+    number = _LEADING_NUMBER.match(value)
+    return value == NOT_STATED, float(number[0]) if number else np.inf, value
 
 
 def _described(name: str) -> Callable[[VideoFacts], str]:

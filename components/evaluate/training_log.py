@@ -15,9 +15,9 @@ def read_history(model_path: Path) -> dict[str, list[float]]:
     paths = sorted(model_path.glob("*_log.csv"))
     if not paths:
         return {}
-    with paths[0].open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     try:
+        with paths[0].open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
         return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
-    except (TypeError, ValueError) as error:
+    except (OSError, csv.Error, TypeError, ValueError) as error:
         raise DataError(f"{str(paths[0])!r} is not a log of a training ({error}); train the model again.") from None

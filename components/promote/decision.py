@@ -64,7 +64,8 @@ def _holds_against(champion_macro_f1: float, comparison: Comparison, rule: Rule)
     if comparison.difference_interval is None:
         passed = difference >= -rule.tolerance - ROUNDING
         sign = "not below" if passed else "below"
-        return passed, f"{known}, too few groups or replicates give it an interval, and it is {sign} the tolerated {-rule.tolerance:+.4f}."
+        limit = f"the tolerated {-rule.tolerance:+.4f}" if rule.tolerance else "zero"
+        return passed, f"{known}, too few groups or replicates give it an interval, and it is {sign} {limit}."
     low, high = comparison.difference_interval
     passed = high >= -rule.tolerance - ROUNDING
     verdict = "so the challenger is not shown to be worse" if passed else "so the challenger is shown to be worse"

@@ -84,13 +84,18 @@ def prune_classifier(
         The numbers that describe the result, by name.
 
     Raises:
-        DataError: the dataset or the model cannot be used, or the loss is no longer a number.
+        DataError: the dataset or the model cannot be used or do not belong together, or the loss is no longer a number.
         StorageError: the output cannot be written.
     """
     index = open_dataset(dataset_path)
     dense, dense_metadata = load_classifier(dense_model_path)
     if dense_metadata.class_names != index.class_names:
         raise DataError(f"the model has the classes {dense_metadata.class_names}, the dataset {index.class_names}; train on this dataset.")
+    if dense_metadata.dataset_fingerprint != index.fingerprint:
+        raise DataError(
+            f"the model was trained on the dataset {dense_metadata.dataset_fingerprint[:12]}, not on {index.fingerprint[:12]}, so it may "
+            "have seen these validation videos; prune it on its own dataset, or train on this one."
+        )
     make_reproducible(options.seed)
     results = {f"dense_{name}": value for name, value in _measure(dense, dense_model_path, dataset_path, options.batch_size).items()}
     with staged_folder(pruned_model_path) as staged:
@@ -124,8 +129,7 @@ def prune_classifier(
             ),
         )
         curve_path = staged / CURVE_NAME if options.curve_sparsities else None
-        page = summary_html(files, kernels, index.splits["validation"].num_clips, curve_path)
-    summary_path.write_text(page, encoding="utf-8")
+        summary_path.write_text(summary_html(files, kernels, index.splits["validation"].num_clips, curve_path), encoding="utf-8")
     _log.info(
         "sparsity %.3f: validation macro-F1 %.3f before, %.3f after; gzipped %d bytes before, %d after",
         results["sparsity"],

@@ -65,7 +65,8 @@ def test_the_best_on_validation_videos_comes_first(comparison: ArchitectureCompa
         count = counts[ANSWERS[model.architecture]]
         assert model.macro_f1 == pytest.approx(2 * count / (sum(counts) + count) / 3)
         assert comparison.metrics()[f"{model.architecture}_validation_video_macro_f1"] == model.macro_f1
-        assert model.interval is None or model.interval.low <= model.macro_f1 <= model.interval.high
+        assert model.interval is not None
+        assert model.interval.low <= model.macro_f1 <= model.interval.high
 
 
 def test_the_table_shows_the_scores_and_the_parameters(comparison: ArchitectureComparison) -> None:

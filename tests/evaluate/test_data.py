@@ -1,4 +1,4 @@
-"""What is read from videos.jsonl, and what is made of it: flow, leaks and slices."""
+"""What is read from videos.jsonl, and what is made of it: flow, leaks and slices; and the log of a training."""
 
 import dataclasses
 import json
@@ -11,6 +11,7 @@ from components.core.errors import DataError
 from components.core.predictions import Predictions
 from components.evaluate.data_flow import data_flow
 from components.evaluate.slices import slice_scores
+from components.evaluate.training_log import read_history
 from components.evaluate.video_facts import VideoFacts, read_video_facts
 
 CLASS_NAMES = ["covid", "normal"]
@@ -76,6 +77,17 @@ def test_leaks_are_found_by_group_content_and_likeness(tmp_path: Path) -> None:
     assert (duplicates.num_offences, duplicates.was_checked) == (1, True)
 
 
+def test_a_copy_of_a_copy_on_the_other_side_is_found(tmp_path: Path) -> None:
+    facts = write(
+        tmp_path,
+        {"video_id": "1", "group": "p", "near_duplicates": ["2"]},
+        {"video_id": "2", "group": "q", "near_duplicates": ["1", "3"]},
+        {"video_id": "3", "group": "r", "near_duplicates": ["2"], "split": "test"},
+    )
+    duplicates = data_flow(facts, CLASS_NAMES).leaks[-1]
+    assert (duplicates.num_offences, duplicates.examples) == (1, ("2 (train), 3 (test)",))
+
+
 def test_what_the_dataset_does_not_state_is_not_said_to_be_free_of_leaks(tmp_path: Path) -> None:
     groups, contents, duplicates = data_flow(write(tmp_path, {"video_id": "1"}), CLASS_NAMES).leaks
     assert (groups.was_checked, contents.was_checked, duplicates.was_checked) == (True, False, False)
@@ -119,7 +131,27 @@ def test_ages_and_lengths_are_put_into_spans(tmp_path: Path) -> None:
     assert by_dimension["length"] == {"0–3 s": 6, "3–6 s": 2, "6–12 s": 2, "12 s or more": 2}
 
 
+def test_values_may_hold_any_text_and_numbers_come_in_order(tmp_path: Path) -> None:
+    values: list[object] = [" ", "–", "1.2.3", "²", "10 MHz", "5 MHz", "linear", "", *["linear"] * 4]
+    videos, facts = make_videos(tmp_path, probe=values)
+    probes = [part.value for part in slice_scores(videos, facts, CLASS_NAMES, 0, 0) if part.dimension == "probe"]
+    assert probes == ["1.2.3", "5 MHz", "10 MHz", " ", "linear", "²", "–", "(not stated)"]
+
+
 def test_a_slice_of_one_class_has_no_macro_f1(tmp_path: Path) -> None:
     videos, facts = make_videos(tmp_path, probe=["linear", "convex"] * 6)
     assert {part.macro_f1 for part in slice_scores(videos, facts, CLASS_NAMES, 0, 0) if part.dimension == "probe"} == {None}
     assert dataclasses.asdict(slice_scores(videos, facts, CLASS_NAMES, 0, 0)[0])["macro_f1"] is not None
+
+
+def test_the_log_of_a_training_is_read_by_columns(tmp_path: Path) -> None:
+    assert read_history(tmp_path) == {}
+    (tmp_path / "pruning_log.csv").write_text("epoch,loss\n1,0.9\n2,0.7\n")
+    assert read_history(tmp_path) == {"epoch": [1, 2], "loss": [0.9, 0.7]}
+
+
+@pytest.mark.parametrize("content", [b"epoch,loss\n1,high\n", b"epoch,loss\n1\n", b"epoch,loss\n1,2,3\n", b"epoch,\xff\n1,2\n"])
+def test_a_log_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "training_log.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"training_log\.csv' is not a log of a training"):
+        read_history(tmp_path)

@@ -77,6 +77,13 @@ def test_reasons_name_every_number() -> None:
     )
 
 
+@pytest.mark.parametrize(("tolerance", "limit"), [(0.0, "below zero."), (0.05, "not below the tolerated -0.0500.")])
+def test_without_an_interval_the_difference_and_its_limit_are_told(tolerance: float, limit: str) -> None:
+    reason = decide(dataclasses.replace(SECOND, difference_interval=None), Rule(0.5, tolerance, 0.05)).reasons[-1]
+    assert "the difference is -0.0300, too few groups" in reason
+    assert reason.endswith(f"and it is {limit}")
+
+
 def test_every_failure_is_told() -> None:
     comparison = dataclasses.replace(SECOND, challenger_macro_f1=0.4, chance_p_value=0.4, difference_interval=(-0.4, -0.1))
     below, luck, worse = decide(comparison, RULE).reasons

@@ -19,7 +19,7 @@ VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 @pytest.fixture(params=["local", "gs", "s3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue("gs_storage")
+    return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue(f"{request.param}_storage")
 
 
 class Challenger:

@@ -90,8 +90,8 @@ def test_every_file_gives_what_keras_gives(exported: tuple[tf_keras.Model, Path]
         answers = load_export(path).predict_on_batch(clips)
         assert answers.shape == (6, 3)
         assert answers.dtype == np.float32
-        print(name, np.abs(answers - expected).max())
-        assert np.abs(answers - expected).max() < TOLERANCES[name], name
+        difference = np.abs(answers - expected).max()
+        assert difference < TOLERANCES[name], (name, difference)
         assert np.array_equal(answers.argmax(axis=1), expected.argmax(axis=1)), name
 
 

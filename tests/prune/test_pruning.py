@@ -5,6 +5,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from components.core.classifier import MODEL_NAME, ClassifierMetadata, load_classifier, save_classifier, save_model
+from components.core.clips import CLASS_NAMES
+from components.core.dataset import open_dataset
 from components.core.errors import DataError, UsageError
 from components.core.exports import PATHS
 from components.prune.options import PruningOptions
@@ -115,16 +118,24 @@ def coarse_model() -> tf_keras.Model:
     return tf_keras.Model(clip, layers.Dense(3, activation="softmax", name="dense")(features))
 
 
-def write_dense(folder: Path, class_names: list[str], model: tf_keras.Model | None = None) -> Path:
+def write_dense(
+    folder: Path, dataset_fingerprint: str, class_names: Sequence[str] = CLASS_NAMES, model: tf_keras.Model | None = None
+) -> Path:
     tf_keras.utils.set_random_seed(0)
     folder.mkdir()
-    save_classifier(folder, model or build_classifier(3, "convlstm2d", "small"), ClassifierMetadata("dense", class_names, "", "", {}, {}))
+    metadata = ClassifierMetadata("dense", list(class_names), dataset_fingerprint, "", {}, {})
+    save_classifier(folder, model or build_classifier(3, "convlstm2d", "small"), metadata)
     return folder
 
 
 @pytest.fixture(scope="module")
-def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dense(tmp_path_factory.mktemp("dense") / "model", ["covid", "pneumonia", "normal"])
+def fingerprint(dataset: Path) -> str:
+    return open_dataset(dataset).fingerprint
+
+
+@pytest.fixture(scope="module")
+def dense(fingerprint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dense(tmp_path_factory.mktemp("dense") / "model", fingerprint)
 
 
 @pytest.mark.slow
@@ -155,8 +166,8 @@ def test_a_classifier_is_pruned_and_measured(dataset: Path, dense: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_sparsity_zero_only_trains_further_and_a_curve_shows_others(dataset: Path, tmp_path: Path) -> None:
-    dense = write_dense(tmp_path / "dense", ["covid", "pneumonia", "normal"], coarse_model())
+def test_sparsity_zero_only_trains_further_and_a_curve_shows_others(dataset: Path, fingerprint: str, tmp_path: Path) -> None:
+    dense = write_dense(tmp_path / "dense", fingerprint, model=coarse_model())
     options = dataclasses.replace(OPTIONS, sparsity=0.0, pruning_epochs=1, curve_sparsities="0.9")
     results = prune_classifier(dataset, dense, tmp_path / "pruned", tmp_path / "summary.html", options)
     before, after = (load_classifier(folder)[0].get_layer("conv").get_weights()[0] for folder in (dense, tmp_path / "pruned"))
@@ -166,9 +177,16 @@ def test_sparsity_zero_only_trains_further_and_a_curve_shows_others(dataset: Pat
     assert base64.b64encode(picture).decode() in (tmp_path / "summary.html").read_text()
 
 
-def test_a_model_of_other_classes_is_refused(dataset: Path, tmp_path: Path) -> None:
-    other = write_dense(tmp_path / "other", ["a", "b", "c"], coarse_model())
+def test_a_model_of_other_classes_is_refused(dataset: Path, fingerprint: str, tmp_path: Path) -> None:
+    other = write_dense(tmp_path / "other", fingerprint, ["a", "b", "c"], coarse_model())
     with pytest.raises(DataError, match=r"the model has the classes \['a', 'b', 'c'\]"):
+        prune_classifier(dataset, other, tmp_path / "pruned", tmp_path / "summary.html", OPTIONS)
+    assert not (tmp_path / "pruned").exists()
+
+
+def test_a_model_of_another_dataset_is_refused(dataset: Path, tmp_path: Path) -> None:
+    other = write_dense(tmp_path / "other", "9f2c", model=coarse_model())
+    with pytest.raises(DataError, match=r"was trained on the dataset 9f2c, not on .*, so it may have seen these validation videos"):
         prune_classifier(dataset, other, tmp_path / "pruned", tmp_path / "summary.html", OPTIONS)
     assert not (tmp_path / "pruned").exists()
 
