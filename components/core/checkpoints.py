@@ -64,7 +64,7 @@ class Checkpoints:
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
         self.uri = storage.join(storage_uri, FOLDER, f"{key}.npz")
         self.end_is_asked = False
-        self._finished: dict[str, Progress] = {}
+        self._finished: dict[str, dict[str, Any]] = {}
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -89,13 +89,10 @@ class Checkpoints:
         Raises:
             StorageError: the storage cannot be written.
         """
+        phase = {"progress": dataclasses.asdict(progress), "best": {"epoch": best.epoch, "logs": best.logs}}
         if progress.finished:
-            self._finished[progress.phase] = progress
-        state = {
-            "progress": dataclasses.asdict(progress),
-            "finished": {name: dataclasses.asdict(phase) for name, phase in self._finished.items()},
-            "best": {"epoch": best.epoch, "logs": best.logs},
-        }
+            self._finished[progress.phase] = phase
+        state = {**phase, "finished": self._finished}
         arrays = {f"best/{number}": array for number, array in enumerate(best.weights)}
         for name, variables in _variables(model).items():
             arrays |= {f"{name}/{number}": variable.numpy() for number, variable in enumerate(variables)}
@@ -110,7 +107,7 @@ class Checkpoints:
         Args:
             phase: which training of the run the model is for.
             model: is changed when the state is of this phase.
-            best: the BestEpoch; is changed likewise.
+            best: the BestEpoch; is changed likewise, but without weights when the phase is over and the state is of a later one.
 
         Returns:
             How far the phase has come, or None when it has not begun.
@@ -126,13 +123,17 @@ class Checkpoints:
                 state = json.loads(content.pop("progress").tobytes())
             except (OSError, ValueError, KeyError) as error:
                 raise DataError(f"the checkpoint {self.uri!r} is damaged ({error}); delete it to start again.") from None
-        self._finished = {name: Progress(**fields) for name, fields in state["finished"].items()}
-        progress = Progress(**state["progress"])
-        if progress.phase != phase:
-            return self._finished.get(phase)
+        self._finished = state["finished"]
+        is_current = state["progress"]["phase"] == phase
+        found = state if is_current else self._finished.get(phase)
+        if found is None:
+            return None
+        progress = Progress(**found["progress"])
+        best.epoch, best.logs = found["best"]["epoch"], found["best"]["logs"]
+        if not is_current:
+            return progress
         for name, variables in _variables(model).items():
             _assign(name, variables, content, self.uri)
-        best.epoch, best.logs = state["best"]["epoch"], state["best"]["logs"]
         best.weights = [content[f"best/{number}"] for number in range(sum(name.startswith("best/") for name in content))]
         if progress.finished:
             model.set_weights(best.weights)

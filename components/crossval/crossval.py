@@ -2,7 +2,7 @@
 
 Of the parts that are not tested, the next one chooses the epoch and the rest is learnt from; nothing is ever chosen by what is tested. A
 part is a fold, which preprocess dealt out over whole groups, or all videos of a source. With sources, a fold of the other sources chooses
-the epoch, and groups that the tested source has, too, are left out.
+the epoch, the next one with all classes, and groups that the tested source has, too, are left out.
 
 Two baselines see the same videos: always the class that is most frequent among those to learn from, and a logistic regression that sees a
 14 × 14 thumbnail of the mean and of the change over time (the strongest in benchmarks/shortcuts.py).
@@ -55,7 +55,7 @@ def divide(sources: list[ClipSource], divide_by: str) -> Iterator[Division]:
         divide_by: fold or source.
 
     Raises:
-        DataError: the videos have no folds, or there are too few parts.
+        DataError: the videos have no folds, there are too few parts, or a class is lacking when a part is set aside.
     """
     if any(video.fold is None for video in sources):
         raise DataError("the dataset has no folds; run preprocess again.")
@@ -69,9 +69,20 @@ def divide(sources: list[ClipSource], divide_by: str) -> Iterator[Division]:
         tested = [video for video in sources if getattr(video, divide_by) == part]
         seen = {video.group for video in tested}
         rest = [video for video in sources if video.group not in seen]
-        choosing = folds[(number + 1) % len(folds)]
-        held_out = [video for video in rest if video.fold == choosing]
-        yield Division(f"{divide_by} {part}", [video for video in rest if video.fold != choosing], held_out, tested)
+        for choosing in (folds[(number + step) % len(folds)] for step in range(1, len(folds) + 1)):
+            train, held_out = ([video for video in rest if (video.fold == choosing) == held_out] for held_out in (False, True))
+            if _classes(train) == _classes(held_out) == _classes(sources):
+                yield Division(f"{divide_by} {part}", train, held_out, tested)
+                break
+        else:
+            raise DataError(
+                f"with {divide_by} {part} set aside, no fold can choose the epoch such that it and the rest have videos of every class; "
+                "give preprocess videos of more groups."
+            )
+
+
+def _classes(videos: list[ClipSource]) -> set[str]:
+    return {video.class_name for video in videos}
 
 
 def cross_validate(
@@ -101,6 +112,7 @@ def cross_validate(
     )
     probabilities = np.zeros((num_repeats, len(sources), len(index.class_names)))
     everything = part_of_videos(dataset_path, "all", sources)
+    everything.check_classes()
     with tempfile.TemporaryDirectory(prefix="lus-features-") as folder, failures_of_shards(dataset_path):
         thumbnails = _thumbnails(dataset_path, everything, rows)
         answers = {MAJORITY: np.zeros((1, len(sources)), int), THUMBNAIL: np.zeros((1, len(sources)), int)}
@@ -152,7 +164,6 @@ def _predict(
         part_of_videos(dataset_path, name, members)
         for name, members in (("train", division.train), ("validation", division.held_out), ("test", division.tested))
     )
-    train.check_classes()
     tf_keras.backend.clear_session()
     make_reproducible(options.seed)
     model = build_network(num_classes, options)

@@ -77,6 +77,22 @@ def test_a_finished_phase_is_not_run_again(dataset: Path, tmp_path: Path) -> Non
     assert Path(Checkpoints(str(tmp_path), "run").uri).stat().st_mtime_ns == before
 
 
+def test_the_best_epoch_of_a_finished_phase_is_known_in_the_next_one(dataset: Path, tmp_path: Path) -> None:
+    def fit_phase(phase: str, *callbacks: tf_keras.callbacks.Callback) -> BestEpoch:
+        best = BestEpoch()
+        fit_classifier(network(), ClipExamples.of(dataset), best, SCHEDULE, callbacks, checkpoints, phase)
+        return best
+
+    checkpoints = Checkpoints(str(tmp_path), "run")
+    first = fit_phase("head")
+    with pytest.raises(Interrupted):
+        fit_phase("fine-tuning", AskToEnd(checkpoints, 1, 0))
+    checkpoints = Checkpoints(str(tmp_path), "run")
+    again = fit_phase("head")
+    assert first.epoch >= 0
+    assert (again.epoch, again.logs) == (first.epoch, first.logs)
+
+
 def test_another_run_has_another_checkpoint(tmp_path: Path) -> None:
     uris = {
         Checkpoints(str(tmp_path), *identity).uri for identity in (("data", {"seed": 0}), ("data", {"seed": 1}), ("other", {"seed": 0}))
