@@ -128,6 +128,13 @@ def test_a_transfer_page_without_a_download_is_missing(world: World) -> None:
     assert world.ingest().records[0].reason == "the page offers no download"
 
 
+def test_a_transfer_page_with_a_link_to_no_address_is_missing(world: World) -> None:
+    path = world.add("1_butterfly_covid")
+    world.hosts["butterflynetwork.getbynder.com"].routes[path] = Page(b'<a href="http://[half/all.zip">all</a>')
+    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(fake_video("mp4"))
+    assert world.ingest().records[0].reason == "the page's link to the download is not a usable URL"
+
+
 @pytest.mark.parametrize(
     ("stored", "content", "reason"),
     [
