@@ -1,4 +1,4 @@
-"""The `lus` command: compile a pipeline, or run it on this machine."""
+"""The `lus` command: what is compiled or runs on this machine is here, the other commands are put together."""
 
 from pathlib import Path
 from typing import Any

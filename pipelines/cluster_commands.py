@@ -1,11 +1,12 @@
 """The commands of `lus` for clusters: submit, schedule, explain and gc."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from components.command_line import Failure
 from components.core.errors import PipelineError, UsageError
@@ -75,12 +76,16 @@ def _kubeflow(
 
 
 def _platform(connection: dict[str, Any]) -> str:
-    if connection["vertex"] and (connection["host"] or connection["namespace"]):
+    # The environment may name a host for the other times.
+    host_is_given = click.get_current_context().get_parameter_source("host") is ParameterSource.COMMANDLINE
+    if connection["vertex"] and (host_is_given or connection["namespace"]):
         raise UsageError("--vertex has neither --host nor --namespace; leave out one or the other.")
     return VERTEX if connection["vertex"] else KUBEFLOW
 
 
-def _root(pipeline_root: str, parameters: Any) -> str:
+def _root(pipeline_root: str, parameters: Mapping[str, Any]) -> str:
+    if not pipeline_root and "storage" not in parameters:
+        raise UsageError("the pipeline has no parameter storage, so say where the outputs of steps go: --pipeline-root URI.")
     return pipeline_root or f"{parameters['storage'].rstrip('/')}/runs"
 
 

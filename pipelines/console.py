@@ -4,7 +4,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 _COLOUR = re.compile(r"\x1b\[\d+m")
 _LOG_PREFIX = re.compile(r"\[KFP Executor \S+ \S+ (\w+)\]: ")
@@ -40,6 +40,11 @@ class Console:
         """Flushes what was passed on."""
         self._stream.flush()
 
+    def end(self) -> None:
+        """Passes on a last line that does not end in a newline."""
+        if self._pending:
+            self.write("\n")
+
     def isatty(self) -> bool:
         """Tells whether a person watches."""
         return self._stream.isatty()
@@ -65,6 +70,10 @@ def _level(prefix: re.Match[str]) -> str:
 @contextlib.contextmanager
 def step_output() -> Iterator[Console]:
     """Sends what is written to stdout and stderr through consoles; gives the one that the steps' output goes to."""
-    console = Console(sys.stdout)
-    with contextlib.redirect_stdout(cast(TextIO, console)), contextlib.redirect_stderr(cast(Any, Console(sys.stderr))):
-        yield console
+    console, errors = Console(sys.stdout), Console(sys.stderr)
+    try:
+        with contextlib.redirect_stdout(cast(TextIO, console)), contextlib.redirect_stderr(cast(TextIO, errors)):
+            yield console
+    finally:
+        console.end()
+        errors.end()

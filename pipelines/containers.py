@@ -4,6 +4,7 @@ kfp sees only whether a container's last word was 0, and takes a container that 
 containers of a run carry a label, by which its events are found.
 """
 
+import contextlib
 import os
 import time
 import uuid
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import docker
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound, NotFound
 from kfp import local
 
 from components.core.errors import UsageError
@@ -39,9 +40,12 @@ class ContainerRun:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for container in self._client.containers.list(filters={"label": self._label}):
-            container.stop()
-        self._client.close()
+        try:
+            for container in self._client.containers.list(filters={"label": self._label}):
+                with contextlib.suppress(NotFound):  # it has just ended
+                    container.stop()
+        finally:
+            self._client.close()
 
     def runner(self, mounts: Iterable[tuple[str, bool]]) -> local.DockerRunner:
         """Returns kfp's runner: containers of this user, who see the mounted folders under the paths that these have here.
@@ -82,6 +86,8 @@ def pinned(uri: str) -> str:
         digest = client.images.get_registry_data(uri).id
     except DockerException as error:
         raise UsageError(f"the registry does not tell the digest of {uri!r} ({error}); push the image first, and log in.") from None
+    finally:
+        client.close()
     return f"{uri.rpartition(':')[0]}@{digest}"
 
 

@@ -51,7 +51,8 @@ def read_prices(path: str) -> Prices:
     """Reads a file of prices.
 
     Raises:
-        UsageError: a key is unknown or absent, or a price is not a number.
+        UsageError: the file is not YAML, a key is unknown or absent, or a price is not a number.
+        StorageError: the file cannot be read.
     """
     example = "see the top of pipelines/cost.py for its form"
     try:

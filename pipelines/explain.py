@@ -80,7 +80,8 @@ def _pod(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _task(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if retry := task.get("retryPolicy"):
-        yield "retries", f"{retry['maxRetryCount']}, after {retry['backoffDuration']}, × {retry['backoffFactor']:g} each time"
+        count = retry.get("maxRetryCount", 0)
+        yield "retries", f"{count}, after {retry['backoffDuration']}, × {retry['backoffFactor']:g} each time" if count else "none"
     yield "cache", "reused for equal inputs" if task.get("cachingOptions", {}).get("enableCache") else "never"
 
 

@@ -14,12 +14,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from components.core import storage
-from components.core.champion import MODELS_NAME, read_champion
+from components.core.champion import MODELS_NAME, is_version_name, read_champion
 from components.core.storage import StoragePath
 
 RUNS_NAME = "runs"
 _LOCAL_RUN = re.compile(r".+-\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d+")
-_VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +52,7 @@ def candidates(storage_uri: str, keep: int) -> list[Candidate]:
         versions = [
             _candidate(MODELS_NAME, path)
             for path in _folders(storage.path_of(storage.join(storage_uri, MODELS_NAME)))
-            if _VERSION.fullmatch(path.name)
+            if is_version_name(path.name)
         ]
     found += sorted(runs, key=lambda run: run.changed_at)[:-keep]
     # A version's name begins with the time of its promotion.

@@ -10,7 +10,7 @@ from components.core.errors import UsageError
 from components.import_dicom.component import import_dicom as import_dicom_step
 from pipelines.local import run_locally
 from pipelines.resources import apply_resources
-from pipelines.training import default_of
+from pipelines.training import default_of, described
 
 PIPELINE_NAME = "lung-ultrasound-dicom-import"
 _READ = ("source", "labels", "key_file")
@@ -30,12 +30,7 @@ def _import_dicom(
     return task.outputs["summary"]
 
 
-def _description() -> str:
-    spec = import_dicom_step.component_spec
-    return f"{spec.description}\n\nArgs:\n" + "\n".join(f"    {name}: {value.description}" for name, value in spec.inputs.items())
-
-
-_import_dicom.__doc__ = _description()
+_import_dicom.__doc__ = described(_import_dicom, import_dicom_step.component_spec.description, (import_dicom_step,))
 import_dicom = dsl.pipeline(name=PIPELINE_NAME)(_import_dicom)
 
 

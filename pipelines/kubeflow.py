@@ -17,6 +17,7 @@ from typing import Any
 import kfp
 import kfp_server_api
 import urllib3
+from google.auth.exceptions import GoogleAuthError
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 from kfp.client.token_credentials_base import TokenCredentialsBase
 
@@ -67,7 +68,13 @@ class _GoogleCredentials(TokenCredentialsBase):
         from google.auth.transport.requests import Request
 
         if not self._credentials.valid:
-            self._credentials.refresh(Request())  # type: ignore[no-untyped-call]
+            try:
+                self._credentials.refresh(Request())  # type: ignore[no-untyped-call]
+            except GoogleAuthError as error:
+                reason = " ".join(str(error).split())[:200]
+                raise UsageError(
+                    f"the Google credentials are not usable ({reason}); run `gcloud auth application-default login`."
+                ) from None
         config.api_key["authorization"] = self._credentials.token
 
 
@@ -86,7 +93,7 @@ def authentication(token_file: str, cookie_file: str, service_account_token: str
     asked = [way for given, way in ways if given]
     if len(asked) > 1:
         raise UsageError(
-            "more than one way of authentication was given; use one of --token-file, --cookie-file, --service-account, --google."
+            "more than one way of authentication was given; use one of --token-file, --cookie-file, --service-account-token, --google."
         )
     if asked:
         return asked[0]()

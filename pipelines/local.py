@@ -24,9 +24,12 @@ from components.core.parameters import check_values
 from components.core.selection import Selection
 from pipelines.console import step_output
 from pipelines.containers import ContainerRun
+from pipelines.parameters import WORDS
 from pipelines.training import training
 
 RUNNERS = ("subprocess", "docker")
+# Parameters that name a file or a folder to read, beside the manifest.
+_READ = ("drop_in", "cookies", "weights")
 # Their numbers are in what the step reports to kfp.
 _WITHOUT_FILE = ("system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics")
 FILE_NAMES = {"dataset_report": "dataset_report.html", "evaluation": "evaluation.json", "report": "report.html", "decision": "decision.md"}
@@ -175,8 +178,12 @@ def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
     selection.check(rows)
     names = class_names(parameters["keep_other"])
     check_groups((row for row in rows if selection.takes(row) and row.class_name in names), names)
+    uris = {name: storage_uris.absolute_uri(parameters[name]) for name in _READ if parameters[name] not in ("", WORDS.get(name))}
+    for name, uri in uris.items():
+        if not storage_uris.exists(uri):
+            raise UsageError(f"--{name.replace('_', '-')} {parameters[name]!r} does not exist.")
     storage_uris.check_writable(parameters["storage"])
-    uris = {name: storage_uris.absolute_uri(parameters[name]) for name in ("storage", "drop_in", "cookies") if parameters[name]}
+    uris["storage"] = storage_uris.absolute_uri(parameters["storage"])
     return {**parameters, **uris, "manifest": absolute_manifest_uri(parameters["manifest"])}
 
 
@@ -184,8 +191,8 @@ def _mounted(parameters: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     """Yields the local folders that containers need to see, at the path that they have here, and whether only to read."""
     if parameters["manifest"] != CATALOG and not storage_uris.scheme_of(parameters["manifest"]):
         yield str(Path(parameters["manifest"]).parent), True
-    for name in ("drop_in", "cookies"):
-        if parameters[name] and not storage_uris.scheme_of(parameters[name]):
+    for name in _READ:
+        if parameters[name] not in ("", WORDS.get(name)) and not storage_uris.scheme_of(parameters[name]):
             yield parameters[name], True
     if not storage_uris.scheme_of(parameters["storage"]):
         yield parameters["storage"], False

@@ -33,7 +33,12 @@ _PARSERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "STRUCT": (_of_type(dict), "a JSON object"),
 }
 # A step on a cluster has no other disk in common with the next one, nor with the machine of the user.
-_STORAGE_PARAMETERS = ("manifest", "storage", "drop_in", "cookies")
+_STORAGE_PARAMETERS = (
+    *("manifest", "storage", "drop_in", "cookies", "weights"),
+    *("dataset_uri", "source", "labels", "destination", "key_file"),
+)
+# What such a parameter may be instead of a URI.
+WORDS = {"manifest": CATALOG, "weights": "imagenet"}
 
 
 def parse_parameters(pipeline: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
@@ -77,5 +82,5 @@ def _parsed(name: str, text: str, kind: str) -> Any:
 def _check_reachable(values: Mapping[str, Any]) -> None:
     for name in _STORAGE_PARAMETERS:
         value = values.get(name)
-        if value and value != CATALOG and not storage.scheme_of(value):
+        if value and value != WORDS.get(name) and not storage.scheme_of(value):
             raise UsageError(f"{name} must be a gs:// or s3:// URI, which every step on the cluster can reach, got {value!r}.")

@@ -32,6 +32,7 @@ _DEFAULT_GPU_TYPES = {KUBEFLOW: "nvidia.com/gpu", VERTEX: "NVIDIA_L4"}
 _GPU_TYPES = {KUBEFLOW: re.compile(r"[a-z0-9.-]+/[A-Za-z0-9._-]+"), VERTEX: re.compile(r"(NVIDIA|TPU)_[A-Z0-9_]+")}
 # https://cloud.google.com/vertex-ai/docs/pipelines/machine-types
 _VERTEX_MAX_CPUS, _VERTEX_MAX_MEMORY_GB = 96, 624
+_VERTEX_FIELDS = ("cpu", "memory", "gpus", "gpu_type", "retries", "backoff_s")
 # Taints of spot nodes on GKE and AKS, and of GPU nodes where the device plugin or the cloud sets one.
 SPOT_TAINTS = ({"key": "cloud.google.com/gke-spot", "value": "true"}, {"key": "kubernetes.azure.com/scalesetpriority", "value": "spot"})
 PART_OF = {"app.kubernetes.io/part-of": "lung-ultrasound-pipeline"}
@@ -47,7 +48,7 @@ SHARED_MEMORY_PATH = "/dev/shm"
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one step asks of a cluster, in Kubernetes' units; Vertex AI takes the first six only.
+    """What one step asks of a cluster, in Kubernetes' units; Vertex AI takes _VERTEX_FIELDS only.
 
     Attributes:
         cpu: request and limit.
@@ -193,7 +194,8 @@ def read_table(platform: str, path: str = "") -> Mapping[str, Resources]:
     """Returns the table for a platform, with the changes of a YAML file.
 
     Raises:
-        UsageError: the file is missing, has an unknown key, or a value that cannot be right; the message names it.
+        UsageError: the file is not YAML, has an unknown key, or a value that cannot be right; the message names it.
+        StorageError: the file cannot be read.
     """
     changes = _read_changes(path) if path else {}
     table = {}
@@ -245,7 +247,7 @@ def _check_platform(platform: str, step: str, resources: Resources) -> None:
                 f"{step} asks for {resources.cpu} CPUs and {resources.memory}; a machine of Vertex AI has at most "
                 f"{_VERTEX_MAX_CPUS} and {_VERTEX_MAX_MEMORY_GB}G."
             )
-        for name in ("node_selector", "tolerations", "secrets", "config_maps", "image_pull_policy", "image_pull_secrets", "labels"):
+        for name in (field.name for field in dataclasses.fields(Resources) if field.name not in _VERTEX_FIELDS):
             if getattr(resources, name) != getattr(RESOURCES[step], name):
                 raise UsageError(f"{name} of {step} is for Kubeflow; Vertex AI has no such setting, so leave it out.")
 

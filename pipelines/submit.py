@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,11 @@ def follow(look: Callable[[], Progress], timeout_s: float, what: str) -> list[Ta
             progress = _looked(look, what)
             heard_at = time.monotonic()
         except ClusterError as error:
-            if 0 < error.status < 500 or time.monotonic() - heard_at > MAX_SILENCE_S:
+            is_refusal = 0 < error.status < 500 and error.status != HTTPStatus.TOO_MANY_REQUESTS
+            if is_refusal or time.monotonic() - heard_at > MAX_SILENCE_S:
                 raise
+            if time.monotonic() >= deadline:
+                raise ClusterError(f"{what} did not end within {timeout_s:g} s, as far as is known: {error}", exit_code=TIMED_OUT) from None
             print(f"{datetime.datetime.now():%H:%M:%S}  {error} Asking again.", flush=True)
             time.sleep(POLL_S)
             continue

@@ -5,6 +5,7 @@ default ones. The client takes half a minute to import, therefore nothing import
 """
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -90,7 +91,7 @@ class VertexScheduler:
         """See Scheduler."""
         with _failures("list the schedules"):
             found = aiplatform.PipelineJobSchedule.list(
-                filter=f'display_name="{name}"' if name else None, order_by="create_time desc", **self._place
+                filter=f"display_name={json.dumps(name, ensure_ascii=False)}" if name else None, order_by="create_time desc", **self._place
             )
         return [schedule for each in found if (schedule := _schedule(each)).digest]
 

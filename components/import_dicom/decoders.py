@@ -61,8 +61,13 @@ class Decoder:
             answer = self._answer({"path": str(path), "frames_path": file.name})
         if not answer:
             self.close()
-            raise DecodingError("its process died")
-        if error := json.loads(answer)["error"]:
+            raise DecodingError("its process died or did not answer in time")
+        try:
+            error = json.loads(answer)["error"]
+        except (KeyError, TypeError, ValueError):
+            self.close()
+            raise DecodingError("its process gave no answer that can be understood") from None
+        if error:
             raise DecodingError(error)
         frames = np.load(file.name, mmap_mode="c")
         if frames.shape[:3] != (cine.num_frames, cine.height_px, cine.width_px) or frames.shape[3:] not in ((1,), (3,)):

@@ -62,6 +62,8 @@ DECODERS = {"tensorflow-io": tensorflow_io_decoder, "pydicom": pydicom_decoder}
 
 def main(name: str) -> None:
     """Answers one line after another until stdin ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what native code prints is no answer
     decode = DECODERS[name]()
     for line in sys.stdin:
         request = json.loads(line)
@@ -70,7 +72,7 @@ def main(name: str) -> None:
             error = ""
         except Exception as caught:
             error = type(caught).__name__
-        print(json.dumps({"error": error}), flush=True)
+        print(json.dumps({"error": error}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

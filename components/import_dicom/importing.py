@@ -8,6 +8,7 @@ files are counted from 1 in the order of their paths, as `find SOURCE -type f | 
 """
 
 import collections
+import contextlib
 import csv
 import dataclasses
 import io
@@ -16,7 +17,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from components.core import storage
-from components.core.errors import DataError, UsageError
+from components.core.errors import DataError, StorageError, UsageError
 from components.import_dicom.cine import Box, Cine, read_cine
 from components.import_dicom.decoders import Decoder, decoded, installed_decoders
 from components.import_dicom.deidentification import Pseudonyms, bounding_box, visible
@@ -115,7 +116,7 @@ def import_dicom_files(
 
     Raises:
         UsageError: the source, the labels or the key is wrong; nothing was written.
-        StorageError: the storage cannot be read or written.
+        StorageError: the source cannot be listed, or the destination cannot be written.
     """
     pseudonyms = Pseudonyms.from_key_file(key_file)
     labels = read_labels(labels_uri)
@@ -161,7 +162,11 @@ class _Import:
             label = self._labels.of(path)
             if label is None:
                 raise RejectedError("the labels do not mention it")
-            with storage.local_copy(uri) as local_path:
+            with contextlib.ExitStack() as stack:
+                try:
+                    local_path = stack.enter_context(storage.local_copy(uri))
+                except StorageError:  # it quotes the path
+                    raise RejectedError("it cannot be read from the source") from None
                 return self._imported(number, local_path, label)
         except RejectedError as error:
             return Outcome(number, reason=str(error))

@@ -42,16 +42,25 @@ def read_labels(uri: str) -> Labels:
         UsageError: a column is absent, or a row is wrong; the message names the first such row.
         StorageError: it cannot be read.
     """
-    reader = csv.DictReader(io.StringIO(storage.read_bytes(uri).decode("utf-8-sig"), newline=""))
+    try:
+        text = storage.read_bytes(uri).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the labels {uri!r} are not UTF-8 text ({error.reason} at byte {error.start}); save them as UTF-8.") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     if absent := [name for name in ("path", "label") if name not in (reader.fieldnames or ())]:
         raise UsageError(f"the labels {uri!r} lack the column(s) {', '.join(absent)}; write path,label.")
-    by_path = {}
+    by_path: dict[PurePosixPath, Label] = {}
     for cells in reader:
         where = f"the labels {uri!r}, line {reader.line_num}"
         class_name = (cells["label"] or "").strip()
         if class_name not in ALL_CLASS_NAMES:
             raise UsageError(f"{where}: unknown label {class_name!r}; use one of {', '.join(ALL_CLASS_NAMES)}.")
-        by_path[PurePosixPath((cells["path"] or "").strip())] = Label(class_name, _region((cells.get("region") or "").strip(), where))
+        path = (cells["path"] or "").strip()
+        if not path:
+            raise UsageError(f"{where}: path is empty; write a file or a folder, or `.` for the source itself.")
+        if PurePosixPath(path) in by_path:
+            raise UsageError(f"{where}: path {path!r} was listed before; a path can have one label.")
+        by_path[PurePosixPath(path)] = Label(class_name, _region((cells.get("region") or "").strip(), where))
     return Labels(by_path)
 
 

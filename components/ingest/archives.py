@@ -3,6 +3,7 @@
 A file is found by its name and written to a path of our own, so no name in an archive ever becomes a path here.
 """
 
+import lzma
 import stat
 import zipfile
 import zlib
@@ -13,6 +14,8 @@ from components.ingest.outcomes import MissingError, RejectedError
 MAX_MEMBERS = 10_000
 MAX_RATIO = 200
 CHUNK_BYTES = 1 << 18
+# What zipfile and its decompressors raise of a damaged file; a ValueError: of names that are not UTF-8, or of offsets.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, ValueError)
 _NESTED = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
 
 
@@ -34,7 +37,7 @@ def extract(archive_path: Path, name: str, path: Path, max_bytes: int) -> None:
             member = _member(archive, name)
             _check(member, max_bytes)
             _write(archive, member, path, max_bytes)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGES as error:
         raise RejectedError(f"the zip file cannot be read ({error})") from None
 
 
@@ -43,7 +46,7 @@ def names(archive_path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive_path) as archive:
             return [member.filename for member in archive.infolist()[:MAX_MEMBERS] if not member.is_dir() and parts(member.filename)]
-    except (zipfile.BadZipFile, NotImplementedError):
+    except _DAMAGES:
         return []
 
 
@@ -52,7 +55,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     if len(members) > MAX_MEMBERS:
         raise RejectedError(f"the zip file holds more than {MAX_MEMBERS} files")
     wanted = parts(name)
-    found = [member for member in members if not member.is_dir() and parts(member.filename)[-len(wanted) :] == wanted]
+    found = [member for member in members if wanted and not member.is_dir() and parts(member.filename)[-len(wanted) :] == wanted]
     exact = [member for member in found if parts(member.filename) == wanted]
     if len(exact or found) != 1:
         raise MissingError(f"{len(found)} files of the zip file are named {name!r}" if found else f"not in the zip file: {name!r}")

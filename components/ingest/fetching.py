@@ -104,9 +104,14 @@ def _copy(uri: str, path: Path) -> None:
     try:
         with storage.local_copy(uri) as source:
             shutil.copyfile(source, path)
-    except FileNotFoundError:
-        raise MissingError("file not found") from None
     except StorageError as error:
-        raise MissingError(str(error) if storage.exists(uri) else "file not found") from None
+        raise MissingError("file not found" if _is_absent(uri) else str(error)) from None
     except OSError as error:
         raise MissingError(f"cannot be read: {error.strerror}") from None
+
+
+def _is_absent(uri: str) -> bool:
+    try:
+        return not storage.exists(uri)
+    except StorageError:  # it may not even be looked up
+        return False

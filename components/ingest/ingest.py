@@ -86,7 +86,7 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
     Raises:
         UsageError: the manifest or an option is wrong.
         StorageError: the storage cannot be written.
-        DataError: not one video could be stored.
+        DataError: not one video could be stored, or a receipt in the storage is broken.
     """
     options = options or Options()
     check_values(max_gigabytes=options.max_gigabytes)
@@ -101,7 +101,7 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
     result = IngestResult(records, store.num_new_objects)
     if not result.count(Status.STORED):
         taken = [record for record in records if record.status is not Status.SKIPPED]
-        raise DataError(f"none of the {len(taken)} videos could be stored; the first one: {taken[0].reason}.")
+        raise DataError(f"none of the {len(taken)} videos could be stored; the first one: {taken[0].reason.rstrip('.')}.")
     counts = ", ".join(f"{result.count(status)} {status.value}" for status in Status)
     _log.info("%s; %d objects are new", counts, result.num_new_objects)
     return result
@@ -200,7 +200,7 @@ class _Run:
             raise
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise MissingError(f"local disk: {error.strerror}") from None
+            raise MissingError(f"local disk: {error.strerror or type(error).__name__}") from None
 
 
 class _Progress:
@@ -230,9 +230,12 @@ class _Progress:
 
 
 def _has_changed(row: ManifestRow, receipt: Receipt) -> bool:
-    """Tells whether a local file is there and holds something else than what was stored."""
+    """Tells whether a local file is there, can be read, and holds something else than what was stored."""
     path = Path(row.uri)
-    return not storage.scheme_of(row.uri) and path.is_file() and sha256_of(path) != receipt.sha256
+    try:
+        return not storage.scheme_of(row.uri) and path.is_file() and sha256_of(path) != receipt.sha256
+    except OSError:
+        return False
 
 
 def _record(row: ManifestRow, status: Status, reason: str = "") -> VideoRecord:

@@ -21,7 +21,7 @@ from pathlib import Path
 import filetype
 
 from components.core import storage
-from components.core.errors import StorageError
+from components.core.errors import DataError, StorageError
 from components.core.manifest import ManifestRow
 from components.ingest.outcomes import ChangedError, MissingError, RejectedError, public_uri
 from components.ingest.sources.direct import Validators
@@ -83,9 +83,18 @@ class VideoStore:
         return storage.join(self._folder, "receipts", f"{hashlib.sha256(row.uri.encode()).hexdigest()}.json")
 
     def receipt(self, row: ManifestRow) -> Receipt | None:
-        """Returns the receipt of a row, if there is one."""
+        """Returns the receipt of a row, if there is one.
+
+        Raises:
+            DataError: it cannot be understood.
+        """
         uri = self.receipt_uri(row)
-        return Receipt(**json.loads(storage.read_bytes(uri))) if storage.exists(uri) else None
+        if not storage.exists(uri):
+            return None
+        try:
+            return Receipt(**json.loads(storage.read_bytes(uri)))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{uri!r} is not the receipt of a video ({error}); delete it to have the video fetched again.") from None
 
     def holds(self, receipt: Receipt) -> bool:
         """Tells whether the video of a receipt is stored."""

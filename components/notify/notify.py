@@ -36,17 +36,22 @@ class Outcome:
     error: str
 
 
+class _IncompleteError(Exception):
+    """A channel is not described in full; the message names variables and none of their values."""
+
+
 def send(outcome: Outcome, storage_uri: str, environment: Mapping[str, str]) -> None:
     """Sends the message on every channel that the environment names; prints it in any case.
 
     Args:
         outcome: what to tell.
         storage_uri: where the champion is.
-        environment: may have the variables of component.py.
+        environment: may have the variables of component.py; a file that became a Secret may have left a newline at the end of a value.
 
     Raises:
-        DataError: a channel failed after several tries; the others were tried too.
+        DataError: a channel failed after several tries, or is not described in full; the others were tried too.
     """
+    environment = {name: value.strip() for name, value in environment.items()}
     subject, text = _subject(outcome), _text(outcome, storage_uri)
     print(f"{subject}\n{text}", flush=True)
     channels: list[tuple[str, Callable[[], None]]] = []
@@ -56,7 +61,7 @@ def send(outcome: Outcome, storage_uri: str, environment: Mapping[str, str]) -> 
         channels.append(("e-mail", lambda: _mail(environment, subject, text)))
     failed = [failure for name, channel in channels if (failure := _tried(name, channel))]
     if failed:
-        raise DataError(f"the notification was not sent: {'; '.join(failed)}; check the Secret with {WEBHOOK} and {SMTP}.")
+        raise DataError(f"the notification was not sent: {'; '.join(failed)}; check the Secret that {WEBHOOK} and {SMTP} come from.")
 
 
 def _subject(outcome: Outcome) -> str:
@@ -92,7 +97,9 @@ def _tried(name: str, channel: Callable[[], None]) -> str:
         retrying(channel)
     except requests.HTTPError as error:
         return f"{name}: answered {error.response.status_code}"
-    except (*_FAILURES, KeyError, ValueError) as error:
+    except _IncompleteError as error:
+        return f"{name}: {error}"
+    except (*_FAILURES, ValueError) as error:
         return f"{name}: {type(error).__name__}"
     return ""
 
@@ -102,17 +109,22 @@ def _post(url: str, text: str) -> None:
 
 
 def _mail(environment: Mapping[str, str], subject: str, text: str) -> None:
+    if absent := [name for name in (MAIL_FROM, MAIL_TO) if not environment.get(name)]:
+        raise _IncompleteError(f"{' and '.join(absent)} must be set, too")
+    url = urlsplit(environment[SMTP])
+    if url.scheme not in ("smtp", "smtps") or not url.hostname:
+        raise _IncompleteError(f"{SMTP} must start with smtp:// or smtps:// and a host")
     message = email.message.EmailMessage()
     message["Subject"], message["From"], message["To"] = subject, environment[MAIL_FROM], environment[MAIL_TO]
     message.set_content(text)
-    url = urlsplit(environment[SMTP])
+    context = ssl.create_default_context()  # smtplib's own would take any certificate
     if url.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(url.hostname or "", url.port or 465, timeout=TIMEOUT_S)
+        server: smtplib.SMTP = smtplib.SMTP_SSL(url.hostname, url.port or 465, timeout=TIMEOUT_S, context=context)
     else:
-        server = smtplib.SMTP(url.hostname or "", url.port or 25, timeout=TIMEOUT_S)
+        server = smtplib.SMTP(url.hostname, url.port or 25, timeout=TIMEOUT_S)
     with server:
         if url.username:
             if url.scheme != "smtps":
-                server.starttls(context=ssl.create_default_context())
+                server.starttls(context=context)
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(message)

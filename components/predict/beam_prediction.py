@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import create_runner
 
 from components.core import storage
-from components.core.errors import UsageError
+from components.core.errors import DataError, UsageError
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask
@@ -83,6 +83,7 @@ def predict_with_beam(
 
     Raises:
         UsageError: the options name no runner that Beam knows.
+        DataError: the file is not here after the run.
     """
     options = _pipeline_options(beam_options)
     with beam.Pipeline(options=options) as pipeline:
@@ -104,6 +105,11 @@ def predict_with_beam(
             | "finish" >> beam.Map(_line, model=model, strips_path=strips_path)
             | "gather videos" >> beam.GroupByKey()
             | "write" >> beam.Map(_write, path=str(predictions_path))
+        )
+    if not predictions_path.exists():
+        raise DataError(
+            f"the workers of the runner do not share the disk of {str(predictions_path)!r}, and the predictions are with one of them; "
+            "use a runner that does."
         )
 
 

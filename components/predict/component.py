@@ -28,14 +28,13 @@ def predict(
         predictions: JSON Lines, one a video: class probabilities, also of each clip, whether the model abstains, or why there is none.
         strips: A folder with the strips, or an empty one.
     """
-    import shlex
     from pathlib import Path
 
     from components.core import errors, tensorflow_startup
-    from components.predict.inputs import list_videos
+    from components.predict.inputs import list_videos, split_videos
 
     with errors.exit_with_message():
-        tasks = list_videos(shlex.split(videos))
+        tasks = list_videos(split_videos(videos))
         tensorflow_startup.load_tensorflow()
         from components.predict.prediction import predict_videos
 

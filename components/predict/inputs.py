@@ -1,6 +1,7 @@
 """What predict is asked for: video files, folders of them, and manifests → one task a video."""
 
 import dataclasses
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,29 +31,44 @@ class VideoTask:
     obstacle: str = ""
 
 
+def split_videos(text: str) -> list[str]:
+    """Returns the URIs of a text with spaces between them, quoted as in a shell.
+
+    Raises:
+        UsageError: a quotation mark is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"videos {text!r} cannot be split into URIs ({error}); quote them as in a shell.") from None
+
+
 def list_videos(uris: list[str]) -> list[VideoTask]:
-    """Returns the videos of files, folders and manifests; one that is named twice counts once.
+    """Returns the videos of files, folders and manifests; a file or a row that is named twice counts once.
+
+    Two rows may share a file and differ in their crops, so it is not the file alone that tells rows apart.
 
     Raises:
         UsageError: something is not there or not usable, or there is no video at all.
         DataError: a manifest of ingest is damaged.
         StorageError: the storage cannot be read.
     """
-    tasks: dict[str, VideoTask] = {}
+    tasks: dict[tuple[str, str], VideoTask] = {}
     for uri in uris:
-        for task in _listed(uri):
-            tasks.setdefault(task.uri, task)
+        for row_id, task in _listed(uri):
+            tasks.setdefault((row_id, task.uri), task)
     if not tasks:
         raise UsageError("there is no video to predict; give videos, folders of videos or manifests.")
     return [dataclasses.replace(task, position=position) for position, task in enumerate(tasks.values())]
 
 
-def _listed(uri: str) -> Iterator[VideoTask]:
+def _listed(uri: str) -> Iterator[tuple[str, VideoTask]]:
+    """Yields the videos, each with its id in the manifest that lists it, or an empty string."""
     path = storage.path_of(uri)
     suffix = path.suffix.lower()
     if uri == CATALOG or suffix == ".csv":
         for row in read_manifest(uri):
-            yield VideoTask(0, row.video_id, row.uri, row.crop, _obstacle(row.uri))
+            yield row.video_id, VideoTask(0, row.video_id, row.uri, row.crop, _obstacle(row.uri))
         return
     if not storage.exists(uri):
         raise UsageError(f"{uri!r} does not exist; give videos, folders of videos or manifests.")
@@ -63,15 +79,16 @@ def _listed(uri: str) -> Iterator[VideoTask]:
         if not members:
             raise UsageError(f"the folder {uri!r} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
         for member in members:
-            yield VideoTask(0, member, storage.absolute_uri(member))
+            yield "", VideoTask(0, member, storage.absolute_uri(member))
     elif suffix == ".jsonl" or path.name == "videos":
         with storage.local_copy(uri) as local:
             records = read_videos(Path(local))
         for record in records:
             obstacle = "" if record.status is Status.STORED else f"{record.status.value} at ingest: {record.reason}"
-            yield VideoTask(0, record.row.video_id, record.storage_uri or record.row.uri, record.row.crop, obstacle)
+            task = VideoTask(0, record.row.video_id, record.storage_uri or record.row.uri, record.row.crop, obstacle)
+            yield record.row.video_id, task
     else:
-        yield VideoTask(0, uri, storage.absolute_uri(uri))
+        yield "", VideoTask(0, uri, storage.absolute_uri(uri))
 
 
 def _obstacle(uri: str) -> str:

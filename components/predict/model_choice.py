@@ -64,6 +64,7 @@ def open_model(name: str, storage_uri: str) -> Iterator[tuple[ChosenModel, Path]
         DataError: the champion pointer is broken, or what is there is no model artifact.
         StorageError: the storage cannot be read.
     """
+    storage_uri = storage.absolute_uri(storage_uri) if storage_uri else ""
     version = _version(name, storage_uri)
     uri = version_uri(storage_uri, version) if version else storage.absolute_uri(name)
     if not storage.exists(uri):
@@ -79,7 +80,6 @@ def _version(name: str, storage_uri: str) -> str:
         return ""
     if not storage_uri:
         raise UsageError(f"the model {name!r} is looked for in a storage; give --storage, or the folder of a model artifact.")
-    storage_uri = storage.absolute_uri(storage_uri)
     if name == CHAMPION:
         champion = read_champion(storage_uri)
         if champion is None:

@@ -85,7 +85,7 @@ class VideoPrediction:
             "abstain_below": model.abstain_below,
             "clips": [
                 {"start_s": round(start_s, 3), "end_s": round(end_s, 3), "probabilities": self._by_class(row)}
-                for (start_s, end_s), row in zip(read.times_s, self.probabilities, strict=False)
+                for (start_s, end_s), row in zip(read.times_s, self.probabilities, strict=True)
             ],
         }
         return json.dumps(fields, ensure_ascii=False)
@@ -125,7 +125,7 @@ def predict_videos(
 
     Raises:
         UsageError: there is no such model, or the options name no runner.
-        DataError: the model cannot be used, or gives something else than probabilities.
+        DataError: the model cannot be used, or gives something else than probabilities; or a Beam worker wrote to another disk.
         StorageError: the storage cannot be read, or an output cannot be written.
     """
     with open_model(model_name, storage_uri) as (model, folder):
@@ -141,7 +141,11 @@ def predict_videos(
             return
         classifier, _ = load_classifier(folder)
         num_predicted = 0
-        with storage.failures("write", predictions_path), storage.written_aside(predictions_path) as aside, aside.open("w") as file:
+        with (
+            storage.failures("write", predictions_path),
+            storage.written_aside(predictions_path) as aside,
+            aside.open("w", encoding="utf-8") as file,
+        ):
             for prediction in _predictions(tasks, classifier, model, sampling):
                 num_predicted += not prediction.read.reason
                 finish(prediction, drawn)

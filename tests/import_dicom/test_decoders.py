@@ -24,8 +24,18 @@ def giving(shape: tuple[int, ...], value: int) -> str:
     return f"np.save(request['frames_path'], np.full({shape}, {value}, np.uint8)); print(json.dumps({{'error': ''}}), flush=True)"
 
 
+ROOT = Path(__file__).parents[2]
 FAILING = "print(json.dumps({'error': 'ValueError'}), flush=True)"
 DYING = "os.abort()"
+BABBLING_WORKER = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from components.import_dicom import decoding_worker
+load = decoding_worker.DECODERS["pydicom"]
+decoding_worker.DECODERS["pydicom"] = lambda: (os.write(1, b"Warning\\n"), load())[1]
+decoding_worker.main("pydicom")
+"""
+BABBLING = "print('Warning: of a library', flush=True)"
 
 
 @pytest.fixture
@@ -56,7 +66,13 @@ def test_the_first_decoder_that_can_is_taken(decode: Callable[..., tuple[np.ndar
 
 @pytest.mark.parametrize(
     "answer",
-    [FAILING, DYING, *(giving(shape, 7) for shape in [(2, 61, 83, 3), (4, 61, 83, 3), (3, 83, 61, 3), (3, 61, 83, 4), (3, 61, 83)])],
+    [
+        FAILING,
+        DYING,
+        BABBLING,
+        "print('[]', flush=True)",
+        *(giving(shape, 7) for shape in [(2, 61, 83, 3), (4, 61, 83, 3), (3, 83, 61, 3), (3, 61, 83, 4), (3, 61, 83)]),
+    ],
 )
 def test_the_next_decoder_takes_over(decode: Callable[..., tuple[np.ndarray, str]], answer: str) -> None:
     frames, name = decode(answer)
@@ -67,16 +83,26 @@ def test_the_next_decoder_takes_over(decode: Callable[..., tuple[np.ndarray, str
 def test_a_decoder_that_died_is_started_again(path: Path, tmp_path: Path) -> None:
     once = "os._exit(3) if not os.path.exists(sys.argv[0] + '.died') and not open(sys.argv[0] + '.died', 'w').close() else None; "
     decoder = Decoder("once", interpreter(tmp_path, "once", once + giving((3, 61, 83, 3), 7)))
-    with pytest.raises(RejectedError, match="once: its process died"):
+    with pytest.raises(RejectedError, match="once: its process died or did not answer in time"):
         decoded(path, read_cine(path), [decoder], tmp_path)
     assert (decoded(path, read_cine(path), [decoder], tmp_path)[0] == 7).all()
+    decoder.close()
+
+
+def test_what_a_library_prints_is_no_answer(path: Path, tmp_path: Path) -> None:
+    """The worker itself, with a library whose native code writes to the standard output."""
+    program = tmp_path / "babbling"
+    program.write_text(f"#!{sys.executable}\n{BABBLING_WORKER}")
+    program.chmod(0o755)
+    decoder = Decoder("babbling", str(program))
+    assert (decoder.decode(path, read_cine(path), tmp_path) == moving_frames(3)).all()
     decoder.close()
 
 
 def test_each_decoder_gives_its_reason(tmp_path: Path) -> None:
     path = write(dicom(moving_frames(3), NumberOfFrames=4), tmp_path / "b.dcm")
     decoders = [Decoder("tfio", interpreter(tmp_path, "tfio", DYING)), Decoder("pydicom")]
-    with pytest.raises(RejectedError, match=r"tfio: its process died; pydicom: \w+Error"):
+    with pytest.raises(RejectedError, match=r"tfio: its process died or did not answer in time; pydicom: \w+Error"):
         decoded(path, read_cine(path), decoders, tmp_path)
     for decoder in decoders:
         decoder.close()

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import logging
 import re
@@ -12,6 +13,7 @@ import pytest
 from pydicom.encaps import generate_frames
 from pydicom.uid import MPEG4HP41
 
+from components.core import storage
 from components.core.errors import DataError, StorageError, UsageError
 from components.core.manifest import Status
 from components.core.video.decoding import open_video
@@ -308,12 +310,39 @@ def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path, monkeypatch: pytes
         ("file,label\na,normal\n", "lack the column"),
         ("path,label\na,healthy\n", "line 2: unknown label 'healthy'"),
         ("path,label,region\na,normal,all\n", "line 2: region 'all' is not a box"),
+        ("path,label\n,normal\n", "line 2: path is empty"),
+        ("path,label\na,normal\n./a,covid\n", "line 3: path './a' was listed before"),
     ],
 )
 def test_wrong_labels_are_refused(tmp_path: Path, labels: str, message: str) -> None:
     write(dicom(moving_frames(2)), tmp_path / "source" / "a.dcm")
     with pytest.raises(UsageError, match=message):
         run_import(tmp_path, labels)
+
+
+def test_labels_in_another_encoding_are_refused(tmp_path: Path) -> None:
+    write(dicom(moving_frames(2)), tmp_path / "source" / "a.dcm")
+    (tmp_path / "labels.csv").write_bytes("path,label\nMünchen,normal\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="are not UTF-8 text"):
+        import_dicom_files(str(tmp_path / "source"), str(tmp_path / "labels.csv"), str(tmp_path / "out"))
+
+
+def test_a_file_that_cannot_be_read_is_told_by_its_number_and_the_others_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Mustermann.dcm", "b.dcm"):
+        write(dicom(moving_frames(2)), tmp_path / "source" / name)
+    real = storage.local_copy
+
+    def refuse(uri: str) -> contextlib.AbstractContextManager[Path]:
+        if "Mustermann" in uri:
+            raise StorageError(f"cannot read {uri!r}")
+        return real(uri)
+
+    monkeypatch.setattr(storage, "local_copy", refuse)
+    result = run_import(tmp_path)
+    assert [outcome.reason for outcome in result.outcomes] == ["it cannot be read from the source", ""]
+    assert "Mustermann" not in result.to_markdown()
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:

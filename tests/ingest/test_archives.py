@@ -50,6 +50,18 @@ def test_a_file_that_is_not_there_or_not_alone_is_missing(archive: Path, files: 
         extracted(archive, zipped(files), "a.mp4")
 
 
+def test_no_name_is_the_name_of_no_file(archive: Path) -> None:
+    with pytest.raises(MissingError, match="not in the zip file: ''"):
+        extracted(archive, zipped({".": VIDEO}), "")
+
+
+def test_a_name_that_is_not_utf_8_is_damage(archive: Path) -> None:
+    content = zipped({"ä.mp4": VIDEO}).replace("ä".encode(), b"\xff\xff")
+    with pytest.raises(RejectedError, match="the zip file cannot be read"):
+        extracted(archive, content, "a.mp4")
+    assert archives.names(archive) == []
+
+
 @pytest.mark.parametrize("stored", ["../../a.mp4", "/etc/a.mp4", "x/../../a.mp4", "..\\a.mp4"])
 def test_a_path_that_leads_out_is_refused(archive: Path, tmp_path: Path, stored: str) -> None:
     with pytest.raises(RejectedError, match="unsafe name in the zip file"):

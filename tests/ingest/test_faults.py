@@ -73,6 +73,8 @@ FAULTS: dict[str, tuple[Route, str, str]] = {
     "login page": (redirect, "rejected", "not a video: the content is of no known type (a web page)"),
     "10 GB": (Page(GOOD, announced=10_000_000_000), "rejected", "larger than the limit of 2 GB"),
     "empty": (Page(b""), "rejected", "the file is empty"),
+    "unchanged, though nobody asked": (Page(status=304), "missing", "HTTP status 304"),
+    "redirect to no address": (Page(b"", 302, {"Location": "http://[half"}), "missing", "not a usable URL (ValueError)"),
 }
 
 

@@ -154,6 +154,30 @@ def test_what_cannot_be_had_is_counted_with_its_reason_and_the_run_goes_on(tmp_p
     assert "| v0 | missing | HTTP status 404 |" in summary
 
 
+def test_a_file_that_cannot_even_be_looked_up_does_not_stop_the_run(tmp_path: Path, video: Path) -> None:
+    unreachable, good = ingest(tmp_path, [f"{'n' * 300}.mp4", str(video)]).records
+    assert (unreachable.status, good.status) == (Status.MISSING, Status.STORED)
+    assert "File name too long" in unreachable.reason
+
+
+def test_a_stored_file_that_cannot_be_read_any_more_stays(tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> str:
+        raise PermissionError
+
+    before = ingest(tmp_path, [str(video)]).records
+    monkeypatch.setattr("components.ingest.ingest.sha256_of", refuse)
+    assert ingest(tmp_path, [str(video)]).records == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"sha256": "0"}'])
+def test_a_broken_receipt_is_an_error_that_names_it(tmp_path: Path, video: Path, content: str) -> None:
+    ingest(tmp_path, [str(video)])
+    (receipt,) = (tmp_path / "storage" / "videos" / "receipts").iterdir()
+    receipt.write_text(content)
+    with pytest.raises(DataError, match=f"{receipt.name}' is not the receipt of a video .*; delete it"):
+        ingest(tmp_path, [str(video)])
+
+
 def test_a_server_that_is_busy_once_is_asked_again(tmp_path: Path, host: Host) -> None:
     assert ingest(tmp_path, [host.url("busy-once.mp4")]).records[0].status is Status.STORED
     assert host.requests["busy-once.mp4"] == 2

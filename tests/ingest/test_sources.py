@@ -14,7 +14,9 @@ from components.core.errors import UsageError
 from components.core.manifest import Status
 from components.core.selection import Selection
 from components.ingest import build_catalog
+from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.ingest import IngestResult, Options, ingest_videos
+from components.ingest.outcomes import MissingError, RejectedError
 from components.ingest.sources import google_drive, vimeo
 from tests.ingest.web import Host, Page, Request, fake_video, serving, zipped
 
@@ -128,6 +130,13 @@ def test_a_transfer_page_without_a_download_is_missing(world: World) -> None:
     assert world.ingest().records[0].reason == "the page offers no download"
 
 
+def test_a_transfer_page_with_a_link_to_no_address_is_missing(world: World) -> None:
+    path = world.add("1_butterfly_covid")
+    world.hosts["butterflynetwork.getbynder.com"].routes[path] = Page(b'<a href="http://[half/all.zip">all</a>')
+    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(fake_video("mp4"))
+    assert world.ingest().records[0].reason == "the page's link to the download is not a usable URL"
+
+
 @pytest.mark.parametrize(
     ("stored", "content", "reason"),
     [
@@ -166,6 +175,25 @@ def test_a_google_drive_file_that_is_gone_is_missing(world: World) -> None:
     world.add("224_clarius_normal")
     world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(fake_video("mp4"))
     assert world.ingest().records[0].reason == "HTTP status 404"
+
+
+def test_a_google_drive_file_that_cannot_be_continued_comes_whole_the_next_time(tmp_path: Path) -> None:
+    """Without an ETag the server gives no parts; what is too large leaves nothing behind."""
+    content = zipped({"a.mp4": fake_video("mp4", 1, 500_000)})
+    path = tmp_path / "work"
+    with serving({"/view": Page(content, headers={"Content-Disposition": "attachment"})}) as host:
+
+        def download(max_bytes: int) -> None:
+            google_drive.download_zip(host.url("/view"), path, Hosts(), Budget(1e9), Manners(), max_bytes)
+
+        with pytest.raises(RejectedError, match="larger than the limit"):
+            download(max_bytes=100)
+        assert not list(tmp_path.iterdir())
+        (tmp_path / "work12345678.part").write_bytes(b"the beginning of another file")
+        with pytest.raises(MissingError, match="Google Drive does not give the file"):
+            download(max_bytes=1_000_000)
+        download(max_bytes=1_000_000)
+    assert path.read_bytes() == content
 
 
 def test_what_google_drive_says_holds_no_query(world: World) -> None:

@@ -1,7 +1,11 @@
 """Notifications against a real webhook and a real SMTP server on this machine."""
 
+import contextlib
 import json
+import shutil
 import socketserver
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,14 +23,16 @@ FAILED = Outcome("FAILED", "runs/7", "step train:\nout of memory")
 
 
 class Webhook(HTTPServer):
-    """Answers with the given statuses, then with 200; keeps what it was sent."""
+    """Answers with the given statuses, then with 200; keeps what it was sent, and where."""
 
     def __init__(self, statuses: list[int]) -> None:
         self.received: list[dict[str, str]] = []
+        self.paths: list[str] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                outer.paths.append(self.path)
                 outer.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self.send_response(statuses.pop(0) if statuses else 200)
                 self.end_headers()
@@ -64,6 +70,33 @@ class MailServer(socketserver.ThreadingTCPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+class TlsServer(socketserver.ThreadingTCPServer):
+    """Does the TLS handshake, and nothing else."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(ssl.SSLError, OSError):
+                    context.wrap_socket(self.request, server_side=True).sendall(b"220 here\r\n")
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Returns a certificate for 127.0.0.1 that no authority has signed, and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +146,46 @@ def test_an_e_mail_is_sent(tmp_path: Path, mail_server: MailServer) -> None:
     assert [line for line in mail_server.lines if line.upper().startswith("RCPT")] == ["rcpt TO:<a@example.org>", "rcpt TO:<b@example.org>"]
     assert "Subject: Lung-ultrasound pipeline: succeeded" in mail_server.lines
     assert "champion: none" in mail_server.lines
+
+
+def test_values_that_end_in_a_newline_are_taken(tmp_path: Path, mail_server: MailServer) -> None:
+    server = webhook([])
+    environment = {
+        "LUS_WEBHOOK_URL": f"{server.url}\n",
+        "LUS_SMTP_URL": f"smtp://127.0.0.1:{mail_server.server_address[1]}\n",
+        "LUS_MAIL_FROM": "lus@example.org\n",
+        "LUS_MAIL_TO": "a@example.org\n",
+    }
+    send(FAILED, str(tmp_path), environment)
+    assert server.paths == [f"/hooks/{SECRET}"]
+    assert "From: lus@example.org" in mail_server.lines
+    server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"LUS_MAIL_FROM": ""}, "e-mail: LUS_MAIL_FROM must be set, too; check"),
+        ({"LUS_MAIL_FROM": "", "LUS_MAIL_TO": " "}, "e-mail: LUS_MAIL_FROM and LUS_MAIL_TO must be set, too; check"),
+        ({"LUS_SMTP_URL": "mail.example.org:25"}, "e-mail: LUS_SMTP_URL must start with smtp:// or smtps:// and a host; check"),
+    ],
+)
+def test_what_is_missing_for_an_e_mail_is_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    environment = {"LUS_SMTP_URL": "smtp://127.0.0.1:1", "LUS_MAIL_FROM": "lus@example.org", "LUS_MAIL_TO": "a@example.org", **changes}
+    with pytest.raises(DataError, match=message):
+        send(FAILED, str(tmp_path), environment)
+
+
+def test_a_mail_server_with_a_certificate_of_nobody_gets_no_password(tmp_path: Path) -> None:
+    with TlsServer(*self_signed(tmp_path)) as server:
+        environment = {
+            "LUS_SMTP_URL": f"smtps://user:{SECRET}@127.0.0.1:{server.server_address[1]}",
+            "LUS_MAIL_FROM": "lus@example.org",
+            "LUS_MAIL_TO": "a@example.org",
+        }
+        with pytest.raises(DataError, match="e-mail: SSLCertVerificationError"):
+            send(FAILED, str(tmp_path), environment)
+        server.shutdown()
 
 
 def test_one_broken_channel_does_not_stop_the_other_and_no_secret_is_told(

@@ -2,7 +2,7 @@
 
     python -m tests.pipelines.smoke_cluster -p manifest=gs://… -p storage=gs://… [options of `lus submit`, such as --namespace]
 
-It leaves one finished run of the retraining pipeline and one uploaded version behind; the schedule that it makes is deleted. The host
+It leaves two finished runs of the retraining pipeline and one uploaded version behind; the schedule that it makes is deleted. The host
 comes from KF_PIPELINES_ENDPOINT, a token from LUS_KFP_TOKEN or a cookie from LUS_KFP_COOKIE.
 """
 
@@ -20,6 +20,7 @@ CONNECTION = ("--namespace", "--token-file", "--cookie-file", "--service-account
 def main(options: list[str]) -> int:
     """Runs all checks; returns 1 when one failed."""
     connection = [text for flag, value in itertools.pairwise(options) if flag in CONNECTION for text in (flag, value)]
+    connection += [flag for flag in options if flag == "--google"]
     with tempfile.TemporaryDirectory(prefix="lus-smoke-") as folder:
         file = str(Path(folder) / "retraining.yaml")
         create = ["schedule", "create", file, *options, "--name", NAME]

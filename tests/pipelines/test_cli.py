@@ -32,6 +32,8 @@ def run(*arguments: object) -> Result:
         (("--epochs", "many"), 2, "is not a valid integer"),
         (("--runner", "spark"), 2, "'spark' is not one of"),
         (("--manifest", "absent.csv"), 2, "manifest 'absent.csv' does not exist"),
+        (("--drop-in", "absent"), 2, "--drop-in 'absent' does not exist"),
+        (("--weights", "absent.h5"), 2, "--weights 'absent.h5' does not exist"),
         (("--storage", "ftp://host"), 2, "unsupported scheme"),
         (("--storage", "/dev/null/storage"), 1, "cannot write to storage '/dev/null/storage'"),
     ],

@@ -147,6 +147,8 @@ def test_a_wrong_change_is_refused(tmp_path: Path, changes: str, message: str) -
         ("preprocess: {cpu: '128'}", "preprocess asks for 128 CPUs and 8G; a machine of Vertex AI has at most 96 and 624G"),
         ("preprocess: {memory: 600Gi}", "preprocess asks for 4 CPUs and 600Gi"),
         ("all: {node_selector: {pool: gpu}}", "node_selector of ingest is for Kubeflow"),
+        ("train: {timeout_s: 60}", "timeout_s of train is for Kubeflow"),
+        ("train: {spot: false}", "spot of train is for Kubeflow"),
     ],
 )
 def test_what_vertex_cannot_do_is_refused(tmp_path: Path, changes: str, message: str) -> None:

@@ -48,6 +48,13 @@ def test_a_log_file_shows_a_line_at_once(tmp_path: Path) -> None:
         assert (tmp_path / "log").read_text() == "epoch 1\n"
 
 
+def test_a_last_line_without_an_end_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with step_output() as console:
+        print("error: out of paper", end="")
+    assert capsys.readouterr().out == "error: out of paper\n"
+    assert console.last_error == "out of paper"
+
+
 def test_a_terminal_keeps_its_colours() -> None:
     stream = Terminal()
     Console(stream).write("\x1b[96mdone\x1b[0m\n")

@@ -49,6 +49,12 @@ def test_the_pod_of_a_step_is_explained(tmp_path: Path) -> None:
     assert ("cache", "never") in steps(result.stdout)["ingest"]
 
 
+def test_a_step_without_retries_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "resources.yaml").write_text("train: {retries: 0}")
+    assert run("compile", "-o", tmp_path / "a.yaml", "--resources", tmp_path / "resources.yaml").exit_code == 0
+    assert ("retries", "none") in steps(run("explain", tmp_path / "a.yaml").stdout)["train"]
+
+
 def test_the_machine_on_vertex_is_explained(tmp_path: Path) -> None:
     assert run("compile", "--platform", "vertex", "-o", tmp_path / "a.yaml").exit_code == 0
     train = dict(steps(run("explain", tmp_path / "a.yaml").stdout)["train"])

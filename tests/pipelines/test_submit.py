@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import google.auth
 import pytest
 from click.testing import CliRunner, Result
+from google.auth.exceptions import RefreshError
 
+from components.core.errors import ClusterError
 from pipelines import submit
 from pipelines.cli import main as lus
 from pipelines.cost import Prices, Usage
@@ -104,6 +107,28 @@ def test_a_server_that_falters_while_a_run_is_waited_for_is_asked_again(
     assert "answers 500" in result.stderr
 
 
+def test_the_wait_ends_in_time_though_nothing_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look() -> submit.Progress:
+        raise ClusterError("no answer.")
+
+    monkeypatch.setattr(submit, "POLL_S", 0.0)
+    with pytest.raises(ClusterError, match=r"the run 7 did not end within 0 s, as far as is known: no answer\.") as caught:
+        submit.follow(look, 0, "the run 7")
+    assert caught.value.exit_code == submit.TIMED_OUT
+
+
+def test_a_busy_server_does_not_end_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([429, 429, 0])
+
+    def look() -> submit.Progress:
+        if status := next(answers):
+            raise ClusterError("busy.", status=status)
+        return submit.Progress("SUCCEEDED", [], "")
+
+    monkeypatch.setattr(submit, "POLL_S", 0.0)
+    assert submit.follow(look, 60, "the run 7") == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -113,11 +138,12 @@ def test_a_server_that_falters_while_a_run_is_waited_for_is_asked_again(
         (("-p", "sparsity=2"), "sparsity must be at least 0 and less than 1, got 2"),
         (("-p", "epochs"), "a parameter must be NAME=VALUE, got 'epochs'"),
         (("-p", "drop_in=downloads"), "drop_in must be a gs:// or s3:// URI"),
+        (("-p", "weights=mine.h5"), "weights must be a gs:// or s3:// URI"),
         (("-p", "storage=gs://b/s"), "the parameter 'storage' is given twice"),
         (("--token", SECRET), "--token shows the secret to everyone who lists the processes; use --token-file"),
         (("--cookie", SECRET), "--cookie shows the secret"),
         (("--token-file", "absent"), "cannot read the secret in 'absent'"),
-        (("--google", "--cookie-file", "absent"), "more than one way of authentication"),
+        (("--google", "--cookie-file", "absent"), "use one of --token-file, --cookie-file, --service-account-token, --google"),
     ],
 )
 def test_bad_usage_is_refused_before_anything_is_sent(
@@ -135,6 +161,51 @@ def test_a_required_parameter_must_be_given(server: KubeflowServer, run_lus: Lus
     assert result.exit_code == 2
     assert "the parameter(s) storage must be given" in result.stderr
     assert server.requests == []
+
+
+def test_the_name_of_the_catalog_is_no_storage(server: KubeflowServer, run_lus: Lus, training_file: Path) -> None:
+    result = run_lus("submit", training_file, "-p", "manifest=catalog", "-p", "storage=catalog", "-p", "weights=imagenet")
+    assert result.exit_code == 2
+    assert "storage must be a gs:// or s3:// URI, which every step on the cluster can reach, got 'catalog'" in result.stderr
+    assert server.requests == []
+
+
+def test_a_pipeline_without_a_storage_needs_a_root(server: KubeflowServer, run_lus: Lus, tmp_path: Path) -> None:
+    file = tmp_path / "search.yaml"
+    assert CliRunner().invoke(lus, ["compile", "--pipeline", "architecture_search", "-o", str(file)]).exit_code == 0
+    result = run_lus("submit", file, "-p", "dataset_uri=runs/dataset")
+    assert result.exit_code == 2
+    assert "dataset_uri must be a gs:// or s3:// URI" in result.stderr
+    result = run_lus("submit", file, "-p", "dataset_uri=gs://bucket/dataset")
+    assert result.exit_code == 2
+    assert "the pipeline has no parameter storage, so say where the outputs of steps go: --pipeline-root URI" in result.stderr
+    assert server.requests == []
+    assert run_lus("submit", file, "-p", "dataset_uri=gs://bucket/dataset", "--pipeline-root", "gs://bucket/runs").exit_code == 0
+    (run,) = server.runs.values()
+    assert run["runtime_config"]["pipeline_root"] == "gs://bucket/runs"
+
+
+def test_a_host_of_the_environment_does_not_stand_in_the_way_of_vertex(training_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://localhost")
+    for options, message in (((), "compile it with --platform vertex"), (("--host", "http://localhost"), "has neither --host")):
+        result = CliRunner().invoke(lus, ["submit", str(training_file), "--vertex", *PARAMETERS, *options])
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+def test_google_credentials_that_have_expired_are_one_sentence(
+    server: KubeflowServer, run_lus: Lus, training_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Expired:
+        valid = False
+
+        def refresh(self, _: object) -> None:
+            raise RefreshError("Reauthentication is needed.")
+
+    monkeypatch.setattr(google.auth, "default", lambda **_: (Expired(), "project"))
+    result = run_lus("submit", training_file, *PARAMETERS, "--google")
+    assert result.exit_code == 2
+    assert "the Google credentials are not usable (Reauthentication is needed.); run `gcloud auth" in result.stderr
 
 
 def test_a_file_that_is_not_for_this_cluster_is_refused(server: KubeflowServer, run_lus: Lus, training_file: Path, tmp_path: Path) -> None:

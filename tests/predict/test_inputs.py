@@ -6,7 +6,7 @@ import pytest
 from components.core import storage
 from components.core.errors import UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
-from components.predict.inputs import list_videos
+from components.predict.inputs import list_videos, split_videos
 
 
 @pytest.fixture(params=["local", "gs"])
@@ -25,6 +25,27 @@ def test_a_folder_gives_its_videos_in_order_and_nothing_else(root: str) -> None:
 def test_a_video_that_is_named_twice_counts_once(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"x")
     assert len(list_videos([str(tmp_path / "a.mp4"), str(tmp_path)])) == 1
+
+
+def test_rows_that_share_a_file_or_an_address_are_all_kept(tmp_path: Path) -> None:
+    left = ManifestRow("left", "https://example.org/a.mp4", "covid", "p", crop=(0, 0, 50, 90))
+    right = dataclasses.replace(left, video_id="right", crop=(50, 0, 50, 90))
+    gone = [VideoRecord(dataclasses.replace(left, video_id=name), Status.MISSING, "HTTP 404") for name in ("gone-1", "gone-2")]
+    halves = [VideoRecord(row, Status.STORED, "", "gs://bucket/videos/0.mp4") for row in (left, right)]
+    write_videos(tmp_path / "videos.jsonl", [*halves, *gone])
+    tasks = list_videos([str(tmp_path / "videos.jsonl")] * 2)
+    assert [(task.position, task.video_id, task.crop) for task in tasks] == [
+        (0, "left", (0, 0, 50, 90)),
+        (1, "right", (50, 0, 50, 90)),
+        (2, "gone-1", (0, 0, 50, 90)),
+        (3, "gone-2", (0, 0, 50, 90)),
+    ]
+
+
+def test_videos_are_split_as_a_shell_does() -> None:
+    assert split_videos("a.mp4 'b c.mp4'") == ["a.mp4", "b c.mp4"]
+    with pytest.raises(UsageError, match=r"cannot be split into URIs \(No closing quotation\); quote them"):
+        split_videos("it's.mp4")
 
 
 def test_a_manifest_gives_ids_and_crops_and_tells_what_is_on_the_web(tmp_path: Path) -> None:

@@ -109,8 +109,12 @@ class DirectSource:
                 response = self._session().get(url, stream=True, timeout=TIMEOUTS_S, headers=headers)
             except (requests.ConnectionError, requests.Timeout) as error:
                 raise _NoAnswer(f"connection failed ({type(error).__name__})") from error
+            except ValueError as error:  # of a redirect: requests does not catch all that urllib says of an address
+                raise MissingError(f"not a usable URL ({type(error).__name__})") from None
             self._hosts.answered(host, True)
             with response:
+                if response.status_code == 304 and known != NOTHING_KNOWN:
+                    raise UnchangedError
                 self._check(response, host, partial)
                 try:
                     with deadline.ending(response):
@@ -120,8 +124,6 @@ class DirectSource:
 
     def _check(self, response: requests.Response, host: str, partial: "_Partial") -> None:
         status = response.status_code
-        if status == 304:
-            raise UnchangedError
         if status == 416:
             partial.discard()
             raise TransientError("the server refuses to continue the file")

@@ -12,7 +12,7 @@ from components.ingest.sources.direct import ATTEMPTS, TIME_LIMIT_S, TIMEOUTS_S,
 
 
 def download_zip(url: str, path: Path, hosts: Hosts, budget: Budget, manners: Manners, max_bytes: int) -> None:
-    """Downloads a file that everyone with the link may read; what an earlier try has left is continued.
+    """Downloads a file that everyone with the link may read; what an earlier try has left is continued, if Drive lets it be.
 
     Raises:
         MissingError: Drive does not give the file.
@@ -32,13 +32,23 @@ def download_zip(url: str, path: Path, hosts: Hosts, budget: Budget, manners: Ma
                 retries=ATTEMPTS - 1,
                 progress=progress,
             )
+    except RejectedError:
+        _discard_partial(path)
+        raise
     except requests.HTTPError as error:
         raise MissingError(f"HTTP status {error.response.status_code}") from None
     except (requests.RequestException, DownloadError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, requests.RequestException):
             raise MissingError(f"connection failed ({type(cause).__name__}), {ATTEMPTS} times") from None
+        _discard_partial(path)
         raise MissingError(f"Google Drive does not give the file: {public_sentence(str(error))}") from None
+
+
+def _discard_partial(path: Path) -> None:
+    """Deletes what gdown has kept of a file, so that the next run does not ask for the rest of it in vain."""
+    for partial in path.parent.glob(f"{path.name}*.part"):
+        partial.unlink()
 
 
 class _Progress:

@@ -15,7 +15,7 @@ def download_zip(source: DirectSource, url: str, path: Path, manners: Manners, m
     """Downloads the zip file that a page links to.
 
     Raises:
-        MissingError: there is no such page, or it links to no download.
+        MissingError: there is no such page, or it links to no download that can be had.
         RejectedError: the file is too large.
     """
     page = source.get_text(url, path.with_name(f"{path.name}.page"), manners, MAX_PAGE_BYTES)
@@ -23,7 +23,11 @@ def download_zip(source: DirectSource, url: str, path: Path, manners: Manners, m
     links.feed(page)
     if not links.found:
         raise MissingError("the page offers no download")
-    source.download(urljoin(url, links.found[0]), path, manners, max_bytes)
+    try:
+        link = urljoin(url, links.found[0])
+    except ValueError:
+        raise MissingError("the page's link to the download is not a usable URL") from None
+    source.download(link, path, manners, max_bytes)
 
 
 class _Links(HTMLParser):
