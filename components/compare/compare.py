@@ -13,7 +13,6 @@ from components.core.classifier import load_classifier, size_on_disk
 from components.core.dataset import open_dataset, read_clips
 from components.core.errors import DataError
 from components.core.exports import latency_ms
-from components.core.parameters import check_values
 from components.core.predictions import predict_clips
 from components.core.shards import SplitInfo
 
@@ -114,10 +113,8 @@ def compare_models(
         seed: of the bootstrap.
 
     Raises:
-        UsageError: a parameter is out of range.
         DataError: the dataset cannot be used, or a model was trained on another one.
     """
-    check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
     index = open_dataset(dataset_path)
     clip = next(read_clips(dataset_path, SPLIT).as_numpy_iterator())["clip"]
     models = []

@@ -35,9 +35,11 @@ def compare(
     from pathlib import Path
 
     from components.core import errors
+    from components.core.parameters import check_values
     from components.core.tensorflow_startup import load_tensorflow
 
     with errors.exit_with_message():
+        check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
         load_tensorflow()
         from components.compare.compare import compare_models
 

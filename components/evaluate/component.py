@@ -39,8 +39,10 @@ def evaluate(
     from pathlib import Path
 
     from components.core import errors, tensorflow_startup
+    from components.core.parameters import check_values
 
     with errors.exit_with_message():
+        check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
         tensorflow_startup.load_tensorflow()
         from components.evaluate.evaluate import evaluate_models
         from components.evaluate.report import render_report

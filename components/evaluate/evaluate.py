@@ -11,7 +11,6 @@ from components.core.classifier import ClassifierMetadata, code_revision, file_s
 from components.core.dataset import open_dataset
 from components.core.errors import DataError
 from components.core.exports import KERAS, TFLITE_INT8, exports_of, load_export
-from components.core.parameters import check_values
 from components.core.predictions import predict_clips
 from components.core.shards import DatasetIndex
 from components.evaluate.baselines import fit_baselines
@@ -46,11 +45,9 @@ def evaluate_models(
         seed: of the bootstrap.
 
     Raises:
-        UsageError: a parameter is out of range.
         DataError: the test split is empty, a model does not fit the dataset or gives NaN, or the champion pointer is broken.
         StorageError: the storage cannot be read.
     """
-    check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
     index = open_dataset(dataset_path)
     storage_uri = storage.absolute_uri(storage_uri)
     champion = read_champion(storage_uri)

@@ -38,7 +38,9 @@ def test_the_next_fold_chooses_the_epoch() -> None:
 
 
 def test_a_fold_that_lacks_a_class_does_not_choose_the_epoch() -> None:
-    videos = [ClipSource(f"{name}-{fold}", name, f"{name}-{fold}", "a", "train", 1, fold) for name in ("covid", "normal") for fold in range(4)]
+    videos = [
+        ClipSource(f"{name}-{fold}", name, f"{name}-{fold}", "a", "train", 1, fold) for name in ("covid", "normal") for fold in range(4)
+    ]
     without = [video for video in videos if video.video_id != "covid-1"]
     chosen = {division.name: {video.fold for video in division.held_out} for division in divide(without, "fold")}
     assert chosen == {"fold 0": {2}, "fold 1": {2}, "fold 2": {3}, "fold 3": {0}}

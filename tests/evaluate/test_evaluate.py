@@ -1,7 +1,10 @@
 """Evaluate end to end on tiny clips whose bright band is their class, with models whose weights are set by hand."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +18,7 @@ from kfp import dsl
 from components.core import clips, shards
 from components.core.champion import Champion, Comparison, model_sha256, publish_version, set_champion
 from components.core.classifier import ClassifierMetadata, save_classifier
-from components.core.errors import DataError, UsageError
+from components.core.errors import DataError
 from tests.clip_datasets import write_dataset
 
 pytestmark = pytest.mark.slow
@@ -210,7 +213,13 @@ def test_a_champion_that_was_deleted_is_refused(dataset: Path, save_model: Calla
         evaluate(dataset, model, model, str(tmp_path / "storage"))
 
 
-@pytest.mark.parametrize("parameter", [{"num_bootstrap": -1}, {"batch_size": 0}, {"seed": -1}])
-def test_parameters_out_of_range_are_refused(dataset: Path, tmp_path: Path, parameter: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match=next(iter(parameter))):
-        evaluate(dataset, tmp_path, tmp_path, str(tmp_path / "storage"), **parameter)
+@pytest.mark.parametrize("option", ["--num-bootstrap=-1", "--batch-size=0", "--seed=-1"])
+def test_parameters_out_of_range_stop_the_step_before_tensorflow_is_loaded(tmp_path: Path, option: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "components", "evaluate", "--output-folder", str(tmp_path / "out"), option]
+    inputs = ["--dataset", "--dense-model", "--pruned-model", "--storage"]
+    result = subprocess.run(
+        [*command, *(text for name in inputs for text in (name, str(tmp_path)))], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert option.split("=")[0].lstrip("-").replace("-", "_") in result.stderr
+    assert not re.search(r"\| +tensorflow$", result.stderr, re.MULTILINE)
