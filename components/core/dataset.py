@@ -15,6 +15,7 @@ from components.core.shards import ClipSource, DatasetIndex
 CLIP_SHAPE = (clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3)
 GREY_SHAPE = (*CLIP_SHAPE[:-1], 1)
 MAX_SHUFFLED_CLIPS = 2048  # they wait as JPEG, about 0.2 MB each
+_CARDINALITY_MESSAGE = "Input dataset was expected to contain"  # of tf.data.experimental.assert_cardinality
 
 _CONTEXT_FEATURES = {
     clips.KEY_LABEL: tf.io.FixedLenFeature([], tf.int64),
@@ -180,9 +181,11 @@ def in_colour(clip: tf.Tensor) -> tf.Tensor:
 
 @contextlib.contextmanager
 def failures_of_shards(dataset_path: Path) -> Iterator[None]:
-    """Turns what TensorFlow raises in the block about missing or damaged shards into a DataError."""
+    """Turns what TensorFlow raises in the block about missing or damaged shards, or about a wrong number of clips, into a DataError."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+    except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.FailedPreconditionError) as error:
+        if isinstance(error, tf.errors.FailedPreconditionError) and _CARDINALITY_MESSAGE not in error.message:
+            raise
         detail = error.message.splitlines()[0]
         raise DataError(f"a shard of {str(dataset_path)!r} is missing or damaged ({detail}); run preprocess again.") from error
