@@ -15,6 +15,7 @@ import hashlib
 import json
 import signal
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,10 +125,10 @@ class Checkpoints:
                 with np.load(path, allow_pickle=False) as arrays:
                     content = {name: arrays[name] for name in arrays.files}
                 state = json.loads(content.pop("progress").tobytes())
-            except (OSError, ValueError, KeyError) as error:
+                progress = Progress(**state["progress"])
+                self._finished = {name: Progress(**fields) for name, fields in state["finished"].items()}
+            except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
                 raise DataError(f"the checkpoint {self.uri!r} is damaged ({error}); delete it to start again.") from None
-        self._finished = {name: Progress(**fields) for name, fields in state["finished"].items()}
-        progress = Progress(**state["progress"])
         if progress.phase != phase:
             return self._finished.get(phase)
         for name, variables in _variables(model).items():

@@ -92,11 +92,12 @@ def test_a_checkpoint_of_another_network_is_refused(dataset: Path, tmp_path: Pat
         fit(network(units=5), dataset, Checkpoints(str(tmp_path), "run"))
 
 
-def test_a_damaged_checkpoint_is_refused(dataset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"no checkpoint", b"", b"PK\x03\x04 and nothing behind"], ids=["text", "empty", "cut"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     checkpoints = Checkpoints(str(tmp_path), "run")
-    storage.write_bytes(checkpoints.uri, b"no checkpoint")
+    storage.write_bytes(checkpoints.uri, content)
     with pytest.raises(DataError, match=r"is damaged .*; delete it to start again"):
-        fit(network(), dataset, checkpoints)
+        checkpoints.restore("training", None, None)
     checkpoints.delete()
     assert not storage.exists(checkpoints.uri)
 
