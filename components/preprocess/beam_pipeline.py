@@ -107,7 +107,7 @@ def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, option
         options: Beam's options.
 
     Returns:
-        One outcome a video, sorted by its id.
+        One outcome a video, in an order that follows from the ids alone.
     """
     with beam.Pipeline(options=options) as pipeline:
         outcomes = (
@@ -136,7 +136,7 @@ def assemble(tasks: list[ShardTask], summaries_uri: str, options: PipelineOption
 
 
 def _gather(items: Any, uri: str) -> None:
-    """Writes dataclass instances, whose first field tells them apart, as sorted lines of one JSON file."""
+    """Writes dataclass instances, whose first field tells them apart, as sorted JSON Lines."""
     (
         items
         | "to JSON" >> beam.Map(lambda item: (None, json.dumps(dataclasses.asdict(item), ensure_ascii=False)))
