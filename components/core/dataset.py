@@ -122,9 +122,7 @@ def read_clips(dataset_path: Path, part: str | Part, shuffle_seed: int | None = 
     """
     chosen = part_of_split(dataset_path, part) if isinstance(part, str) else part
     parsed = read_records(chosen, shuffle_seed).map(parse_clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return parsed.map(lambda example: {**example, "clip": in_colour(example["clip"])}).apply(
-        tf.data.experimental.assert_cardinality(chosen.num_clips)
-    )
+    return parsed.map(lambda example: {**example, "clip": in_colour(example["clip"])})
 
 
 def read_records(part: Part, shuffle_seed: int | None = None) -> tf.data.Dataset:
@@ -132,6 +130,7 @@ def read_records(part: Part, shuffle_seed: int | None = None) -> tf.data.Dataset
     records = tf.data.TFRecordDataset([str(path) for path in part.paths])
     if part.video_ids is not None:
         records = records.filter(_is_of(part.video_ids))
+    records = records.apply(tf.data.experimental.assert_cardinality(part.num_clips))
     if shuffle_seed is not None:
         records = records.shuffle(min(part.num_clips, MAX_SHUFFLED_CLIPS), seed=shuffle_seed)
     return records
