@@ -65,7 +65,8 @@ class Checkpoints:
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
         self.uri = storage.join(storage_uri, FOLDER, f"{key}.npz")
         self.end_is_asked = False
-        self._finished: dict[str, Progress] = {}
+        # By phase: its progress, and the number and the logs of its best epoch.
+        self._finished: dict[str, dict[str, Any]] = {}
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -90,13 +91,10 @@ class Checkpoints:
         Raises:
             StorageError: the storage cannot be written.
         """
+        reached = {"progress": dataclasses.asdict(progress), "best": {"epoch": best.epoch, "logs": best.logs}}
         if progress.finished:
-            self._finished[progress.phase] = progress
-        state = {
-            "progress": dataclasses.asdict(progress),
-            "finished": {name: dataclasses.asdict(phase) for name, phase in self._finished.items()},
-            "best": {"epoch": best.epoch, "logs": best.logs},
-        }
+            self._finished[progress.phase] = reached
+        state = {**reached, "finished": self._finished}
         arrays = {f"best/{number}": array for number, array in enumerate(best.weights)}
         for name, variables in _variables(model).items():
             arrays |= {f"{name}/{number}": variable.numpy() for number, variable in enumerate(variables)}
@@ -111,7 +109,7 @@ class Checkpoints:
         Args:
             phase: which training of the run the model is for.
             model: is changed when the state is of this phase.
-            best: the BestEpoch; is changed likewise.
+            best: the BestEpoch; gets the number and the logs of this phase, and the weights when the state is of this phase.
 
         Returns:
             How far the phase has come, or None when it has not begun.
@@ -125,15 +123,18 @@ class Checkpoints:
                 with np.load(path, allow_pickle=False) as arrays:
                     content = {name: arrays[name] for name in arrays.files}
                 state = json.loads(content.pop("progress").tobytes())
-                progress = Progress(**state["progress"])
-                self._finished = {name: Progress(**fields) for name, fields in state["finished"].items()}
+                self._finished = state["finished"]
+                reached = state if state["progress"]["phase"] == phase else self._finished.get(phase)
+                if reached is None:
+                    return None
+                progress = Progress(**reached["progress"])
+                best.epoch, best.logs = reached["best"]["epoch"], reached["best"]["logs"]
             except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
                 raise DataError(f"the checkpoint {self.uri!r} is damaged ({error}); delete it to start again.") from None
-        if progress.phase != phase:
-            return self._finished.get(phase)
+        if reached is not state:
+            return progress
         for name, variables in _variables(model).items():
             _assign(name, variables, content, self.uri)
-        best.epoch, best.logs = state["best"]["epoch"], state["best"]["logs"]
         best.weights = [content[f"best/{number}"] for number in range(sum(name.startswith("best/") for name in content))]
         if progress.finished:
             model.set_weights(best.weights)
