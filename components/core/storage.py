@@ -47,7 +47,7 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
     """Returns a local path or a cloud path; both offer pathlib's reading methods.
 
     Raises:
-        UsageError: the URI is empty or its scheme is not supported.
+        UsageError: the URI is empty, its scheme is not supported, or it names no bucket.
     """
     text = os.fspath(uri) if isinstance(uri, os.PathLike) and not isinstance(uri, CloudPath) else str(uri)
     if not text:
@@ -58,7 +58,14 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
     if scheme not in _CLOUD_PATHS:
         supported = ", ".join(f"{name}://" for name in _CLOUD_PATHS)
         raise UsageError(f"storage URI {text!r} has an unsupported scheme; use a local path or {supported}.")
-    return _CLOUD_PATHS[scheme](text)
+    try:
+        path = _CLOUD_PATHS[scheme](text)
+    except ValueError as error:
+        raise UsageError(f"storage URI {text!r} cannot be understood ({error}); write {scheme}://BUCKET/PATH.") from None
+    # What is joined to such a URI would be taken for the bucket.
+    if not text.partition("://")[2].partition("/")[0]:
+        raise UsageError(f"storage URI {text!r} names no bucket; write {scheme}://BUCKET/PATH.")
+    return path
 
 
 def absolute_uri(uri: str) -> str:

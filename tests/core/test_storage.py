@@ -111,9 +111,19 @@ def test_a_large_file_arrives_whole(root: str, tmp_path: Path) -> None:
         assert copy.read_bytes() == content
 
 
-@pytest.mark.parametrize("uri", ["ftp://host/file", "", "hdfs://x"])
-def test_unknown_schemes_and_empty_uris_are_refused(uri: str) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("ftp://host/file", "has an unsupported scheme"),
+        ("hdfs://x", "has an unsupported scheme"),
+        ("", "is empty"),
+        ("gs://", "names no bucket"),
+        ("s3:///folder", "names no bucket"),
+        ("gs://[x/y", "cannot be understood"),
+    ],
+)
+def test_uris_that_name_no_storage_are_refused(uri: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         storage.path_of(uri)
 
 
