@@ -18,9 +18,12 @@ class _JsonObject(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return value if isinstance(value, dict) else dict(json.loads(value))
+            parsed = value if isinstance(value, dict) else json.loads(value)
         except (TypeError, ValueError):
+            parsed = None
+        if not isinstance(parsed, dict):
             self.fail(f"{value!r} is not a JSON object", param, ctx)
+        return parsed
 
 
 _CLICK_TYPES: dict[str, Any] = {

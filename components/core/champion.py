@@ -115,6 +115,7 @@ class Comparison:
 
         Raises:
             DataError: the file is not an evaluation.
+            StorageError: it cannot be read.
         """
         try:
             fields = json.loads(storage.read_bytes(path))[COMPARISON_KEY]
@@ -219,6 +220,7 @@ def publish_version(
         The version.
 
     Raises:
+        DataError: the artifact has no model.keras.
         StorageError: it cannot be written.
     """
     version = f"{published_at.astimezone(datetime.UTC):{_TIME_FORMAT}}-{model_sha256(model_path)[:8]}"

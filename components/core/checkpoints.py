@@ -15,6 +15,7 @@ import hashlib
 import json
 import signal
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ class Checkpoints:
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
         self.uri = storage.join(storage_uri, FOLDER, f"{key}.npz")
         self.end_is_asked = False
+        # By phase: its progress, and the number and the logs of its best epoch.
         self._finished: dict[str, dict[str, Any]] = {}
 
     @contextlib.contextmanager
@@ -89,10 +91,10 @@ class Checkpoints:
         Raises:
             StorageError: the storage cannot be written.
         """
-        phase = {"progress": dataclasses.asdict(progress), "best": {"epoch": best.epoch, "logs": best.logs}}
+        reached = {"progress": dataclasses.asdict(progress), "best": {"epoch": best.epoch, "logs": best.logs}}
         if progress.finished:
-            self._finished[progress.phase] = phase
-        state = {**phase, "finished": self._finished}
+            self._finished[progress.phase] = reached
+        state = {**reached, "finished": self._finished}
         arrays = {f"best/{number}": array for number, array in enumerate(best.weights)}
         for name, variables in _variables(model).items():
             arrays |= {f"{name}/{number}": variable.numpy() for number, variable in enumerate(variables)}
@@ -107,7 +109,7 @@ class Checkpoints:
         Args:
             phase: which training of the run the model is for.
             model: is changed when the state is of this phase.
-            best: the BestEpoch; is changed likewise, but without weights when the phase is over and the state is of a later one.
+            best: the BestEpoch; gets the number and the logs of this phase, and the weights when the state is of this phase.
 
         Returns:
             How far the phase has come, or None when it has not begun.
@@ -121,16 +123,15 @@ class Checkpoints:
                 with np.load(path, allow_pickle=False) as arrays:
                     content = {name: arrays[name] for name in arrays.files}
                 state = json.loads(content.pop("progress").tobytes())
-            except (OSError, ValueError, KeyError) as error:
+                self._finished = state["finished"]
+                reached = state if state["progress"]["phase"] == phase else self._finished.get(phase)
+                if reached is None:
+                    return None
+                progress = Progress(**reached["progress"])
+                best.epoch, best.logs = reached["best"]["epoch"], reached["best"]["logs"]
+            except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
                 raise DataError(f"the checkpoint {self.uri!r} is damaged ({error}); delete it to start again.") from None
-        self._finished = state["finished"]
-        is_current = state["progress"]["phase"] == phase
-        found = state if is_current else self._finished.get(phase)
-        if found is None:
-            return None
-        progress = Progress(**found["progress"])
-        best.epoch, best.logs = found["best"]["epoch"], found["best"]["logs"]
-        if not is_current:
+        if reached is not state:
             return progress
         for name, variables in _variables(model).items():
             _assign(name, variables, content, self.uri)

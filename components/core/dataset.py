@@ -15,6 +15,7 @@ from components.core.shards import ClipSource, DatasetIndex
 CLIP_SHAPE = (clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3)
 GREY_SHAPE = (*CLIP_SHAPE[:-1], 1)
 MAX_SHUFFLED_CLIPS = 2048  # they wait as JPEG, about 0.2 MB each
+_CARDINALITY_MESSAGE = "Input dataset was expected to contain"  # of tf.data.experimental.assert_cardinality
 
 _CONTEXT_FEATURES = {
     clips.KEY_LABEL: tf.io.FixedLenFeature([], tf.int64),
@@ -125,8 +126,7 @@ def read_clips(dataset_path: Path, part: str | Part, shuffle_seed: int | None = 
         example = parse_clip(record)
         return {**example, "clip": in_colour(example["clip"])}
 
-    examples = read_records(chosen, shuffle_seed).map(in_three_channels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return examples.apply(tf.data.experimental.assert_cardinality(chosen.num_clips))
+    return read_records(chosen, shuffle_seed).map(in_three_channels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def read_records(part: Part, shuffle_seed: int | None = None) -> tf.data.Dataset:
@@ -134,6 +134,7 @@ def read_records(part: Part, shuffle_seed: int | None = None) -> tf.data.Dataset
     records = tf.data.TFRecordDataset([str(path) for path in part.paths])
     if part.video_ids is not None:
         records = records.filter(_is_of(part.video_ids))
+    records = records.apply(tf.data.experimental.assert_cardinality(part.num_clips))
     if shuffle_seed is not None:
         records = records.shuffle(min(part.num_clips, MAX_SHUFFLED_CLIPS), seed=shuffle_seed)
     return records
@@ -183,9 +184,11 @@ def in_colour(clip: tf.Tensor) -> tf.Tensor:
 
 @contextlib.contextmanager
 def failures_of_shards(dataset_path: Path) -> Iterator[None]:
-    """Turns what TensorFlow raises in the block about missing or damaged shards into a DataError."""
+    """Turns what TensorFlow raises in the block about missing or damaged shards, or about a wrong number of clips, into a DataError."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+    except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.FailedPreconditionError) as error:
+        if isinstance(error, tf.errors.FailedPreconditionError) and _CARDINALITY_MESSAGE not in error.message:
+            raise
         detail = error.message.splitlines()[0]
         raise DataError(f"a shard of {str(dataset_path)!r} is missing or damaged ({detail}); run preprocess again.") from error

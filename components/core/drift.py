@@ -13,7 +13,6 @@ differ by chance, therefore the labels "first" and "second" are shuffled, too: p
 """
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from components.core.errors import DataError
-from components.core.shards import VIDEOS_NAME
+from components.core.shards import VIDEOS_NAME, read_json_lines
 
 NAMES = ("class_name", "source", "probe", "sector")
 NUMBERS = ("brightness", "frames_per_second", "width_px", "height_px", "read_s")
@@ -65,8 +64,7 @@ def used_videos(dataset_path: Path) -> list[Video]:
         DataError: there is no such file, or it was written by another version.
     """
     try:
-        lines = (dataset_path / VIDEOS_NAME).read_text(encoding="utf-8").splitlines()
-        videos = [video for video in map(json.loads, lines) if video["num_clips"]]
+        videos = [video for video in read_json_lines(dataset_path / VIDEOS_NAME) if video["num_clips"]]
         missing = {field for video in videos for field in (*NAMES, *NUMBERS) if field not in video}
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{str(dataset_path)!r} has no readable {VIDEOS_NAME}; give the output of preprocess.") from None

@@ -88,7 +88,10 @@ class _SavedModel:
     def __init__(self, path: Path) -> None:
         import tensorflow as tf
 
-        self._model = tf.saved_model.load(str(path / SERVED_VERSION))  # the signature lives as long as the model
+        try:
+            self._model = tf.saved_model.load(str(path / SERVED_VERSION))  # the signature lives as long as the model
+        except (IndexError, tf.errors.OpError) as error:  # the file of the weights is cut or missing
+            raise ValueError(error) from error
         self._signature = self._model.signatures["serving_default"]
 
     def predict_on_batch(self, clips: np.ndarray) -> np.ndarray:

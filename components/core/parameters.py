@@ -23,8 +23,13 @@ class Range:
 
     def __str__(self) -> str:
         if self.high == math.inf:
-            return f"at least {self.low:g}"
-        return f"at least {self.low:g} and {'less than' if self.open_high else 'at most'} {self.high:g}"
+            return f"at least {_text(self.low)}"
+        return f"at least {_text(self.low)} and {'less than' if self.open_high else 'at most'} {_text(self.high)}"
+
+
+def _text(number: float) -> str:
+    """Returns a number with every digit that a whole number in RANGES may have."""
+    return f"{number:.12g}"
 
 
 RANGES = {
@@ -83,7 +88,7 @@ def parse_sparsities(text: str) -> tuple[float, ...]:
         raise UsageError(f"curve_sparsities must be numbers with commas between them, like 0.5,0.8,0.9, got {text!r}.") from None
     for sparsity in sparsities:
         if sparsity not in RANGES["sparsity"]:
-            raise UsageError(f"curve_sparsities must be {RANGES['sparsity']} each, got {sparsity:g}.")
+            raise UsageError(f"curve_sparsities must be {RANGES['sparsity']} each, got {_text(sparsity)}.")
     return tuple(sparsities)
 
 
@@ -95,7 +100,7 @@ def check_values(**values: object) -> None:
     """
     for name, value in values.items():
         if name in RANGES and isinstance(value, int | float) and value not in RANGES[name]:
-            raise UsageError(f"{name} must be {RANGES[name]}, got {value:g}.")
+            raise UsageError(f"{name} must be {RANGES[name]}, got {_text(value)}.")
         if name in CHOICES and value not in CHOICES[name]:
             raise UsageError(f"{name} must be one of {', '.join(CHOICES[name])}, got {value!r}.")
     if values.get("sparsity_pattern") == "2by4":

@@ -73,11 +73,18 @@ def read_tfrecords(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while header := file.read(12):
             length = header[:8]
-            (num_bytes,) = struct.unpack("<Q", length) if len(header) == 12 else (0,)
+            # A damaged length may ask for more memory than there is.
+            if header[8:] != _masked_crc(length):
+                raise _damaged(path, file.tell())
+            (num_bytes,) = struct.unpack("<Q", length)
             record, checksum = file.read(num_bytes), file.read(4)
-            if header[8:] != _masked_crc(length) or checksum != _masked_crc(record):
-                raise DataError(f"shard {str(path)!r} is damaged near byte {file.tell()}; run preprocess again.")
+            if checksum != _masked_crc(record):
+                raise _damaged(path, file.tell())
             yield record
+
+
+def _damaged(path: Path, position: int) -> DataError:
+    return DataError(f"shard {str(path)!r} is damaged near byte {position}; run preprocess again.")
 
 
 def _masked_crc(data: bytes) -> bytes:
@@ -96,7 +103,7 @@ class ShardInfo:
 
 @dataclasses.dataclass(frozen=True)
 class SplitInfo:
-    """What one split holds; classes and sources are counted in clips and in videos."""
+    """What one split holds; classes are counted in clips and in videos, sources in clips."""
 
     shards: list[ShardInfo]
     num_clips: int
@@ -148,7 +155,7 @@ class DatasetIndex:
             raise DataError(
                 f"{str(dataset_path)!r} has no {INDEX_NAME}, so it is not a clip dataset; give the output of preprocess."
             ) from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{str(path)!r} is not the index of a clip dataset ({error}); run preprocess again.") from None
 
 
@@ -165,6 +172,15 @@ class ClipSource:
     fold: int | None = None
 
 
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Reads a file of JSON Lines; str.splitlines would also divide it at the line separators of Unicode that strings may hold.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is something else.
+    """
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
 def read_clip_sources(dataset_path: Path) -> list[ClipSource]:
     """Reads which videos gave the clips of a dataset.
 
@@ -174,7 +190,7 @@ def read_clip_sources(dataset_path: Path) -> list[ClipSource]:
     path = dataset_path / VIDEOS_NAME
     names = [field.name for field in dataclasses.fields(ClipSource)]
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = read_json_lines(path)
         return [ClipSource(**{name: line[name] for name in names if name in line}) for line in lines if line["num_clips"]]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{str(path)!r} is not the list of a dataset's videos ({error}); run preprocess again.") from None

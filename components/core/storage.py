@@ -47,7 +47,7 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
     """Returns a local path or a cloud path; both offer pathlib's reading methods.
 
     Raises:
-        UsageError: the URI is empty or its scheme is not supported.
+        UsageError: the URI is empty, its scheme is not supported, or it names no bucket.
     """
     text = os.fspath(uri) if isinstance(uri, os.PathLike) and not isinstance(uri, CloudPath) else str(uri)
     if not text:
@@ -58,7 +58,14 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
     if scheme not in _CLOUD_PATHS:
         supported = ", ".join(f"{name}://" for name in _CLOUD_PATHS)
         raise UsageError(f"storage URI {text!r} has an unsupported scheme; use a local path or {supported}.")
-    return _CLOUD_PATHS[scheme](text)
+    try:
+        path = _CLOUD_PATHS[scheme](text)
+    except ValueError as error:
+        raise UsageError(f"storage URI {text!r} cannot be understood ({error}); write {scheme}://BUCKET/PATH.") from None
+    # What is joined to such a URI would be taken for the bucket.
+    if not text.partition("://")[2].partition("/")[0]:
+        raise UsageError(f"storage URI {text!r} names no bucket; write {scheme}://BUCKET/PATH.")
+    return path
 
 
 def absolute_uri(uri: str) -> str:
@@ -291,17 +298,18 @@ def new_file(uri: str) -> Iterator[Path]:
     """Gives a local path to write to; the file appears at the URI, complete, when the block ends well.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be written, neither here nor by the block.
     """
     path = path_of(uri)
-    if isinstance(path, Path):
-        with written_aside(path) as aside:
-            yield aside
-        return
-    with tempfile.TemporaryDirectory(prefix="lus-") as folder:
-        local = Path(folder) / path.name
-        yield local
-        put_file(local, uri)
+    with failures("write", uri):
+        if isinstance(path, Path):
+            with written_aside(path) as aside:
+                yield aside
+            return
+        with tempfile.TemporaryDirectory(prefix="lus-") as folder:
+            local = Path(folder) / path.name
+            yield local
+            put_file(local, uri)
 
 
 @contextlib.contextmanager
@@ -325,7 +333,11 @@ def local_copy(uri: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def local_folder(uri: str) -> Iterator[Path]:
-    """Gives a local folder with the content of a storage folder: the folder itself, or a download that is deleted afterwards."""
+    """Gives a local folder with the content of a storage folder: the folder itself, or a download that is deleted afterwards.
+
+    Raises:
+        StorageError: a folder in a cloud cannot be read; whether a local one is there is not looked at.
+    """
     path = path_of(uri)
     if isinstance(path, Path):
         yield path
@@ -337,22 +349,28 @@ def local_folder(uri: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def staged_folder(path: Path) -> Iterator[Path]:
+def staged_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """Gives an empty folder beside `path`; it takes that name when the block ends well, and is deleted when it fails.
 
     A process that is killed leaves the staged folder behind under its `.partial-…` name. An empty folder at `path` is replaced.
 
+    Args:
+        path: of the folder to be.
+        replace: whether a folder with content is replaced, too.
+
     Raises:
-        StorageError: `path` cannot be written, or has content already.
+        StorageError: `path` cannot be written; or it has content already, which is said before the block begins.
     """
-    staged = path.with_name(f"{path.name}.partial-{uuid.uuid4().hex[:8]}")
     with failures("create", path):
+        if not replace and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise StorageError(f"{str(path)!r} has content already; give a new or an empty folder.")
+        staged = path.with_name(f"{path.name}.partial-{uuid.uuid4().hex[:8]}")
         staged.mkdir(parents=True)
     try:
         yield staged
         with failures("write", path):
             if path.is_dir():
-                path.rmdir()
+                shutil.rmtree(path) if replace else path.rmdir()
             os.replace(staged, path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -18,7 +18,6 @@ import io
 import itertools
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -125,6 +124,7 @@ def generate_phantoms(destination: Path, *, patients_per_class: int, videos_per_
 
     Raises:
         UsageError: a number is out of range, or the destination holds something else.
+        DataError: OpenCV here cannot write videos.
         StorageError: the destination cannot be written.
     """
     parameters.check_values(patients_per_class=patients_per_class, videos_per_patient=videos_per_patient, seed=seed)
@@ -134,9 +134,8 @@ def generate_phantoms(destination: Path, *, patients_per_class: int, videos_per_
         Phantom(class_name, patient, video, videos_per_patient, seed)
         for class_name, patient, video in itertools.product(CLASS_NAMES, range(patients_per_class), range(videos_per_patient))
     ]
-    with storage.staged_folder(destination) as staged:
+    with storage.staged_folder(destination, replace=True) as staged:
         _write_set(staged, phantoms)
-        shutil.rmtree(destination, ignore_errors=True)
     return destination / MANIFEST_NAME
 
 

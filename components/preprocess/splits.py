@@ -175,10 +175,12 @@ def write_assignments(storage_uri: str, assignments: Mapping[str, str]) -> None:
 
 def _read(uri: str) -> tuple[dict[str, str], storage.Generation]:
     data, generation = storage.read_with_generation(uri)
+    if generation == storage.ABSENT:
+        return {}, generation
     try:
-        assignments = dict(json.loads(data)) if generation != storage.ABSENT else {}
+        assignments = json.loads(data)
     except ValueError:
-        assignments = {"": ""}
-    if not set(assignments.values()) <= set(SPLITS):
+        assignments = None
+    if not isinstance(assignments, dict) or not all(split in SPLITS for split in assignments.values()):
         raise DataError(f"{uri!r} is not a table of groups and splits; restore it, or delete it to split anew.")
     return assignments, generation

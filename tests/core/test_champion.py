@@ -27,7 +27,7 @@ VERSION = f"20261122T175900Z-{SHA256[:8]}"
 
 @pytest.fixture(params=["local", "gs", "s3"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue("gs_storage")
+    return str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue(f"{request.param}_storage")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A training that was ended goes on as if nothing had happened; what cannot be gone on from is refused."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import tf_keras
 from tf_keras import layers
 
 from components.core import storage
-from components.core.checkpoints import Checkpoints
+from components.core.checkpoints import Checkpoints, Progress
 from components.core.errors import DataError, Interrupted
 from components.core.fitting import BestEpoch, ClipExamples, Schedule, fit_classifier, make_reproducible
 from tests.clip_datasets import SHAPE, write_toy_dataset
@@ -77,20 +78,19 @@ def test_a_finished_phase_is_not_run_again(dataset: Path, tmp_path: Path) -> Non
     assert Path(Checkpoints(str(tmp_path), "run").uri).stat().st_mtime_ns == before
 
 
-def test_the_best_epoch_of_a_finished_phase_is_known_in_the_next_one(dataset: Path, tmp_path: Path) -> None:
-    def fit_phase(phase: str, *callbacks: tf_keras.callbacks.Callback) -> BestEpoch:
-        best = BestEpoch()
-        fit_classifier(network(), ClipExamples.of(dataset), best, SCHEDULE, callbacks, checkpoints, phase)
-        return best
-
+def test_a_finished_phase_keeps_its_best_epoch_when_a_later_one_goes_on(tmp_path: Path) -> None:
+    bare = SimpleNamespace(metrics=[], weights=[], optimizer=SimpleNamespace(variables=[]))
+    finished = Progress("head", epoch=7, history={"loss": [0.5]}, finished=True)
     checkpoints = Checkpoints(str(tmp_path), "run")
-    first = fit_phase("head")
-    with pytest.raises(Interrupted):
-        fit_phase("fine-tuning", AskToEnd(checkpoints, 1, 0))
-    checkpoints = Checkpoints(str(tmp_path), "run")
-    again = fit_phase("head")
-    assert first.epoch >= 0
-    assert (again.epoch, again.logs) == (first.epoch, first.logs)
+    checkpoints.save(finished, bare, SimpleNamespace(epoch=4, logs={"val_loss": 0.25}, weights=[]))
+    checkpoints.save(Progress("fine-tuning", epoch=1), bare, SimpleNamespace(epoch=-1, logs={"val_loss": 0.25}, weights=[]))
+    best = BestEpoch()
+    restored = Checkpoints(str(tmp_path), "run")
+    assert restored.restore("head", bare, best) == finished
+    assert (best.epoch, best.logs) == (4, {"val_loss": 0.25})
+    assert restored.restore("fine-tuning", bare, best) == Progress("fine-tuning", epoch=1)
+    assert best.epoch == -1
+    assert restored.restore("another", bare, best) is None
 
 
 def test_another_run_has_another_checkpoint(tmp_path: Path) -> None:
@@ -108,11 +108,12 @@ def test_a_checkpoint_of_another_network_is_refused(dataset: Path, tmp_path: Pat
         fit(network(units=5), dataset, Checkpoints(str(tmp_path), "run"))
 
 
-def test_a_damaged_checkpoint_is_refused(dataset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"no checkpoint", b"", b"PK\x03\x04 and nothing behind"], ids=["text", "empty", "cut"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     checkpoints = Checkpoints(str(tmp_path), "run")
-    storage.write_bytes(checkpoints.uri, b"no checkpoint")
+    storage.write_bytes(checkpoints.uri, content)
     with pytest.raises(DataError, match=r"is damaged .*; delete it to start again"):
-        fit(network(), dataset, checkpoints)
+        checkpoints.restore("training", None, None)
     checkpoints.delete()
     assert not storage.exists(checkpoints.uri)
 

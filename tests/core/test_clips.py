@@ -1,10 +1,13 @@
+import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from components.core import clips
 
+ROOT = Path(__file__).parents[2]
 RECORD = clips.ClipRecord(
     frames=tuple(f"jpeg {number}".encode() for number in range(clips.CLIP_FRAMES)),
     label=1,
@@ -27,7 +30,7 @@ def test_equal_records_give_equal_bytes_in_every_process() -> None:
     code = "from tests.core.test_clips import RECORD; from components.core.clips import serialize; print(serialize(RECORD).hex())"
     outputs = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True
         ).stdout.strip()
         for seed in (1, 2)
     }
@@ -35,8 +38,6 @@ def test_equal_records_give_equal_bytes_in_every_process() -> None:
 
 
 def test_frames_and_times_of_different_numbers_are_refused() -> None:
-    import dataclasses
-
     with pytest.raises(ValueError, match="zip"):
         clips.serialize(dataclasses.replace(RECORD, frame_indices=(1,)))
 

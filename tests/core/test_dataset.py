@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from components.core import clips, shards
-from components.core.dataset import Part, read_clips
+from components.core.dataset import Part, failures_of_shards, part_of_split, read_clips, read_records
 from components.core.errors import DataError
 from tests.clip_datasets import write_toy_dataset
 
@@ -65,6 +65,17 @@ def test_a_class_without_clips_has_no_weight() -> None:
     assert part.class_weights() == pytest.approx((4 / 6, 0, 4 / 2))
     with pytest.raises(DataError, match="train split has no clips of class pneumonia"):
         part.check_classes()
+
+
+@pytest.mark.parametrize("error", [1, -1])
+def test_shards_with_another_number_of_clips_than_the_index_says_are_refused(dataset: Path, tmp_path: Path, error: int) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(dataset, damaged)
+    edit_index(damaged, lambda fields: fields["splits"]["train"].update(num_clips=9 + error, clips_by_class={"covid": 9 + error}))
+    part = part_of_split(damaged, "train")
+    for examples in (read_clips(damaged, "train"), read_records(part, shuffle_seed=0).repeat(2)):
+        with pytest.raises(DataError, match=r"is missing or damaged \(.*expected to contain"), failures_of_shards(damaged):
+            list(examples.as_numpy_iterator())
 
 
 def without_index(dataset: Path) -> None:

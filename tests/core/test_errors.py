@@ -34,6 +34,11 @@ def test_values_out_of_range_are_refused(name: str, value: float) -> None:
         check_values(**{name: value})
 
 
+def test_large_numbers_are_told_with_all_digits() -> None:
+    with pytest.raises(UsageError, match=r"seed must be at least 0 and at most 2147483647, got 2147483648\."):
+        check_values(seed=2**31)
+
+
 def test_values_outside_of_the_choices_are_refused() -> None:
     with pytest.raises(UsageError, match=r"backbone must be one of small, efficientnet_lite0, .*, got 'resnet'"):
         check_values(backbone="resnet")

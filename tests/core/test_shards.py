@@ -9,7 +9,17 @@ from apache_beam.testing import test_pipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from components.core.errors import DataError
-from components.core.shards import DatasetIndex, ShardInfo, ShardName, SplitInfo, read_tfrecords, shard_of, write_tfrecords
+from components.core.shards import (
+    ClipSource,
+    DatasetIndex,
+    ShardInfo,
+    ShardName,
+    SplitInfo,
+    read_clip_sources,
+    read_tfrecords,
+    shard_of,
+    write_tfrecords,
+)
 
 RECORDS = [b"", b"a", bytes(range(256)) * 40]
 
@@ -38,7 +48,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert list(read_tfrecords(tmp_path / "x")) == RECORDS
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:5], lambda data: data[:20] + b"\x01" + data[21:]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:5],
+        lambda data: data[:20] + b"\x01" + data[21:],
+        lambda data: data[:7] + b"\x7f" + data[8:],
+    ],
+    ids=["end missing", "header cut", "record changed", "length of exabytes"],
+)
 def test_damage_is_noticed(tmp_path: Path, damage: object) -> None:
     write_tfrecords(tmp_path / "x", [b"0123456789" * 3])
     (tmp_path / "x").write_bytes(damage((tmp_path / "x").read_bytes()))  # type: ignore[operator]
@@ -60,9 +79,23 @@ def test_the_index_is_read_back(tmp_path: Path) -> None:
     assert DatasetIndex.read(tmp_path) == index
 
 
-@pytest.mark.parametrize("text", [None, "{", json.dumps({"splits": {}}), json.dumps([])])
-def test_a_missing_or_foreign_index_is_one_sentence(tmp_path: Path, text: str | None) -> None:
-    if text is not None:
-        (tmp_path / "index.json").write_text(text)
-    with pytest.raises(DataError, match=r"index|clip dataset"):
+@pytest.mark.parametrize("text", ["{", json.dumps({"splits": {}}), json.dumps({"splits": []}), json.dumps([]), json.dumps("index")])
+def test_a_foreign_index_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(DataError, match=r"index\.json' is not the index of a clip dataset"):
         DatasetIndex.read(tmp_path)
+
+
+def test_a_folder_without_index_and_a_file_are_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no index\.json, so it is not a clip dataset"):
+        DatasetIndex.read(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="is not the index of a clip dataset"):
+        DatasetIndex.read(tmp_path / "file")
+
+
+def test_line_separators_in_a_name_do_not_divide_the_list_of_videos(tmp_path: Path) -> None:
+    fields = {"video_id": "a\u2028b", "class_name": "covid", "group": "p\x85", "source": "", "split": "train", "num_clips": 2, "fold": 1}
+    lines = [fields, {**fields, "video_id": "short", "num_clips": 0}]
+    (tmp_path / "videos.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    assert read_clip_sources(tmp_path) == [ClipSource("a\u2028b", "covid", "p\x85", "", "train", 2, 1)]

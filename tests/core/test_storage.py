@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -110,9 +111,19 @@ def test_a_large_file_arrives_whole(root: str, tmp_path: Path) -> None:
         assert copy.read_bytes() == content
 
 
-@pytest.mark.parametrize("uri", ["ftp://host/file", "", "hdfs://x"])
-def test_unknown_schemes_and_empty_uris_are_refused(uri: str) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("ftp://host/file", "has an unsupported scheme"),
+        ("hdfs://x", "has an unsupported scheme"),
+        ("", "is empty"),
+        ("gs://", "names no bucket"),
+        ("s3:///folder", "names no bucket"),
+        ("gs://[x/y", "cannot be understood"),
+    ],
+)
+def test_uris_that_name_no_storage_are_refused(uri: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         storage.path_of(uri)
 
 
@@ -132,6 +143,29 @@ def test_a_staged_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_staged_folder_does_not_replace_content(tmp_path: Path) -> None:
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "precious").write_text("")
-    with pytest.raises(StorageError), storage.staged_folder(tmp_path / "dataset"):
-        pass
+    with pytest.raises(StorageError, match="dataset' has content already"), storage.staged_folder(tmp_path / "dataset"):
+        pytest.fail("hours of work would be lost at the end of the block")
     assert os.listdir(tmp_path / "dataset") == ["precious"]
+    with pytest.raises(StorageError), storage.staged_folder(tmp_path / "dataset" / "precious"):
+        pytest.fail("a file is in the way")
+    assert os.listdir(tmp_path) == ["dataset"]
+
+
+def test_a_staged_folder_replaces_content_when_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "old").write_text("")
+    with storage.staged_folder(tmp_path / "set", replace=True) as staged:
+        (staged / "new").write_text("")
+    assert os.listdir(tmp_path / "set") == ["new"]
+
+
+def test_a_new_file_appears_whole_or_not_at_all(root: str) -> None:
+    uri = storage.join(root, "folder", "a.bin")
+    full = pytest.raises(StorageError, match=r"cannot write '.*a\.bin': \[Errno 28\] No space left")
+    with full, storage.new_file(uri) as path:
+        path.write_bytes(b"a part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not storage.exists(uri)
+    with storage.new_file(uri) as path:
+        path.write_bytes(b"all")
+    assert storage.read_bytes(uri) == b"all"

@@ -11,9 +11,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 from components.core import clips
+from components.core.errors import StorageError
 from components.core.manifest import ManifestRow, Status, VideoRecord
 from components.core.video.sampling import Sampling
-from components.preprocess.beam_pipeline import DecodeVideos, VideoTask
+from components.preprocess.beam_pipeline import DecodeVideos, VideoTask, decode
 from components.preprocess.preprocess import DIRECT_RUNNER
 from tests.core.video.crashes import aborting_at_bad_ones
 from tests.preprocess.test_preprocess import build, stored
@@ -62,6 +63,15 @@ def test_a_crash_of_the_decoder_loses_one_video(tmp_path: Path) -> None:
         )
         crash = "the decoder crashed on it (SIGABRT)"
         assert_that(outcomes, equal_to([("a", 1, ""), ("b", 1, ""), ("c", 1, ""), ("crash 1", 0, crash), ("crash 2", 0, crash)]))
+
+
+def test_clips_that_cannot_be_written_end_the_run_with_a_sentence(tmp_path: Path) -> None:
+    record = listed(write_video(tmp_path / "a.avi", numbered_frames(20)))
+    (tmp_path / "file").write_text("in the way")
+    tasks = [VideoTask(record.row, record.storage_uri, str(tmp_path / "file" / f"{number}.tfrecord")) for number in range(2)]
+    options = PipelineOptions([f"--runner={DIRECT_RUNNER}", "--direct_running_mode=multi_threading", "--direct_num_workers=2"])
+    with pytest.raises(StorageError, match=r"^cannot write '.*file/[01]\.tfrecord': .*; check that .* access it\.$"):
+        decode(tasks, Sampling(25, 1), str(tmp_path / "outcomes.jsonl"), options)
 
 
 def test_progress_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -94,7 +94,7 @@ def test_a_group_keeps_its_split_against_another_run(tmp_path) -> None:
     assert read_assignments(str(tmp_path)) == {"a": "train"}
 
 
-@pytest.mark.parametrize("text", [b"{", b'{"a": "training"}'])
+@pytest.mark.parametrize("text", [b"", b"{", b"null", b'[["a", "train"]]', b'{"a": "training"}', b'{"a": ["train"]}'])
 def test_a_damaged_table_is_an_error(tmp_path, text: bytes) -> None:
     storage.write_bytes(str(tmp_path / "splits.json"), text)
     with pytest.raises(DataError, match="not a table of groups and splits"):

@@ -93,19 +93,19 @@ def safe_name(video_id: str) -> str:
 
 def _write_split(dataset_path: Path, index: DatasetIndex, split: str, folder: Path, name: str, dtype: np.dtype[Any]) -> None:
     num_clips = index.splits[split].num_clips
-    labels = np.zeros(num_clips, np.int64)
+    labels: list[int] = []
     with (
         _npy_file(folder / f"X_{name}.npy", (num_clips, *index.clip_shape), dtype) as file,
         (folder / f"clips_{name}.csv").open("w", encoding="utf-8", newline="") as table,
     ):
         rows = csv.writer(table)
         rows.writerow(CLIP_COLUMNS)
-        for number, clip in enumerate(_clips(dataset_path, index, split)):
+        for clip in _clips(dataset_path, index, split):
             pixels = np.stack([_rgb(frame) for frame in clip.frames])
             file.write((pixels if dtype == np.uint8 else pixels.astype(dtype) / 255).tobytes())
-            labels[number] = clip.label
+            labels.append(clip.label)
             rows.writerow([getattr(clip, column) for column in CLIP_COLUMNS])
-    np.save(folder / f"y_{name}.npy", labels)
+    np.save(folder / f"y_{name}.npy", np.array(labels, np.int64))
 
 
 @contextlib.contextmanager

@@ -64,6 +64,9 @@ class GuardedReader:
             DataError: the child died of this call, or used more time or memory than it may.
             PipelineError: what the function raised.
         """
+        # One that was killed between two videos, as when the machine's memory is short, says nothing about the next one.
+        if self._child and self._child.poll() is not None:
+            self._reap()
         connection = self._connection or self._start()
         try:
             connection.send((function, arguments))

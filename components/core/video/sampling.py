@@ -41,7 +41,8 @@ class Sampling:
 
     Attributes:
         frames_per_second: rate at which `window` samples frames.
-        max_clips: clips of one video after so many are left out by `window`, and the file is read no further.
+        max_clips: clips of one video after so many are left out by `window`, and the file is read no further than its first CLIP_FRAMES
+            frames and these clips.
         mode: `window` or `uniform`.
     """
 
@@ -114,11 +115,12 @@ def _windows(path: Path, sampling: Sampling) -> tuple[list[list[SampledFrame]], 
     with open_video(path) as video:
         half_interval_s = 0.5 / video.frames_per_second
         for index, time_s, pixels in video.frames():
-            if time_s + half_interval_s > len(sampled) / sampling.frames_per_second:
+            if len(sampled) < wanted and time_s + half_interval_s > len(sampled) / sampling.frames_per_second:
                 frame = _sampled(len(sampled), index, time_s, pixels())
                 while time_s + half_interval_s > len(sampled) / sampling.frames_per_second and len(sampled) < wanted:
                     sampled.append(frame)
-            if len(sampled) == wanted:
+            # Frames of a slow video are taken more than once, so fewer than a clip's may have filled it.
+            if len(sampled) == wanted and index + 1 >= CLIP_FRAMES:
                 break
         facts = video.facts
     starts = range(0, len(sampled) - CLIP_FRAMES + 1, CLIP_FRAMES)

@@ -49,7 +49,7 @@ def check_ultrasound(whole: list[np.ndarray], coloured: list[float], sector: np.
 
     Args:
         whole: the frames, [height, width] uint8 grey.
-        coloured: what `coloured_share` says of each.
+        coloured: what `coloured_share` says of some of them, at least of one.
         sector: the same frames normalised to the sector, [frames, height, width] uint8 grey.
 
     Raises:

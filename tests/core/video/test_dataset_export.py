@@ -1,5 +1,6 @@
 """Exports are compared with what TensorFlow reads from the same dataset, or with the stored bytes."""
 
+import copy
 import csv
 import io
 import json
@@ -102,11 +103,14 @@ def test_damage_and_a_folder_with_content_are_refused_and_nothing_is_left(datase
     with pytest.raises(StorageError):
         export_npy(dataset, tmp_path / "full")
     broken = write_toy_dataset(tmp_path / "broken", COUNTS)
-    index = json.loads((broken / "index.json").read_text())
-    index["splits"]["train"]["shards"][0]["num_clips"] += 1
-    (broken / "index.json").write_text(json.dumps(index))
-    with pytest.raises(DataError, match="the index says"):
-        export_npy(broken, tmp_path / "npy")
+    right = json.loads((broken / "index.json").read_text())
+    for error in (1, -1):
+        index = copy.deepcopy(right)
+        index["splits"]["train"]["num_clips"] += error
+        index["splits"]["train"]["shards"][1]["num_clips"] += error
+        (broken / "index.json").write_text(json.dumps(index))
+        with pytest.raises(DataError, match="the index says"):
+            export_npy(broken, tmp_path / "npy")
     next(broken.glob("test-*.tfrecord")).unlink()
     with pytest.raises(DataError, match="is missing"):
         export_frames(broken, tmp_path / "frames")

@@ -76,6 +76,13 @@ def test_one_child_serves_many_calls_and_is_gone_at_the_end() -> None:
         os.kill(child, 0)
 
 
+def test_a_child_that_is_killed_between_two_videos_is_replaced(reader: GuardedReader) -> None:
+    child = reader(os.getpid)
+    os.kill(child, signal.SIGKILL)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert reader(os.getpid) != child
+
+
 def test_the_child_ends_with_a_parent_that_is_killed() -> None:
     code = (
         "import os, signal; from components.core.video.guarded_reader import GuardedReader; "

@@ -38,6 +38,14 @@ def test_a_slow_video_repeats_frames(tmp_path: Path) -> None:
     assert second[0] == 7
 
 
+def test_a_slow_video_whose_first_frames_fill_the_clips_has_enough_frames(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", numbered_frames(20, 16, 16), fps=5)
+    video = sample_clips(path, Sampling(10, 1))
+    (clip,) = video.clips
+    assert clip[-1].index < 8
+    assert video.facts.num_frames == CLIP_FRAMES
+
+
 def test_clips_follow_each_other_and_end_at_the_limit(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.avi", numbered_frames(60, 16, 16), fps=10)
     assert indices(path, max_clips=10) == [list(range(s, s + 14)) for s in (0, 14, 28, 42)]
