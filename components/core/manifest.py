@@ -140,7 +140,10 @@ def read_manifest(uri: str) -> list[ManifestRow]:
     if absent:
         present = ", ".join(reader.fieldnames or ()) or "none"
         raise UsageError(f"manifest {uri!r} lacks the column(s) {', '.join(absent)}; it has {present}.")
-    rows = [_checked_row(cells, f"manifest {uri!r}, line {reader.line_num}", path.parent) for cells in reader]
+    try:
+        rows = [_checked_row(cells, f"manifest {uri!r}, line {reader.line_num}", path.parent) for cells in reader]
+    except csv.Error as error:
+        raise UsageError(f"manifest {uri!r}, after line {reader.line_num}: no CSV ({error}); look for a quotation mark too many.") from None
     if not rows:
         raise UsageError(f"manifest {uri!r} lists no video; add a row per video.")
     _check_unique_ids(rows, uri)
@@ -153,6 +156,8 @@ def absolute_manifest_uri(uri: str) -> str:
 
 
 def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.StoragePath) -> ManifestRow:
+    if surplus := cells.get(None):
+        raise UsageError(f"{where}: it has more cells than the header, {surplus}; quote cells that hold a comma.")
     values = {name: (cells.get(name) or "").strip() for name in REQUIRED_COLUMNS + OPTIONAL_COLUMNS}
     for name in ("video_id", "uri"):
         if not values[name]:
@@ -224,10 +229,10 @@ def read_videos(path: Path) -> list[VideoRecord]:
     Raises:
         DataError: it cannot be understood.
     """
-    text = storage.read_bytes(path).decode("utf-8")
+    content = storage.read_bytes(path)
     try:
-        return [VideoRecord.from_json(line) for line in text.splitlines()]
-    except (KeyError, TypeError, ValueError) as error:
+        return [VideoRecord.from_json(line) for line in content.decode("utf-8").split("\n") if line]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{str(path)!r} is not a manifest written by ingest ({error!r}); run ingest again.") from None
 
 

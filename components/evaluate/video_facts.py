@@ -1,7 +1,6 @@
 """What the dataset states about its videos: its videos.jsonl, read so that a fact that it does not state is simply absent."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from components.core.errors import DataError
 from components.core.predictions import NO_SOURCE as NOT_STATED
-from components.core.shards import VIDEOS_NAME
+from components.core.shards import VIDEOS_NAME, read_json_lines
 
 # What describes the recording and the patient, and what describes the file: by the name in the report, the names in videos.jsonl.
 DESCRIPTIONS = {"probe": "probe", "class detail": "label_detail", "sex": "sex", "age": "age"}
@@ -66,8 +65,7 @@ def read_video_facts(dataset_path: Path) -> list[VideoFacts]:
     """
     path = dataset_path / VIDEOS_NAME
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return sorted((_facts(json.loads(line)) for line in lines), key=lambda facts: facts.video_id)
+        return sorted(map(_facts, read_json_lines(path)), key=lambda facts: facts.video_id)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{str(path)!r} is not the list of a dataset's videos ({error!r}); run preprocess again.") from None
 

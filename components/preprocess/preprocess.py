@@ -183,7 +183,8 @@ def build_dataset(
         statistics = statistics_of([dataclasses.asdict(outcome) for outcome in outcomes if outcome.num_clips])
         (staged / STATISTICS_NAME).write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         (staged / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
-    splits.write_assignments(storage_uri, {group: assignments[name] for group, name in merged.items() if name in assignments})
+        # Before the dataset appears: when another run has decided otherwise meanwhile, it must not.
+        splits.write_assignments(storage_uri, {group: assignments[name] for group, name in merged.items() if name in assignments})
     _report(index, outcomes)
     return BuiltDataset(dataset_path, index, outcomes)
 

@@ -79,6 +79,8 @@ def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
         ("video_id,uri,label,group\na,http://[x/a.mp4,covid,p\n", "line 2: the uri is not a usable URL"),
         ("video_id,uri,label,group,via\na,a.mp4,covid,p,fax\n", "line 2: unknown via 'fax'; use one of direct, transfer-page"),
         ("video_id,uri,label,group,crop\na,a.mp4,covid,p,1 2 3\n", "line 2: crop '1 2 3'"),
+        ("video_id,uri,label,group\na,a.mp4,covid,p,q\n", r"line 2: it has more cells than the header, \['q'\]"),
+        ('video_id,uri,label,group\na,"' + "a" * 200_000 + '",covid,p\n', "after line 1: no CSV"),
         ('video_id,uri,label,group,crop\na,a.mp4,covid,p,"0,0,0,5"\n', "line 2: crop"),
     ],
 )
