@@ -13,7 +13,15 @@ from components.core.drift import NUMBERS, statistics_of
 from components.core.shards import DatasetIndex
 from components.preprocess.contact_sheet import contact_sheets
 
-TITLES = {"source": "source", "probe": "probe", "sector": "sector found", "fold": "fold", "license": "licence"}
+TITLES = {
+    "source": "source",
+    "probe": "probe",
+    "container": "container of the file",
+    "sector": "sector found",
+    "label_detail": "class detail",
+    "fold": "fold",
+    "license": "licence",
+}
 NUMBER_TITLES = ("brightness of the clips (0–255)", "frames per second", "width (px)", "height (px)", "seconds read")
 
 Video = dict[str, Any]

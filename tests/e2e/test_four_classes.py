@@ -10,19 +10,23 @@ from components.evaluate.evaluate import evaluate_models
 from components.evaluate.report import render_report
 from components.prune.options import PruningOptions
 from components.prune.pruning import prune_classifier
+from components.train import trainer
 from components.train.options import TrainingOptions
 from components.train.trainer import train_classifier
 from tests.clip_datasets import clip_record, toy_clip, write_dataset
+from tests.networks import coarse_model
 
 
 @pytest.mark.slow
-def test_four_classes_are_trained_pruned_and_evaluated(tmp_path: Path) -> None:
+def test_four_classes_are_trained_pruned_and_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     records = {
         split: [clip_record(toy_clip(label % 3, rng), label, f"{split}-{label}-{n}") for n in range(2) for label in range(4)]
         for split in ("train", "validation", "test")
     }
     write_dataset(tmp_path / "dataset", records, class_names=ALL_CLASS_NAMES)
+    # The networks of train take a minute to be traced and exported, and other tests do that.
+    monkeypatch.setattr(trainer, "build_network", lambda num_classes, options: coarse_model(num_classes))
     training = TrainingOptions(epochs=1, patience=1, batch_size=4, learning_rate=0.001, seed=0)
     train_classifier(tmp_path / "dataset", tmp_path / "dense", tmp_path / "curves.html", training)
     pruning = PruningOptions(sparsity=0.5, pruning_epochs=1, batch_size=4, learning_rate=0.001, seed=0)

@@ -21,7 +21,8 @@ from components.core.exports import PATHS
 from components.prune.options import PruningOptions
 from components.prune.pruning import CURVE_NAME, KERNELS_NAME, LOG_NAME, count_zeros, prune_classifier, with_pruning
 from components.train.models import build_classifier
-from tests.clip_datasets import SHAPE, write_toy_dataset
+from tests.clip_datasets import write_toy_dataset
+from tests.networks import coarse_model
 
 OPTIONS = PruningOptions(sparsity=0.8, pruning_epochs=2, batch_size=6, learning_rate=0.001, seed=0)
 KERNELS = {f"conv{number}/kernel" for number in (1, 2, 3, 4)} | {
@@ -107,15 +108,6 @@ def test_the_pattern_2by4_leaves_two_of_four_weights_along_the_input_channels() 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy_dataset(tmp_path_factory.mktemp("data") / "dataset", {"train": 2, "validation": 1})
-
-
-def coarse_model() -> tf_keras.Model:
-    """Returns a network for whole clips that is trained and exported in a moment."""
-    layers = tf_keras.layers
-    clip = layers.Input(SHAPE, dtype="uint8")
-    maps = layers.Conv2D(8, 16, strides=16, activation="relu", name="conv")(layers.Rescaling(1 / 255)(clip))
-    features = layers.GRU(8, name="gru")(layers.TimeDistributed(layers.GlobalAveragePooling2D())(maps))
-    return tf_keras.Model(clip, layers.Dense(3, activation="softmax", name="dense")(features))
 
 
 def write_dense(

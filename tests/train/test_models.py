@@ -41,6 +41,11 @@ def test_clips_become_probabilities(model: tf_keras.Model) -> None:
     assert probabilities.sum(axis=1) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("architecture", CHOICES["architecture"])
+def test_a_network_has_an_answer_for_each_class(architecture: str) -> None:
+    assert build_classifier(4, architecture, "small").output_shape == (None, 4)
+
+
 def test_the_input_is_bytes(model: tf_keras.Model) -> None:
     assert model.input_shape == (None, *SHAPE)
     assert model.input.dtype == "uint8"

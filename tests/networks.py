@@ -1,0 +1,14 @@
+"""Networks for tests of what is done with a network, whatever it is."""
+
+import tf_keras
+from tf_keras import layers
+
+from tests.clip_datasets import SHAPE
+
+
+def coarse_model(num_classes: int = 3) -> tf_keras.Model:
+    """Returns a network for whole clips [n, 14, 224, 224, 3] uint8 that is trained, pruned and exported in a moment."""
+    clip = layers.Input(SHAPE, dtype="uint8")
+    maps = layers.Conv2D(8, 16, strides=16, activation="relu", name="conv")(layers.Rescaling(1 / 255)(clip))
+    features = layers.GRU(8, name="gru")(layers.TimeDistributed(layers.GlobalAveragePooling2D())(maps))
+    return tf_keras.Model(clip, layers.Dense(num_classes, activation="softmax", name="dense")(features))
