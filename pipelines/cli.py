@@ -1,5 +1,6 @@
 """The `lus` command: what is compiled or runs on this machine is here, the other commands are put together."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def main() -> None:
 
     For research and education only, not for diagnosis.
     """
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("components").setLevel(logging.INFO)
 
 
 @main.command("compile")

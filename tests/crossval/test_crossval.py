@@ -1,6 +1,9 @@
 """Who learns from whom, and what is said about it."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +12,8 @@ from sklearn.metrics import f1_score
 
 from components.core.errors import DataError
 from components.core.shards import ClipSource
-from components.crossval.crossval import MAJORITY, THUMBNAIL, cross_validate, divide
+from components.crossval.crossval import MAJORITY, THUMBNAIL, divide
 from components.crossval.scores import Videos, score_of
-from components.train.options import TrainingOptions
 from tests.clip_datasets import write_toy_dataset
 
 SOURCES = [
@@ -72,14 +74,16 @@ def test_scores_are_those_of_scikit_learn_and_the_interval_holds_them() -> None:
 
 @pytest.mark.slow
 def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
-    dataset = write_toy_dataset(tmp_path / "dataset", {"train": 3, "validation": 3})
-    options = TrainingOptions(epochs=2, patience=2, batch_size=3, learning_rate=0.001, seed=0, architecture="cnn_lstm")
-    result = cross_validate(dataset, options, num_bootstrap=50)
-    assert list(result.scores) == ["cnn_lstm, small", MAJORITY, THUMBNAIL]
-    assert result.probabilities.shape == (1, 18, 3)
-    assert result.probabilities.sum(axis=2) == pytest.approx(1)
-    # Classes are equally frequent in every fold, so always answering one of them is right for a third: (2 × ⅓ / (1 + ⅓)) / 3.
-    assert result.scores[MAJORITY].pooled == pytest.approx(1 / 6)
-    fields = json.loads(result.to_json())
+    dataset, outputs = write_toy_dataset(tmp_path / "dataset", {"train": 3, "validation": 3}), tmp_path / "outputs"
+    options = ["--epochs", "2", "--batch-size", "3", "--architecture", "cnn_lstm", "--num-bootstrap", "50"]
+    command = [sys.executable, "-m", "pipelines.cli", "crossval", "--dataset", str(dataset), "--output-folder", str(outputs), *options]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.findall(r"repeat 1 of 1, (.*): \d of 6 videos right", run.stderr) == ["fold 0 (1 of 3)", "fold 1 (2 of 3)", "fold 2 (3 of 3)"]
+    table = (outputs / "table").read_text()
+    assert table in run.stdout
+    assert [line.split(" | ")[0] for line in table.splitlines()[4:]] == [f"| {name}" for name in ("cnn_lstm, small", MAJORITY, THUMBNAIL)]
+    fields = json.loads((outputs / "scores").read_text())
+    assert np.sum([video["probabilities"] for video in fields["videos"]], axis=2) == pytest.approx(np.ones((18, 1)), abs=1e-5)
     assert [video["fold"] for video in fields["videos"]] == [video["video_id"][-1] for video in fields["videos"]]
-    assert result.markdown().count("\n| ") == 3 + 1
+    # Classes are equally frequent in every fold, so always answering one of them is right for a third: (2 × ⅓ / (1 + ⅓)) / 3.
+    assert fields["scores"][MAJORITY]["pooled"] == pytest.approx(1 / 6)
