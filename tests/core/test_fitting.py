@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from components.core.errors import DataError
@@ -114,6 +115,16 @@ def test_fitting_returns_the_numbers_of_every_epoch(dataset: Path) -> None:
 def test_a_loss_that_is_no_number_stops_with_a_sentence(dataset: Path) -> None:
     with pytest.raises(DataError, match=r"loss became nan in epoch 1; give a learning_rate lower than 0\.01"):
         fit(model_of_one_number(math.nan), dataset)
+
+
+def test_a_batch_that_the_memory_cannot_hold_stops_with_advice(dataset: Path) -> None:
+    layers = tf_keras.layers
+    clip = layers.Input(SHAPE, dtype="uint8")
+    much = layers.Lambda(lambda x: x + tf.reduce_sum(tf.random.normal([1 << 46])))(
+        layers.GlobalAveragePooling3D()(layers.Rescaling(1.0)(clip))
+    )
+    with pytest.raises(DataError, match=r"^the memory is too small for batches of 2 clips; try --batch-size 1\.$"):
+        fit(tf_keras.Model(clip, layers.Dense(3, activation="softmax")(much)), dataset)
 
 
 def test_a_truncated_shard_stops_with_a_sentence(dataset: Path, tmp_path: Path) -> None:

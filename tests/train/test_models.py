@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tf_keras
 
+from components.core.errors import PipelineError
 from components.core.parameters import CHOICES
 from components.train.models import APPLICATIONS, ARCHITECTURES, LUMA, build_classifier
 from tests.clip_datasets import SHAPE
@@ -62,3 +63,12 @@ def test_a_tint_changes_nothing(model: tf_keras.Model) -> None:
     maps = seen.predict((np.concatenate([grey + 0 * tint, grey + tint]) + 0.5).astype(np.uint8), verbose=0)
     assert np.abs(maps[0] - maps[1]).max() < 1.01
     assert maps[0, 0, 5, 7, 0] == pytest.approx(grey[0, 0, 10:12, 14:16].mean(), abs=0.26)
+
+
+def test_weights_that_keras_cannot_download_are_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise Exception("URL fetch failure on mobilenet_v2.h5: None -- Name or service not known")
+
+    monkeypatch.setattr(tf_keras.applications, "MobileNetV2", fail)
+    with pytest.raises(PipelineError, match=r"the weights 'imagenet' of mobilenet_v2 cannot be had .*; give the URI of a file"):
+        build_classifier(3, "cnn_gru", "mobilenet_v2")
