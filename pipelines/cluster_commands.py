@@ -102,7 +102,8 @@ def _submit(
 ) -> None:
     """Starts a pipeline that `lus compile` wrote; the file is uploaded only when the cluster does not have it yet.
 
-    With --wait, the exit code tells the outcome: 0 succeeded, 1 failed, 3 canceled, 4 not ended in time, 5 deleted.
+    With --wait, the exit code tells the outcome: 0 succeeded, 1 failed or not started, 3 canceled, 4 not ended in time,
+    5 deleted, 6 state unknown.
     """
     from pipelines import submit
 
