@@ -39,6 +39,11 @@ class Fetcher:
         self._direct = DirectSource(self._hosts, budget)
         self._failures: dict[str, MissingError | RejectedError] = {}
 
+    def stop(self) -> None:
+        """Ends what is being fetched, and lets nothing more begin."""
+        self._hosts.stop()
+        self._direct.stop()
+
     def work_path(self, uri: str) -> Path:
         """Returns the local file of a URI; a later run finds there what this one leaves unfinished."""
         return self._folder / hashlib.sha256(uri.encode()).hexdigest()[:32]

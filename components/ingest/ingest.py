@@ -131,6 +131,9 @@ class _Run:
             with logging_redirect_tqdm():
                 for found in pool.map(lambda members: self._ingest_together(members, progress), tasks):
                     records.update({record.row.video_id: record for record in found})
+        except BaseException:  # Ctrl-C among them: the pool waits for its threads
+            self._fetcher.stop()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
             progress.close()
