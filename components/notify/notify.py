@@ -21,7 +21,14 @@ TIMEOUT_S = 30
 NUM_TRIES = 3
 MAX_ERROR_CHARACTERS = 500
 _FAILURES = (requests.RequestException, smtplib.SMTPException, OSError)
-_NO_CONNECTION = (requests.ConnectionError, requests.Timeout, smtplib.SMTPServerDisconnected, ConnectionError, TimeoutError, socket.gaierror)
+_NO_CONNECTION = (
+    requests.ConnectionError,
+    requests.Timeout,
+    smtplib.SMTPServerDisconnected,
+    ConnectionError,
+    TimeoutError,
+    socket.gaierror,
+)
 
 
 @dataclasses.dataclass(frozen=True)
