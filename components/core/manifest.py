@@ -162,9 +162,7 @@ def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.
         if values[name] not in allowed:
             raise UsageError(f"{where}: unknown {name} {values[name]!r}; use one of {', '.join(filter(None, allowed))}.")
     if values["via"] in ZIPPED_VIAS and not values["uri"].partition("#")[2]:
-        raise UsageError(
-            f"{where}: the uri of a video via {values['via']} must name the file in the zip file behind a `#`."
-        )
+        raise UsageError(f"{where}: the uri of a video via {values['via']} must name the file in the zip file behind a `#`.")
     return ManifestRow(
         video_id=values["video_id"],
         uri=_absolute_uri(values["uri"], where, base),
