@@ -229,7 +229,7 @@ def _explain(file: Path) -> None:
 
 
 def _gc(storage: str, keep: int, is_real: bool) -> None:
-    """Deletes old runs and old versions of the model; the champion, videos and splits stay."""
+    """Deletes old runs, versions of the model, checkpoints and leftovers of workers; the champion, videos and splits stay."""
     from pipelines import gc
 
     doomed = gc.candidates(storage, keep)
@@ -237,7 +237,7 @@ def _gc(storage: str, keep: int, is_real: bool) -> None:
         click.echo(gc.table(doomed))
     if is_real:
         gc.delete(doomed)
-    click.echo(f"{len(doomed)} folders {'deleted' if is_real else 'would be deleted; add --delete to do it'}")
+    click.echo(f"{len(doomed)} {'deleted' if is_real else 'would be deleted; add --delete to do it'}")
 
 
 _TIME_ZONE = click.Option(["--time-zone"], default="UTC", show_default=True, help="The time zone in which the cluster reads the cron.")
@@ -285,7 +285,7 @@ gc_command = _command(
     _gc,
     [
         click.Option(["--storage"], required=True, help="The storage of the project: a local folder, a gs:// or an s3:// URI."),
-        click.Option(["--keep"], type=click.IntRange(min=1), required=True, help="How many of the newest runs and versions to keep."),
+        click.Option(["--keep"], type=click.IntRange(min=1), required=True, help="How many of the newest of each kind to keep."),
         click.Option(["--delete", "is_real"], is_flag=True, help="Delete; without it, only list what would be deleted."),
     ],
 )

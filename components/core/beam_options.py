@@ -20,8 +20,6 @@ DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 # Runners whose workers are on this machine and see its files.
 _RUNNERS_HERE = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
-# Folder in the storage for what workers on other machines pass to each other.
-WORK_NAME = "work"
 _KINDS = {kind.__name__: kind for kind in (DataError, StorageError, UsageError)}
 _LAST_LINE = re.compile(rf"^components\.core\.errors\.({'|'.join(_KINDS)}): (.*)$", re.MULTILINE)
 _STEP = re.compile(r" \[while running .*\]$")
@@ -72,7 +70,7 @@ def work_folder(options: PipelineOptions, storage_uri: str, local_folder: Path |
         return
     if not storage_uri:
         raise UsageError(f"the workers of the runner {runner!r} pass files through the storage, and none is given; give --storage.")
-    uri = storage.join(storage.absolute_uri(storage_uri), WORK_NAME, uuid.uuid4().hex)
+    uri = storage.join(storage.absolute_uri(storage_uri), storage.WORK_NAME, uuid.uuid4().hex)
     try:
         yield uri
     finally:
