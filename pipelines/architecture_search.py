@@ -51,7 +51,8 @@ def _architecture_search(
             batch_size=batch_size,
             seed=seed,
         )
-        models[architecture] = apply_resources(trained.set_display_name(f"train {architecture}")).outputs["model"]
+        # Without display names: a Kubeflow backend that names tasks by them does not find the producers of compare's inputs.
+        models[architecture] = apply_resources(trained).outputs["model"]
     compared = apply_resources(compare(dataset=dataset, batch_size=batch_size, num_bootstrap=num_bootstrap, seed=seed, **models))
     return Outputs(table=compared.outputs["table"])  # type: ignore[call-arg]
 

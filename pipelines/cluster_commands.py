@@ -102,7 +102,8 @@ def _submit(
 ) -> None:
     """Starts a pipeline that `lus compile` wrote; the file is uploaded only when the cluster does not have it yet.
 
-    With --wait, the exit code tells the outcome: 0 succeeded, 1 failed, 3 canceled, 4 not ended in time, 5 deleted.
+    With --wait, the exit code tells the outcome: 0 succeeded, 1 failed or not started, 3 canceled, 4 not ended in time,
+    5 deleted, 6 state unknown.
     """
     from pipelines import submit
 
@@ -228,7 +229,7 @@ def _explain(file: Path) -> None:
 
 
 def _gc(storage: str, keep: int, is_real: bool) -> None:
-    """Deletes old runs and old versions of the model; the champion, videos and splits stay."""
+    """Deletes old runs, versions of the model, checkpoints and leftovers of workers; the champion, videos and splits stay."""
     from pipelines import gc
 
     doomed = gc.candidates(storage, keep)
@@ -236,7 +237,7 @@ def _gc(storage: str, keep: int, is_real: bool) -> None:
         click.echo(gc.table(doomed))
     if is_real:
         gc.delete(doomed)
-    click.echo(f"{len(doomed)} folders {'deleted' if is_real else 'would be deleted; add --delete to do it'}")
+    click.echo(f"{len(doomed)} {'deleted' if is_real else 'would be deleted; add --delete to do it'}")
 
 
 _TIME_ZONE = click.Option(["--time-zone"], default="UTC", show_default=True, help="The time zone in which the cluster reads the cron.")
@@ -284,7 +285,7 @@ gc_command = _command(
     _gc,
     [
         click.Option(["--storage"], required=True, help="The storage of the project: a local folder, a gs:// or an s3:// URI."),
-        click.Option(["--keep"], type=click.IntRange(min=1), required=True, help="How many of the newest runs and versions to keep."),
+        click.Option(["--keep"], type=click.IntRange(min=1), required=True, help="How many of the newest of each kind to keep."),
         click.Option(["--delete", "is_real"], is_flag=True, help="Delete; without it, only list what would be deleted."),
     ],
 )

@@ -50,11 +50,11 @@ class Console:
         return self._stream.isatty()
 
     def _show(self, line: str) -> None:
-        if self._in_input:
+        if self._in_input and not _LOG_PREFIX.search(line):
             self._in_input = line != _INPUT_ENDS
-        elif line.endswith(_INPUT_STARTS):
-            self._in_input = True
-        elif line.strip() and not any(words in line for words in _FRAME):
+            return
+        self._in_input = line.endswith(_INPUT_STARTS)
+        if not self._in_input and line.strip() and not any(words in line for words in _FRAME):
             if line.strip().startswith(_ERROR):
                 self.last_error = line.strip().removeprefix(_ERROR)
             elif _NO_KFP in line:

@@ -5,6 +5,7 @@ containers of a run carry a label, by which its events are found.
 """
 
 import contextlib
+import functools
 import os
 import time
 import uuid
@@ -75,6 +76,7 @@ class ContainerRun:
         return ""
 
 
+@functools.cache
 def pinned(uri: str) -> str:
     """Returns the URI with the digest that the image has in its registry, which the engine asks with this user's credentials.
 

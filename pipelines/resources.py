@@ -98,7 +98,8 @@ RESOURCES: Mapping[str, Resources] = {
     "import_dicom": Resources(cpu="2", memory="8G"),
     "decide_training": Resources(cpu="1", memory="1G", timeout_s=3600),
     "record_training": Resources(cpu="1", memory="1G", timeout_s=3600),
-    "notify": Resources(cpu="1", memory="1G", timeout_s=3600, secrets={"lus-notify": NOTIFICATION_KEYS}),
+    # It tries each of its channels again by itself; a retry of the step would send once more what has arrived.
+    "notify": Resources(cpu="1", memory="1G", retries=0, timeout_s=3600, secrets={"lus-notify": NOTIFICATION_KEYS}),
 }
 
 

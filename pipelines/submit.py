@@ -19,8 +19,8 @@ from pipelines.parameters import parse_parameters
 POLL_S = 5.0
 # While a run is waited for, a server that does not answer, or answers with a fault of its own, is asked again for so long.
 MAX_SILENCE_S = 600.0
-# Exit codes of a run that did not succeed.
-FAILED, CANCELED, TIMED_OUT, DELETED = 1, 3, 4, 5
+# Exit codes of a run that did not succeed, or of which nobody can tell.
+FAILED, CANCELED, TIMED_OUT, DELETED, UNKNOWN = 1, 3, 4, 5, 6
 _FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
@@ -121,19 +121,19 @@ def follow(look: Callable[[], Progress], timeout_s: float, what: str) -> list[Ta
         what: the run, in words.
 
     Raises:
-        ClusterError: the run failed, was canceled, was deleted, or did not end in time (it goes on then); exit codes differ.
+        ClusterError: the run failed, was canceled, was deleted, or did not end in time (it goes on then), or the server does not tell its
+            state any more; exit codes differ.
     """
     deadline = time.monotonic() + timeout_s
     shown: dict[str, str] = {}
     heard_at = time.monotonic()
     while True:
         try:
-            progress = _looked(look, what)
+            progress = look()
             heard_at = time.monotonic()
-        except ClusterError as error:
-            is_refusal = 0 < error.status < 500 and error.status != HTTPStatus.TOO_MANY_REQUESTS
-            if is_refusal or time.monotonic() - heard_at > MAX_SILENCE_S:
-                raise
+        except (ClusterError, UsageError) as error:
+            if not _may_pass(error) or time.monotonic() - heard_at > MAX_SILENCE_S:
+                raise _no_state(error, what) from None
             if time.monotonic() >= deadline:
                 raise ClusterError(f"{what} did not end within {timeout_s:g} s, as far as is known: {error}", exit_code=TIMED_OUT) from None
             print(f"{datetime.datetime.now():%H:%M:%S}  {error} Asking again.", flush=True)
@@ -155,13 +155,15 @@ def follow(look: Callable[[], Progress], timeout_s: float, what: str) -> list[Ta
     return progress.tasks
 
 
-def _looked(look: Callable[[], Progress], what: str) -> Progress:
-    try:
-        return look()
-    except ClusterError as error:
-        if error.status == 404:
-            raise ClusterError(f"{what} was deleted while it was waited for.", status=404, exit_code=DELETED) from None
-        raise
+def _may_pass(error: ClusterError | UsageError) -> bool:
+    """Tells whether a look is worth another try: there was no answer, or one that the server may not give again."""
+    return isinstance(error, ClusterError) and (error.status == 0 or error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= 500)
+
+
+def _no_state(error: ClusterError | UsageError, what: str) -> ClusterError:
+    if isinstance(error, ClusterError) and error.status == HTTPStatus.NOT_FOUND:
+        return ClusterError(f"{what} was deleted while it was waited for.", status=error.status, exit_code=DELETED)
+    return ClusterError(f"the state of {what} is not known any more, and it may go on: {error}", exit_code=UNKNOWN)
 
 
 def _duration(task: TaskTime) -> str:

@@ -163,6 +163,8 @@ def _failures(action: str) -> Iterator[None]:
             404: "; it does not exist, or was deleted",
         }.get(error.code or 0, "")
         raise ClusterError(f"cannot {action}: Vertex AI answers {error.code}, {error.message}{hint}.", status=error.code or 0) from None
+    except exceptions.GoogleAPIError as error:  # such as a RetryError: no answer in time
+        raise ClusterError(f"cannot {action}: Vertex AI does not answer ({' '.join(str(error).split())[:200]}).") from None
     except google.auth.exceptions.GoogleAuthError as error:
         raise UsageError(
             f"there are no usable Google credentials ({' '.join(str(error).split())[:200]}); run `gcloud auth application-default login`."

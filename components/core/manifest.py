@@ -166,6 +166,8 @@ def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.
     for name, allowed in (("label", (*ALL_CLASS_NAMES, *CLASS_OF_LABEL)), ("via", ("", *VIAS))):
         if values[name] not in allowed:
             raise UsageError(f"{where}: unknown {name} {values[name]!r}; use one of {', '.join(filter(None, allowed))}.")
+    if values["via"] in ZIPPED_VIAS and not values["uri"].partition("#")[2]:
+        raise UsageError(f"{where}: the uri of a video via {values['via']} must name the file in the zip file behind a `#`.")
     return ManifestRow(
         video_id=values["video_id"],
         uri=_absolute_uri(values["uri"], where, base),

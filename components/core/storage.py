@@ -32,6 +32,8 @@ from components.core.errors import StorageError, UsageError
 StoragePath: TypeAlias = Path | CloudPath
 Generation: TypeAlias = str
 ABSENT: Generation = ""
+# Folder in the storage for what Beam's workers on other machines pass to each other.
+WORK_NAME = "work"
 
 _CLOUD_PATHS: dict[str, type[CloudPath]] = {"gs": GSPath, "s3": S3Path}
 _FAILURES = (OSError, CloudPathException, GoogleAPIError, GoogleAuthError, Boto3Error, BotoCoreError, ClientError)

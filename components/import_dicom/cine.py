@@ -20,6 +20,7 @@ from pydicom.uid import MediaStorageDirectoryStorage, MPEGTransferSyntaxes
 from components.import_dicom.outcomes import RejectedError
 
 FALLBACK_FPS = 25.0
+MAX_DURATION_MS = 3_600_000
 
 _TAGS = (
     "Modality",
@@ -168,7 +169,11 @@ def _text(dataset: Any, name: str) -> str:
 
 
 def _times_ms(dataset: Any, num_frames: int) -> tuple[tuple[int, ...], bool]:
-    """Returns the time of each frame, and whether the file states it: a vector of intervals, one interval, or a rate."""
+    """Returns the time of each frame, and whether the file states it: a vector of intervals, one interval, or a rate.
+
+    Raises:
+        RejectedError: the times cannot be right.
+    """
     intervals = np.atleast_1d(np.asarray(dataset.get("FrameTimeVector") or [], float))
     if len(intervals) == num_frames > 1 and (intervals[1:] > 0).all():
         times_ms, stated = np.cumsum([0.0, *intervals[1:]]), True
@@ -177,6 +182,8 @@ def _times_ms(dataset: Any, num_frames: int) -> tuple[tuple[int, ...], bool]:
         rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
         stated = interval_ms > 0 or rate > 0
         times_ms = np.arange(num_frames) * (interval_ms if interval_ms > 0 else 1000 / (rate if rate > 0 else FALLBACK_FPS))
+    if not times_ms[-1] <= MAX_DURATION_MS:  # nor is it a number
+        raise RejectedError("its frame times span more than an hour, or are no numbers")
     rounded = np.rint(times_ms).astype(int)
     # No two frames share a millisecond, not even where a loop was taken at over 1000 frames per second.
     rounded = np.maximum.accumulate(rounded - np.arange(num_frames)) + np.arange(num_frames)

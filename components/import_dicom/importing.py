@@ -4,7 +4,7 @@
     <destination>/manifest.csv             a row for each video (core.manifest); written last
 
 Nothing that is written, logged or reported quotes a tag or a path, for hospitals name files after patients. A file is told by its number:
-files are counted from 1 in the order of their paths, as `find SOURCE -type f | LC_ALL=C sort` lists them.
+files are counted from 1 in the order of their paths, as `find SOURCE -xtype f | LC_ALL=C sort` lists them.
 """
 
 import collections
@@ -84,7 +84,7 @@ class ImportResult:
     def to_markdown(self) -> str:
         """Returns the counts, and each file that was rejected or that a person should look at, with the reason."""
         lines = ["# DICOM import", "", *(f"- {name}: {value}" for name, value in self.metrics().items())]
-        lines += ["", "Files are numbered as `find SOURCE -type f | LC_ALL=C sort` lists them.", "", "| file | video | |", "|---|---|---|"]
+        lines += ["", "Files are numbered as `find SOURCE -xtype f | LC_ALL=C sort` lists them.", "", "| file | video | |", "|---|---|---|"]
         for outcome in self.outcomes:
             for text in (f"rejected: {outcome.reason}",) if outcome.reason else outcome.warnings:
                 lines.append(f"| {outcome.number} | {outcome.row.get('video_id', '')} | {text} |")

@@ -11,6 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from components.import_dicom.outcomes import RejectedError
+
 SUFFIX = ".mkv"
 _MILLISECOND = Fraction(1, 1000)
 
@@ -23,10 +25,21 @@ def write_video(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int],
         frames: [height, width, 1 or 3] uint8, grey or RGB.
         size: height and width of every frame.
         times_ms: of the frames, strictly increasing.
+
+    Raises:
+        RejectedError: FFmpeg does not take them.
     """
+    try:
+        _write(path, frames, size, times_ms)
+    except av.FFmpegError as error:
+        raise RejectedError(f"its frames cannot be written as a video ({type(error).__name__})") from None
+
+
+def _write(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], times_ms: tuple[int, ...]) -> None:
     mean_interval_ms = (times_ms[-1] - times_ms[0]) / (len(times_ms) - 1) if len(times_ms) > 1 else 40
+    rate = max(Fraction(1000 / mean_interval_ms).limit_denominator(1000), Fraction(1, 1000))
     with av.open(str(path), "w", format="matroska", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("ffv1", rate=Fraction(1000 / mean_interval_ms).limit_denominator(1000))
+        stream = container.add_stream("ffv1", rate=rate)
         stream.height, stream.width = size
         stream.pix_fmt = "bgr0"
         stream.codec_context.flags |= av.codec.context.Flags.bitexact

@@ -6,14 +6,14 @@ A file belongs to a row when it is called `<video_id>.<anything>`, or as the row
 import collections
 import contextlib
 import dataclasses
-import shutil
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urldefrag
 
 from components.core import storage
-from components.core.errors import StorageError, UsageError
+from components.core.errors import UsageError
 from components.core.manifest import ManifestRow
 from components.ingest import archives
+from components.ingest.fetching import copy
 from components.ingest.outcomes import MissingError
 
 
@@ -96,8 +96,4 @@ def _write(found: _Found, path: Path, max_bytes: int) -> None:
     if isinstance(found.place, Path):
         archives.extract(found.place, found.name, path, max_bytes)
         return
-    try:
-        with storage.local_copy(found.place) as source:
-            shutil.copyfile(source, path)
-    except StorageError as error:
-        raise MissingError(str(error)) from None
+    copy(found.place, path, max_bytes)

@@ -39,6 +39,11 @@ class Fetcher:
         self._direct = DirectSource(self._hosts, budget)
         self._failures: dict[str, MissingError | RejectedError] = {}
 
+    def stop(self) -> None:
+        """Ends what is being fetched, and lets nothing more begin."""
+        self._hosts.stop()
+        self._direct.stop()
+
     def work_path(self, uri: str) -> Path:
         """Returns the local file of a URI; a later run finds there what this one leaves unfinished."""
         return self._folder / hashlib.sha256(uri.encode()).hexdigest()[:32]
@@ -57,7 +62,7 @@ class Fetcher:
             RejectedError: it is too large, or its zip file is unusable.
         """
         if not host_of(row):
-            _copy(row.uri, path)
+            copy(row.uri, path, MAX_VIDEO_BYTES)
         elif row.via in ZIPPED_VIAS:
             archives.extract(self._zip(row), unquote(urldefrag(row.uri).fragment), path, MAX_VIDEO_BYTES)
         elif row.via == VIMEO:
@@ -100,8 +105,18 @@ class Fetcher:
             google_drive.download_zip(url, path, self._hosts, self._budget, manners, MAX_ZIP_BYTES)
 
 
-def _copy(uri: str, path: Path) -> None:
+def copy(uri: str, path: Path, max_bytes: int) -> None:
+    """Copies a file of a storage to a local one.
+
+    Raises:
+        MissingError: it is not there, or cannot be read.
+        RejectedError: it is too large.
+    """
     try:
+        with storage.failures("look up", uri):
+            num_bytes = storage.path_of(uri).stat().st_size
+        if num_bytes > max_bytes:
+            raise RejectedError(f"larger than the limit of {max_bytes / 1e9:g} GB")
         with storage.local_copy(uri) as source:
             shutil.copyfile(source, path)
     except StorageError as error:

@@ -56,13 +56,31 @@ class Hosts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._hosts: dict[str, _Host] = {}
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Lets no more requests begin, and ends the pauses between them."""
+        self._stopped.set()
+
+    def check(self) -> None:
+        """Checks that the run goes on.
+
+        Raises:
+            MissingError: it was stopped.
+        """
+        if self._stopped.is_set():
+            raise MissingError("the run was stopped")
+
+    def pause(self, seconds: float) -> None:
+        """Waits, at most until the run is stopped."""
+        self._stopped.wait(seconds)
 
     @contextlib.contextmanager
     def turn(self, name: str, manners: Manners) -> Iterator[None]:
         """Waits until a request to the host is polite; the block is the request.
 
         Raises:
-            MissingError: the host did not answer several times and is not asked again in this run.
+            MissingError: the host did not answer several times and is not asked again in this run, or the run was stopped.
         """
         with self._lock:
             host = self._hosts.setdefault(name, _Host(threading.Semaphore(manners.at_once)))
@@ -72,8 +90,8 @@ class Hosts:
                     raise MissingError(f"{name} does not answer")
                 start = max(host.next_start, time.monotonic())
                 host.next_start = start + manners.pause_s
-            if (wait_s := start - time.monotonic()) > 0:
-                time.sleep(wait_s)
+            self.pause(start - time.monotonic())
+            self.check()
             yield
 
     def hold(self, name: str, seconds: float) -> None:

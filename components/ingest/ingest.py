@@ -67,8 +67,11 @@ class IngestResult:
         """Checks that enough came.
 
         Raises:
-            DataError: too few videos of a class were stored.
+            DataError: no video was stored, or too few of a class.
         """
+        if not self.count(Status.STORED):
+            taken = [record for record in self.records if record.status is not Status.SKIPPED]
+            raise DataError(f"none of the {len(taken)} videos could be stored; the first one: {taken[0].reason.rstrip('.')}.")
         stored = collections.Counter(record.row.class_name for record in self.records if record.status is Status.STORED)
         short = [f"{stored[name]} of class {name}" for name in CLASS_NAMES if stored[name] < min_videos_per_class]
         if short:
@@ -86,7 +89,7 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
     Raises:
         UsageError: the manifest or an option is wrong.
         StorageError: the storage cannot be written.
-        DataError: not one video could be stored, or a receipt in the storage is broken.
+        DataError: a receipt in the storage is broken.
     """
     options = options or Options()
     check_values(max_gigabytes=options.max_gigabytes)
@@ -99,9 +102,6 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
         fetcher = Fetcher(work_folder, Budget(options.max_gigabytes * 1e9), options.cookies)
         records = _Run(store, fetcher, drop_in, options).records(rows)
     result = IngestResult(records, store.num_new_objects)
-    if not result.count(Status.STORED):
-        taken = [record for record in records if record.status is not Status.SKIPPED]
-        raise DataError(f"none of the {len(taken)} videos could be stored; the first one: {taken[0].reason.rstrip('.')}.")
     counts = ", ".join(f"{result.count(status)} {status.value}" for status in Status)
     _log.info("%s; %d objects are new", counts, result.num_new_objects)
     return result
@@ -131,6 +131,9 @@ class _Run:
             with logging_redirect_tqdm():
                 for found in pool.map(lambda members: self._ingest_together(members, progress), tasks):
                     records.update({record.row.video_id: record for record in found})
+        except BaseException:  # Ctrl-C among them: the pool waits for its threads
+            self._fetcher.stop()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
             progress.close()

@@ -3,8 +3,10 @@
 import dataclasses
 import email.message
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -19,6 +21,14 @@ TIMEOUT_S = 30
 NUM_TRIES = 3
 MAX_ERROR_CHARACTERS = 500
 _FAILURES = (requests.RequestException, smtplib.SMTPException, OSError)
+_NO_CONNECTION = (
+    requests.ConnectionError,
+    requests.Timeout,
+    smtplib.SMTPServerDisconnected,
+    ConnectionError,
+    TimeoutError,
+    socket.gaierror,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +59,7 @@ def send(outcome: Outcome, storage_uri: str, environment: Mapping[str, str]) -> 
         environment: may have the variables of component.py; a file that became a Secret may have left a newline at the end of a value.
 
     Raises:
-        DataError: a channel failed after several tries, or is not described in full; the others were tried too.
+        DataError: a channel failed, after several tries where that may help, or is not described in full; the others were tried too.
     """
     environment = {name: value.strip() for name, value in environment.items()}
     subject, text = _subject(outcome), _text(outcome, storage_uri)
@@ -90,7 +100,7 @@ def _tried(name: str, channel: Callable[[], None]) -> str:
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(NUM_TRIES),
         wait=tenacity.wait_exponential(),
-        retry=tenacity.retry_if_exception_type(_FAILURES),
+        retry=tenacity.retry_if_exception(_may_pass),
         reraise=True,
     )
     try:
@@ -102,6 +112,15 @@ def _tried(name: str, channel: Callable[[], None]) -> str:
     except (*_FAILURES, ValueError) as error:
         return f"{name}: {type(error).__name__}"
     return ""
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tells whether another try may help: there was no connection, or the server is busy or faulty."""
+    if isinstance(error, requests.HTTPError):
+        return error.response.status_code == HTTPStatus.TOO_MANY_REQUESTS or error.response.status_code >= 500
+    if isinstance(error, smtplib.SMTPResponseException):
+        return 400 <= error.smtp_code < 500  # RFC 5321: transient
+    return isinstance(error, _NO_CONNECTION) and not isinstance(error, requests.exceptions.SSLError)
 
 
 def _post(url: str, text: str) -> None:

@@ -3,10 +3,9 @@
     videos → read clips → one element a clip → RunInference (batches of clips) → gathered by video → lines in the order of the videos
 
 Clips travel as JPEG files, 0.2 MB each. A worker reads the videos and the model from their URIs, so these must be where it can see them.
+What it writes comes back through the storage, unless the workers run on this machine.
 """
 
-import logging
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,24 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.runner import create_runner
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.core import storage
-from components.core.errors import DataError, UsageError
+from components.core.beam_options import pipeline_options, work_folder, worker_failures
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask
 from components.predict.model_choice import ChosenModel
-from components.predict.prediction import Jpegs, ReadVideo, VideoPrediction, classify, finish, no_probabilities, read_video
-
-# Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
-DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-MAX_BATCH_CLIPS = 16
-
-logging.getLogger("apache_beam").setLevel(logging.WARNING)
+from components.predict.prediction import (
+    MAX_BATCH_CLIPS,
+    Jpegs,
+    ReadVideo,
+    VideoPrediction,
+    classify,
+    finish,
+    no_probabilities,
+    read_video,
+)
 
 
 class ClassifierHandler(ModelHandler[Jpegs, np.ndarray, Any]):
@@ -77,15 +78,35 @@ class ReadClips(beam.DoFn):
 
 
 def predict_with_beam(
-    tasks: list[VideoTask], model: ChosenModel, sampling: Sampling, predictions_path: Path, strips_path: Path | None, beam_options: str
+    tasks: list[VideoTask],
+    model: ChosenModel,
+    sampling: Sampling,
+    storage_uri: str,
+    predictions_path: Path,
+    strips_path: Path | None,
+    beam_options: str,
 ) -> None:
-    """Predicts videos as a Beam pipeline and writes their lines to one file.
+    """Predicts videos as a Beam pipeline and writes their lines to one file, and strips to a folder unless that is None.
 
     Raises:
-        UsageError: the options name no runner that Beam knows.
-        DataError: the file is not here after the run.
+        UsageError: the options name no runner that Beam knows, or one whose workers run elsewhere while there is no storage.
+        DataError: the model gives something else than probabilities.
+        StorageError: the storage cannot be read, or an output cannot be written.
     """
-    options = _pipeline_options(beam_options)
+    options = pipeline_options(beam_options)
+    with work_folder(options, storage_uri) as work_uri:
+        lines_uri = storage.join(work_uri, "predictions.jsonl")
+        strips_uri = storage.join(work_uri, "strips") if strips_path else ""
+        with worker_failures():
+            _run(tasks, model, sampling, lines_uri, strips_uri, options)
+        if strips_path and storage.exists(strips_uri):
+            with storage.local_folder(strips_uri) as folder:
+                storage.put_folder(folder, str(strips_path), last="")
+        with storage.local_copy(lines_uri) as path:
+            storage.put_file(path, str(predictions_path))
+
+
+def _run(tasks: list[VideoTask], model: ChosenModel, sampling: Sampling, lines_uri: str, strips_uri: str, options: PipelineOptions) -> None:
     with beam.Pipeline(options=options) as pipeline:
         reads = (
             pipeline
@@ -102,28 +123,10 @@ def predict_with_beam(
         (
             {"read": reads, "probabilities": probabilities}
             | "gather clips" >> beam.CoGroupByKey()
-            | "finish" >> beam.Map(_line, model=model, strips_path=strips_path)
+            | "finish" >> beam.Map(_line, model=model, strips_uri=strips_uri)
             | "gather videos" >> beam.GroupByKey()
-            | "write" >> beam.Map(_write, path=str(predictions_path))
+            | "write" >> beam.Map(_write, uri=lines_uri)
         )
-    if not predictions_path.exists():
-        raise DataError(
-            f"the workers of the runner do not share the disk of {str(predictions_path)!r}, and the predictions are with one of them; "
-            "use a runner that does."
-        )
-
-
-def _pipeline_options(beam_options: str) -> PipelineOptions:
-    try:
-        given = shlex.split(beam_options)
-    except ValueError as error:
-        raise UsageError(f"beam_options {beam_options!r} cannot be split into options ({error}); quote them as in a shell.") from None
-    options = PipelineOptions([f"--runner={DIRECT_RUNNER}", *given])
-    try:
-        create_runner(options.view_as(StandardOptions).runner)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"beam_options {beam_options!r} name no runner that Beam knows ({error}).") from None
-    return options
 
 
 def _clips(keyed: tuple[int, ReadVideo]) -> Iterator[tuple[tuple[int, int], Jpegs]]:
@@ -132,15 +135,15 @@ def _clips(keyed: tuple[int, ReadVideo]) -> Iterator[tuple[tuple[int, int], Jpeg
         yield (position, number), jpegs
 
 
-def _line(gathered: tuple[int, dict[str, Any]], model: ChosenModel, strips_path: Path | None) -> tuple[None, tuple[int, str]]:
+def _line(gathered: tuple[int, dict[str, Any]], model: ChosenModel, strips_uri: str) -> tuple[None, tuple[int, str]]:
     position, found = gathered
     (read,) = found["read"]
     rows = [row for _, row in sorted(found["probabilities"], key=lambda item: item[0])]
     prediction = VideoPrediction(read, model, np.stack(rows) if rows else no_probabilities(model))
-    finish(prediction, strips_path)
+    finish(prediction, strips_uri)
     return None, (position, prediction.to_json())
 
 
-def _write(gathered: tuple[None, Iterable[tuple[int, str]]], path: str) -> None:
+def _write(gathered: tuple[None, Iterable[tuple[int, str]]], uri: str) -> None:
     _, lines = gathered
-    storage.write_bytes(path, "".join(f"{line}\n" for _, line in sorted(lines)).encode())
+    storage.write_bytes(uri, "".join(f"{line}\n" for _, line in sorted(lines)).encode())

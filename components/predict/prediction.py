@@ -32,9 +32,10 @@ from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask
 from components.predict.model_choice import ChosenModel, open_model
-from components.predict.strips import write_strip
+from components.predict.strips import strip_png
 
 DECIMALS = 6
+MAX_BATCH_CLIPS = 16
 
 Jpegs: TypeAlias = tuple[bytes, ...]
 
@@ -117,7 +118,7 @@ def predict_videos(
     Args:
         tasks: the videos.
         model_name: see `open_model`.
-        storage_uri: where the project keeps its models; may be empty.
+        storage_uri: where the project keeps its models, and where Beam's workers pass files when they run elsewhere; may be empty.
         predictions_path: file to write; it appears complete or not at all.
         strips_path: folder for the strips; it is made in any case.
         draw_strips: whether strips are drawn.
@@ -125,7 +126,7 @@ def predict_videos(
 
     Raises:
         UsageError: there is no such model, or the options name no runner.
-        DataError: the model cannot be used, or gives something else than probabilities; or a Beam worker wrote to another disk.
+        DataError: the model cannot be used, or gives something else than probabilities.
         StorageError: the storage cannot be read, or an output cannot be written.
     """
     with open_model(model_name, storage_uri) as (model, folder):
@@ -133,24 +134,22 @@ def predict_videos(
         _log.info("model %s, classes %s; not for diagnosis", model.version or model.uri, ", ".join(model.metadata.class_names))
         with storage.failures("write", strips_path):
             strips_path.mkdir(parents=True, exist_ok=True)
-        drawn = strips_path if draw_strips else None
+        storage.check_writable(str(predictions_path.parent))
         if beam_options:
             from components.predict.beam_prediction import predict_with_beam
 
-            predict_with_beam(tasks, model, sampling, predictions_path, drawn, beam_options)
+            drawn = strips_path if draw_strips else None
+            predict_with_beam(tasks, model, sampling, storage_uri, predictions_path, drawn, beam_options)
             return
         classifier, _ = load_classifier(folder)
+        lines = []
         num_predicted = 0
-        with (
-            storage.failures("write", predictions_path),
-            storage.written_aside(predictions_path) as aside,
-            aside.open("w", encoding="utf-8") as file,
-        ):
-            for prediction in _predictions(tasks, classifier, model, sampling):
-                num_predicted += not prediction.read.reason
-                finish(prediction, drawn)
-                file.write(prediction.to_json() + "\n")
-                _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
+        for prediction in _predictions(tasks, classifier, model, sampling):
+            num_predicted += not prediction.read.reason
+            finish(prediction, str(strips_path) if draw_strips else "")
+            lines.append(prediction.to_json() + "\n")
+            _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
+        storage.write_bytes(predictions_path, "".join(lines).encode())
     _log.info("%d of %d videos have a prediction", num_predicted, len(tasks))
 
 
@@ -158,8 +157,9 @@ def _predictions(tasks: list[VideoTask], classifier: Any, model: ChosenModel, sa
     with GuardedReader() as reader:
         for task in tasks:
             read = read_video(task, sampling, reader)
-            probabilities = classify(classifier, read.clips, model) if read.clips else no_probabilities(model)
-            yield VideoPrediction(read, model, probabilities)
+            batches = [read.clips[start : start + MAX_BATCH_CLIPS] for start in range(0, len(read.clips), MAX_BATCH_CLIPS)]
+            rows = [no_probabilities(model), *(classify(classifier, batch, model) for batch in batches)]
+            yield VideoPrediction(read, model, np.concatenate(rows))
 
 
 def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> ReadVideo:
@@ -200,11 +200,15 @@ def no_probabilities(model: ChosenModel) -> np.ndarray:
     return np.zeros((0, len(model.metadata.class_names)))
 
 
-def finish(prediction: VideoPrediction, strips_path: Path | None) -> None:
-    """Draws the strip of a prediction, if one is wanted and there is something to draw."""
-    if strips_path is None or not prediction.read.clips:
+def finish(prediction: VideoPrediction, strips_uri: str) -> None:
+    """Draws the strip of a prediction into a folder, if that is not empty and there is something to draw.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if not strips_uri or not prediction.read.clips:
         return
     task = prediction.read.task
     name = f"{task.position:05d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', task.video_id)[-80:]}.png"
-    with storage.failures("write", strips_path):
-        write_strip(strips_path / name, prediction.read.clips, prediction.probabilities, prediction.model.metadata.class_names)
+    strip = strip_png(prediction.read.clips, prediction.probabilities, prediction.model.metadata.class_names)
+    storage.write_bytes(storage.join(strips_uri, name), strip)

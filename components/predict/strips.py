@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,17 +15,16 @@ GREY, WHITE = (60, 60, 60), (255, 255, 255)
 COLOURS = ((0, 94, 213), (178, 114, 0), (115, 158, 0), (167, 121, 204))
 
 
-def write_strip(path: Path, clips: Sequence[tuple[bytes, ...]], probabilities: np.ndarray, class_names: list[str]) -> None:
-    """Writes a PNG: for each clip a line of text, a bar divided by the probabilities, and its frames in order.
+def strip_png(clips: Sequence[tuple[bytes, ...]], probabilities: np.ndarray, class_names: list[str]) -> bytes:
+    """Returns a PNG file: for each clip a line of text, a bar divided by the probabilities, and its frames in order.
 
     Args:
-        path: file to write.
         clips: the frames of each clip as JPEG files.
         probabilities: [clips, classes].
         class_names: in the order of the classes.
     """
     rows = [_row(number, frames, probabilities[number], class_names) for number, frames in enumerate(clips)]
-    path.write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
+    return cv2.imencode(".png", np.concatenate(rows))[1].tobytes()
 
 
 def _row(number: int, frames: tuple[bytes, ...], probabilities: Any, class_names: list[str]) -> np.ndarray:

@@ -10,12 +10,10 @@ no harm. A worker decodes in a child process (core.video.guarded_reader) and nee
 """
 
 import collections
-import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -28,8 +26,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
 from components.core import storage
+from components.core.beam_options import worker_failures
 from components.core.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
-from components.core.errors import DataError, PipelineError, StorageError
+from components.core.errors import PipelineError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
 from components.core.video.clip_reader import Clip, VideoClips, read_clips
@@ -39,8 +38,6 @@ from components.preprocess import near_duplicates
 
 # A line of progress comes after a tenth of the videos, at the latest after so many.
 MAX_VIDEOS_A_LINE = 100
-# What a worker raised, in the text of its traceback; Beam adds the name of the step.
-_RAISED = re.compile(r"components\.core\.errors\.(DataError|StorageError): (.+?)(?: \[while running .*)?$", re.MULTILINE)
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +113,7 @@ def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, option
     Raises:
         StorageError: the clips or the outcomes cannot be written.
     """
-    with _failures_of_workers(), beam.Pipeline(options=options) as pipeline:
+    with worker_failures(), beam.Pipeline(options=options) as pipeline:
         outcomes = (
             pipeline
             | "videos" >> beam.Create(tasks, reshuffle=True)
@@ -141,21 +138,9 @@ def assemble(tasks: list[ShardTask], summaries_uri: str, options: PipelineOption
         DataError: a file of clips is damaged.
         StorageError: a file of clips cannot be read, or a shard or the summaries cannot be written.
     """
-    with _failures_of_workers(), beam.Pipeline(options=options) as pipeline:
+    with worker_failures(), beam.Pipeline(options=options) as pipeline:
         _gather(pipeline | "shards" >> beam.Create(tasks, reshuffle=True) | "write shard" >> beam.Map(_write_shard), summaries_uri)
     return [ShardSummary(**fields) for fields in _read_lines(summaries_uri)]
-
-
-@contextlib.contextmanager
-def _failures_of_workers() -> Iterator[None]:
-    """Raises again what a worker raised, of which runners give the text alone."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not (raised := _RAISED.findall(str(error))):
-            raise
-        name, message = raised[-1]
-        raise (DataError if name == "DataError" else StorageError)(message) from error
 
 
 def _gather(items: Any, uri: str) -> None:

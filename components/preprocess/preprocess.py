@@ -1,24 +1,18 @@
 """Preprocess: the videos that ingest stored → a clip dataset (core.shards has its layout)."""
 
 import collections
-import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
-import shlex
-import tempfile
-import uuid
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.runner import create_runner
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.core import parameters, storage
+from components.core.beam_options import pipeline_options, work_folder
 from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_names
 from components.core.drift import statistics_of
-from components.core.errors import UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_videos
 from components.core.shards import (
     INDEX_NAME,
@@ -36,14 +30,6 @@ from components.preprocess import beam_pipeline, near_duplicates, splits
 from components.preprocess.beam_pipeline import ShardSummary, VideoTask
 from components.preprocess.dataset_report import render_dataset_report
 from components.preprocess.leaks import check_leaks
-
-# Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
-DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-# Runners whose workers are on this machine and see its files.
-RUNNERS_HERE = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
-
-# Beam tells of every channel and thread that it opens.
-logging.getLogger("apache_beam").setLevel(logging.WARNING)
 
 _log = logging.getLogger(__name__)
 
@@ -156,13 +142,13 @@ def build_dataset(
         StorageError: the storage cannot be read or written.
     """
     parameters.check_values(num_workers=num_workers, **dataclasses.asdict(settings))
-    options = _pipeline_options(beam_options, num_workers)
+    options = pipeline_options(beam_options, "--direct_running_mode=multi_threading", f"--direct_num_workers={num_workers}")
     records = read_videos(videos_path)
     exclusions = _exclusions(records, settings.class_names)
     candidates = [record for record in records if record.row.video_id not in exclusions]
     check_groups((record.row for record in candidates), settings.class_names)
     _log.info("%d videos to decode, %d excluded", len(candidates), len(exclusions))
-    with storage.staged_folder(dataset_path) as staged, _work_folder(options, storage_uri, staged) as work_uri:
+    with storage.staged_folder(dataset_path) as staged, work_folder(options, storage_uri, staged) as work_uri:
         decoding = _decode(candidates, work_uri, settings, options)
         pairs = near_duplicates.find_near_duplicates({video_id: outcome.hashes for video_id, outcome in decoding.items()})
         merged = near_duplicates.linked_groups({record.row.group for record in records}, _links(records, pairs))
@@ -187,20 +173,6 @@ def build_dataset(
         splits.write_assignments(storage_uri, {group: assignments[name] for group, name in merged.items() if name in assignments})
     _report(index, outcomes)
     return BuiltDataset(dataset_path, index, outcomes)
-
-
-@contextlib.contextmanager
-def _work_folder(options: PipelineOptions, storage_uri: str, staged: Path) -> Iterator[str]:
-    """Gives the URI of a folder for what workers write, which is deleted afterwards: in the storage, or here when they run here."""
-    if options.view_as(StandardOptions).runner.rpartition(".")[2] in RUNNERS_HERE:
-        with tempfile.TemporaryDirectory(dir=staged, prefix="work-") as folder:
-            yield folder
-        return
-    uri = storage.join(storage.absolute_uri(storage_uri), "work", uuid.uuid4().hex)
-    try:
-        yield uri
-    finally:
-        storage.delete_folder(uri)
 
 
 def _decode(
@@ -257,20 +229,6 @@ def _assemble(
         members[name].append((_clips_uri(work_uri, row), row.group))
     tasks = [beam_pipeline.ShardTask(_shard_uri(work_uri, str(name)), tuple(clips)) for name, clips in members.items()]
     return beam_pipeline.assemble(tasks, storage.join(work_uri, "shards.jsonl"), options)
-
-
-def _pipeline_options(beam_options: str, num_workers: int) -> PipelineOptions:
-    try:
-        given = shlex.split(beam_options)
-    except ValueError as error:
-        raise UsageError(f"beam_options {beam_options!r} cannot be split into options ({error}); quote them as in a shell.") from None
-    defaults = [f"--runner={DIRECT_RUNNER}", "--direct_running_mode=multi_threading", f"--direct_num_workers={num_workers}"]
-    options = PipelineOptions([*defaults, *given])
-    try:
-        create_runner(options.view_as(StandardOptions).runner)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"beam_options {beam_options!r} name no runner that Beam knows ({error}).") from None
-    return options
 
 
 def _exclusions(records: list[VideoRecord], class_names: tuple[str, ...]) -> dict[str, str]:

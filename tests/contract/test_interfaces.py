@@ -119,6 +119,8 @@ def test_the_search_trains_every_architecture_in_parallel_and_compares_them(tmp_
     assert all(tasks[name]["dependentTasks"] == ["importer"] for name in trained.values())
     models = {key: value["taskOutputArtifact"]["producerTask"] for key, value in tasks["compare"]["inputs"]["artifacts"].items()}
     assert models == {**trained, "dataset": "importer"}
+    # Where a display name differs, Kubeflow backends do not find the producer of an input (kubeflow/pipelines #11106, #11173).
+    assert all(task["taskInfo"]["name"] == name for name, task in tasks.items())
 
 
 def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -78,6 +78,11 @@ def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
         ("video_id,uri,label,group\na,ftp://x/a.mp4,covid,p\n", "line 2.*unsupported scheme"),
         ("video_id,uri,label,group\na,http://[x/a.mp4,covid,p\n", "line 2: the uri is not a usable URL"),
         ("video_id,uri,label,group,via\na,a.mp4,covid,p,fax\n", "line 2: unknown via 'fax'; use one of direct, transfer-page"),
+        (
+            "video_id,uri,label,group,via\na,https://x/page,covid,p,transfer-page\n",
+            "line 2: the uri of a video via transfer-page must name",
+        ),
+        ("video_id,uri,label,group,via\na,https://x/view#,covid,p,google-drive\n", "line 2: the uri of a video via google-drive must name"),
         ("video_id,uri,label,group,crop\na,a.mp4,covid,p,1 2 3\n", "line 2: crop '1 2 3'"),
         ("video_id,uri,label,group\na,a.mp4,covid,p,q\n", r"line 2: it has more cells than the header, \['q'\]"),
         ('video_id,uri,label,group\na,"' + "a" * 200_000 + '",covid,p\n', "after line 1: no CSV"),

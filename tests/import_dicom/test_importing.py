@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pydicom
@@ -208,6 +209,8 @@ def test_ingest_takes_the_manifest(tmp_path: Path) -> None:
         ({"PixelData": None}, "without pixels"),
         ({"Rows": 0}, "frames have no size"),
         ({"Rows": None}, "absent or malformed"),
+        ({"FrameTime": "inf"}, "frame times span more than an hour, or are no numbers"),
+        ({"FrameTime": 1e9}, "frame times span more than an hour, or are no numbers"),
         ({"NumberOfFrames": 9}, "cannot be decoded"),
         ({"BurnedInAnnotation": None}, "no ultrasound regions, so burned-in text"),
         ({"BurnedInAnnotation": "YES"}, "no ultrasound regions, so burned-in text"),
@@ -218,6 +221,36 @@ def test_a_file_that_cannot_be_imported_is_rejected_with_the_reason(tmp_path: Pa
     write(dicom(moving_frames(4), **tags), tmp_path / "source" / "a.dcm")
     told = only_reason(tmp_path)
     assert re.search(reason, told), told
+
+
+def test_a_file_that_ffmpeg_does_not_take_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise av.error.InvalidDataError(1, "no")
+
+    write(dicom(moving_frames(4)), tmp_path / "source" / "a.dcm")
+    monkeypatch.setattr(av, "open", refuse)
+    assert only_reason(tmp_path) == "its frames cannot be written as a video (InvalidDataError)"
+
+
+def test_slow_frames_are_written(tmp_path: Path) -> None:
+    write(dicom(moving_frames(2), FrameTime=3_000_000), tmp_path / "source" / "a.dcm")
+    run_import(tmp_path).check()
+    assert video_frames(tmp_path, rows(tmp_path)[0])[1] == [0, 3000]
+
+
+def test_files_are_numbered_as_the_told_command_lists_them(tmp_path: Path) -> None:
+    for name in ("a.dcm", "b.dcm"):
+        write(dicom(moving_frames(2)), tmp_path / "elsewhere" / name)
+    write(dicom(moving_frames(2)), tmp_path / "source" / "c.dcm")
+    (tmp_path / "source" / "b.dcm").symlink_to(tmp_path / "elsewhere" / "b.dcm")
+    (tmp_path / "source" / "folder").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "source" / "dangling").symlink_to(tmp_path / "absent")
+    result = run_import(tmp_path)
+    told = re.search("`(find .*)`", result.to_markdown())
+    assert told
+    listed = subprocess.run(told[1].replace("SOURCE", str(tmp_path / "source")), shell=True, capture_output=True, text=True, check=True)
+    assert [Path(line).name for line in listed.stdout.splitlines()] == ["b.dcm", "c.dcm"]
+    assert [outcome.number for outcome in result.outcomes] == [1, 2]
 
 
 def test_a_video_stream_is_rejected(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """What a user has downloaded by hand is taken before any host is asked."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from components.core import storage
-from components.core.manifest import Status
+from components.core.manifest import ManifestRow, Status
+from components.ingest.drop_in import DropIn
 from components.ingest.ingest import IngestResult, Options, ingest_videos
+from components.ingest.outcomes import RejectedError
 from tests.ingest.web import Host, fake_video, serving, zipped
 
 COLUMNS = "video_id,uri,via,label,group,file"
@@ -54,6 +57,25 @@ def test_files_and_zips_are_found_and_no_host_is_asked(tmp_path: Path, host: Hos
     assert [(record.status.value, record.reason) for record in result.records] == [("stored", "")] * 5
     assert [Path(record.storage_uri).read_bytes() for record in result.records] == CONTENTS
     assert host.requests == []
+
+
+@pytest.mark.parametrize("where", ["local", "gs"])
+def test_a_file_that_is_too_large_is_rejected(tmp_path: Path, where: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue("gs_storage") if where == "gs" else str(tmp_path / "by-hand")
+    storage.write_bytes(storage.join(folder, "by-id.mp4"), bytes(1001))
+    row = ManifestRow("by-id", "https://example.org/1.mp4", "covid", "p")
+    with DropIn(folder, [row]) as drop_in:
+        with pytest.raises(RejectedError, match="larger than the limit of 1e-06 GB"):
+            drop_in.copy(row, tmp_path / "copy", 1000)
+        assert not (tmp_path / "copy").exists()
+        assert drop_in.copy(row, tmp_path / "copy", 1001)
+
+
+def test_a_local_file_of_the_manifest_that_is_too_large_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "large.mp4").touch()
+    os.truncate(tmp_path / "large.mp4", 2_000_000_001)
+    (record,) = ingest(tmp_path, ["large,large.mp4,,covid,,"], "").records
+    assert (record.status, record.reason) == (Status.REJECTED, "larger than the limit of 2 GB")
 
 
 def test_a_name_that_two_rows_have_belongs_to_neither(tmp_path: Path, host: Host) -> None:

@@ -1,9 +1,12 @@
 """Hosts that misbehave: every fault ends as a counted row with a reason, nothing under a final name, and the run goes on."""
 
 import dataclasses
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -177,6 +180,32 @@ def test_a_stored_video_outlives_its_source(tmp_path: Path, host: Host) -> None:
     before = ingest(tmp_path, [host.url("/good.mp4")]).records
     host.routes.clear()
     assert ingest(tmp_path, [host.url("/good.mp4")], Options(recheck=True)).records == before
+
+
+def test_an_interrupted_run_ends_at_once_and_is_continued(tmp_path: Path, host: Host) -> None:
+    """While one download trickles and another waits for its next try."""
+    content = fake_video("mp4", 3, 300_000)
+    host.routes["/slow.mp4"] = Page(content, headers={"ETag": '"a"'}, chunk_pause_s=30)
+    host.routes["/busy.mp4"] = Page(b"", 503, {"Retry-After": "60"})
+    main_thread = threading.main_thread().ident
+    assert main_thread
+    interrupted_s = []
+
+    def interrupt() -> None:
+        while not (len(host.requests) == 2 and list(partial.glob("*.json"))):
+            time.sleep(0.02)
+        time.sleep(0.3)
+        interrupted_s.append(time.monotonic())
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    partial = tmp_path / "storage" / "videos" / ".partial"
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        ingest(tmp_path, [host.url("/slow.mp4"), host.url("/busy.mp4")])
+    assert time.monotonic() - interrupted_s[0] < 10
+    host.routes["/slow.mp4"] = Page(content, headers={"ETag": '"a"'})
+    assert ingest(tmp_path, [host.url("/slow.mp4")]).records[0].status is Status.STORED
+    assert host.requests[-1].headers["Range"]
 
 
 def test_the_limit_of_a_run_is_kept(tmp_path: Path, host: Host) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kfp import dsl
 
 from components.core.errors import DataError, StorageError, UsageError
 from components.core.manifest import Status, read_videos
+from components.ingest.component import ingest as step
 from components.ingest.ingest import IngestResult, ingest_videos
 from tests.videos import numbered_frames, write_video
 
@@ -184,14 +186,25 @@ def test_a_server_that_is_busy_once_is_asked_again(tmp_path: Path, host: Host) -
 
 
 def test_another_content_than_the_manifest_expects_is_rejected_and_not_stored(tmp_path: Path, video: Path) -> None:
-    with pytest.raises(DataError, match="the manifest says 00ff"):
-        ingest(tmp_path, [str(video)], extra=",00FF")
+    (record,) = ingest(tmp_path, [str(video)], extra=",00FF").records
+    assert record.status is Status.REJECTED
+    assert "the manifest says 00ff" in record.reason
     assert not list((tmp_path / "storage").rglob("*.mp4"))
 
 
-def test_a_run_without_any_video_fails(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none of the 1 videos could be stored; the first one: file not found"):
-        ingest(tmp_path, ["absent.mp4"])
+def test_a_run_without_any_video_fails_and_leaves_the_reasons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "manifest.csv").write_text("video_id,uri,label,group\na,absent.mp4,covid,\nb,lost.mp4,covid,\n")
+    with pytest.raises(SystemExit):
+        step.python_func(
+            manifest=str(tmp_path / "manifest.csv"),
+            storage=str(tmp_path / "storage"),
+            videos=dsl.Dataset(uri=str(tmp_path / "videos")),
+            summary=dsl.Markdown(uri=str(tmp_path / "summary")),
+            metrics=dsl.Metrics(),
+        )
+    assert "none of the 2 videos could be stored; the first one: file not found" in capsys.readouterr().err
+    assert [record.reason for record in read_videos(tmp_path / "videos")] == ["file not found"] * 2
+    assert "| b | missing | file not found |" in (tmp_path / "summary").read_text()
 
 
 def test_bad_usage_stops_before_work(tmp_path: Path, video: Path) -> None:

@@ -135,6 +135,15 @@ def test_a_webhook_that_answers_late_gets_the_message(tmp_path: Path) -> None:
     server.shutdown()
 
 
+@pytest.mark.parametrize(("status", "num_tries"), [(429, 3), (500, 3), (400, 1), (404, 1)])
+def test_only_what_may_pass_is_tried_again(tmp_path: Path, status: int, num_tries: int) -> None:
+    server = webhook([status] * 3)
+    with pytest.raises(DataError, match=f"webhook: answered {status}"):
+        send(FAILED, str(tmp_path), {"LUS_WEBHOOK_URL": server.url})
+    assert len(server.received) == num_tries
+    server.shutdown()
+
+
 def test_an_e_mail_is_sent(tmp_path: Path, mail_server: MailServer) -> None:
     port = mail_server.server_address[1]
     environment = {

@@ -42,6 +42,12 @@ def test_the_words_of_a_step_are_shown_without_the_frame(portion: int) -> None:
     assert console.last_error == "class covid has no video"
 
 
+def test_an_input_that_does_not_end_as_expected_hides_nothing_after_it() -> None:
+    stream = io.StringIO()
+    Console(stream).write(STEP.replace("\n    }\n", "\n}\n"))
+    assert stream.getvalue() == SHOWN
+
+
 def test_a_log_file_shows_a_line_at_once(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         Console(log).write("epoch 1\nepo")

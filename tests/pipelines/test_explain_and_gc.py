@@ -64,18 +64,27 @@ def test_the_machine_on_vertex_is_explained(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["local", "gs"])
 def full_storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A storage with five versions, the second of which is the champion, and four runs."""
+    """A storage with five versions, the second of which is the champion, four runs and what was left behind."""
     root = str(tmp_path / "storage") if request.param == "local" else request.getfixturevalue("gs_storage")
     for version in VERSIONS:
         storage.write_bytes(f"{root}/models/{version}/metadata.json", b"{}")
     champion = {"version": VERSIONS[1], "model_sha256": "0", "macro_f1": 0.7, "promoted_at": "2026-01-02T00:00:00+00:00"}
     storage.write_bytes(f"{root}/models/champion.json", json.dumps(champion).encode())
-    runs = [f"training-2026-01-0{day}-00-00-00-000000" for day in (1, 2)] + [f"lung-ultrasound-training/{name}" for name in ("c", "d")]
+    runs = [
+        "lung-ultrasound-training-2026-01-01-00-00-00-000000",
+        "123456789012/lung-ultrasound-retraining-20260102000000",
+        "lung-ultrasound-training/c",
+        "lung-ultrasound-training/d",
+    ]
     for day, name in enumerate(runs):
         storage.write_bytes(f"{root}/runs/{name}/train/model", b"12345")
         if request.param == "local":
             os.utime(f"{root}/runs/{name}/train/model", (day, day))
-    for name in ("splits.json", "videos/0.mp4", "last_training.json"):
+    for number in range(3):
+        storage.write_bytes(f"{root}/checkpoints/{number}.npz", b"state")
+        storage.write_bytes(f"{root}/work/{number}/clips/a.tfrecord", b"clips")
+    foreign = ("runs/mine/a/model", "runs/mine/b/model", "runs/mine/c/model", "runs/7/c/model")
+    for name in ("splits.json", "videos/0.mp4", "last_training.json", *foreign):
         storage.write_bytes(f"{root}/{name}", b"kept")
     return root
 
@@ -89,15 +98,20 @@ def test_gc_lists_first_and_deletes_then(full_storage: str) -> None:
     before = content(full_storage)
     result = run("gc", "--storage", full_storage, "--keep", 2)
     assert result.exit_code == 0, result.output
-    assert "4 folders would be deleted" in result.stdout
+    assert "6 would be deleted" in result.stdout
     assert content(full_storage) == before
-    assert "4 folders deleted" in run("gc", "--storage", full_storage, "--keep", 2, "--delete").stdout
+    assert "6 deleted" in run("gc", "--storage", full_storage, "--keep", 2, "--delete").stdout
     gone = before - content(full_storage)
     assert {name.split("/")[1] for name in gone if name.startswith("models")} == {VERSIONS[0], VERSIONS[2]}
     assert len({name for name in gone if name.startswith("runs")}) == 2
+    assert not [name for name in gone if name.startswith(("runs/mine", "runs/7/"))], "no run of this project"
+    assert [len([name for name in gone if name.startswith(kind)]) for kind in ("checkpoints", "work")] == [1, 1]
     if not full_storage.startswith("gs"):
-        assert {name.split("/")[1][:8] for name in gone if name.startswith("runs")} == {"training"}, "the oldest by their files"
-    assert "0 folders deleted" in run("gc", "--storage", full_storage, "--keep", 2, "--delete").stdout
+        assert {name.split("/")[1] for name in gone if name.startswith("runs")} == {
+            "lung-ultrasound-training-2026-01-01-00-00-00-000000",
+            "123456789012",
+        }, "the oldest by their files"
+    assert "0 deleted" in run("gc", "--storage", full_storage, "--keep", 2, "--delete").stdout
 
 
 def test_gc_deletes_nothing_when_the_champion_is_not_known(full_storage: str) -> None:

@@ -62,6 +62,10 @@ def steps(interpreter: Interpreter) -> dict[str, str]:
     return {path.rsplit("/", 1)[-1]: state for path, state in interpreter.states.items()}
 
 
+def test_a_message_that_was_sent_is_not_sent_again_by_a_retry(pipeline: dict[str, Any]) -> None:
+    assert not pipeline["root"]["dag"]["tasks"]["notify"].get("retryPolicy", {}).get("maxRetryCount")
+
+
 @pytest.mark.slow
 def test_it_trains_skips_and_trains_on_a_new_video(
     tmp_path: Path, pipeline: dict[str, Any], webhook: tuple[str, list[dict[str, str]]]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from google.auth.exceptions import RefreshError
 
-from components.core.errors import ClusterError
+from components.core.errors import ClusterError, PipelineError, UsageError
 from pipelines import submit
 from pipelines.cli import main as lus
 from pipelines.cost import Prices, Usage
@@ -103,7 +103,7 @@ def test_a_server_that_falters_while_a_run_is_waited_for_is_asked_again(
     assert result.stdout.count("answers 500, Internal Server Error") == 2
     monkeypatch.setattr(submit, "MAX_SILENCE_S", -1.0)
     result = run_lus("submit", training_file, *PARAMETERS, "--wait")
-    assert result.exit_code == 1
+    assert result.exit_code == 6
     assert "answers 500" in result.stderr
 
 
@@ -115,6 +115,16 @@ def test_the_wait_ends_in_time_though_nothing_is_heard(monkeypatch: pytest.Monke
     with pytest.raises(ClusterError, match=r"the run 7 did not end within 0 s, as far as is known: no answer\.") as caught:
         submit.follow(look, 0, "the run 7")
     assert caught.value.exit_code == submit.TIMED_OUT
+
+
+@pytest.mark.parametrize("refusal", [ClusterError("unauthenticated.", status=401), UsageError("there are no usable credentials.")])
+def test_credentials_that_end_during_the_wait_are_no_failed_run(refusal: PipelineError) -> None:
+    def look() -> submit.Progress:
+        raise refusal
+
+    with pytest.raises(ClusterError, match=f"the state of the run 7 is not known any more, and it may go on: {refusal}") as caught:
+        submit.follow(look, 60, "the run 7")
+    assert caught.value.exit_code == submit.UNKNOWN
 
 
 def test_a_busy_server_does_not_end_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,19 @@ def test_the_outcome_and_a_refusal_are_told(server: VertexServer, vertex_file: P
     assert "Vertex AI answers 403, Permission 'aiplatform.pipelineJobs.create' denied; the credentials were Google's" in result.stderr
 
 
+def test_no_answer_in_time_is_one_sentence(server: VertexServer, vertex_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from google.api_core.exceptions import RetryError
+    from google.cloud import aiplatform
+
+    def give_up(*_: object, **__: object) -> None:
+        raise RetryError("Timeout of 60.0s exceeded", cause=None)
+
+    monkeypatch.setattr(aiplatform.PipelineJob, "submit", give_up)
+    result = run("submit", vertex_file, *PARAMETERS, *WHERE)
+    assert result.exit_code == 1
+    assert "cannot start the pipeline job: Vertex AI does not answer (Timeout of 60.0s exceeded" in result.stderr
+
+
 def test_a_schedule_is_created_replaced_paused_and_deleted(server: VertexServer, vertex_file: Path) -> None:
     def create(cron: str) -> Result:
         return run(

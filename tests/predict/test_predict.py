@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from kfp import dsl
 
-from components.core import clips
+from components.core import beam_options, clips, storage
 from components.core.champion import model_sha256, moved_to, publish_version, set_champion
 from components.core.classifier import ClassifierMetadata, save_classifier
 from components.core.errors import DataError, UsageError
@@ -63,10 +63,10 @@ def model(save_model: Callable[..., Path]) -> Path:
     return save_model()
 
 
-def predict(tasks: list[VideoTask], model: str, folder: Path, storage: str = "", **options: Any) -> list[dict[str, Any]]:
+def predict(tasks: list[VideoTask], model: str, folder: Path, storage_uri: str = "", **options: Any) -> list[dict[str, Any]]:
     from components.predict.prediction import predict_videos
 
-    predict_videos(tasks, model, storage, folder / "predictions", folder / "strips", **options)
+    predict_videos(tasks, model, storage_uri, folder / "predictions", folder / "strips", **options)
     return [json.loads(line) for line in (folder / "predictions").read_text().splitlines()]
 
 
@@ -157,6 +157,60 @@ def test_beam_gives_the_same_lines(phantoms: Path, model: Path, predicted: tuple
     assert len(list((tmp_path / "strips").iterdir())) == len(lines) - 1
 
 
+def test_what_workers_elsewhere_write_comes_back_through_the_storage(
+    phantoms: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beam_options, "_RUNNERS_HERE", ())
+    tasks, options = list_videos([str(phantoms)])[:2], {"beam_options": "--direct_num_workers=1", "draw_strips": True}
+    with pytest.raises(UsageError, match="pass files through the storage, and none is given; give --storage"):
+        predict(tasks, str(model), tmp_path, **options)
+    (tmp_path / "predictions").write_text("of an earlier run")
+    seen = []
+    monkeypatch.setattr(storage, "delete_folder", lambda uri: seen.extend(content(uri)))
+    lines = predict(tasks, str(model), tmp_path, str(tmp_path / "storage"), **options)
+    assert [line["video_id"] for line in lines] == [task.video_id for task in tasks]
+    strips = sorted(path.name for path in (tmp_path / "strips").iterdir())
+    assert len(strips) == 2
+    assert sorted(seen) == sorted(["predictions.jsonl", *(f"strips/{name}" for name in strips)]), "deleted at the end"
+
+
+def content(uri: str) -> list[str]:
+    return [path.relative_to(uri).as_posix() for path in Path(uri).rglob("*") if path.is_file()]
+
+
+def test_a_video_of_many_clips_is_asked_for_in_batches(
+    phantoms: Path, model: Path, predicted: tuple[list[dict[str, Any]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.predict import prediction
+
+    sizes = []
+
+    def counted(classifier: Any, batch: Any, *arguments: Any) -> Any:
+        sizes.append(len(batch))
+        return classify(classifier, batch, *arguments)
+
+    classify = prediction.classify
+    monkeypatch.setattr(prediction, "classify", counted)
+    monkeypatch.setattr(prediction, "MAX_BATCH_CLIPS", 1)
+    (line,) = predict(list_videos([str(phantoms)])[:1], str(model), tmp_path)
+    assert sizes == [1] * len(line["clips"])
+    for found, expected in zip(line["clips"], predicted[0][0]["clips"], strict=True):
+        assert found["probabilities"] == pytest.approx(expected["probabilities"], abs=2e-6)
+
+
+def test_what_fails_elsewhere_is_not_told_as_an_output_that_cannot_be_written(
+    phantoms: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.predict import prediction
+
+    def fail(*_: Any) -> Any:
+        raise OSError("out of processes")
+
+    monkeypatch.setattr(prediction, "read_video", fail)
+    with pytest.raises(OSError, match="out of processes"):
+        predict(list_videos([str(phantoms)])[:1], str(model), tmp_path)
+
+
 def _without_probabilities(line: dict[str, Any]) -> dict[str, Any]:
     return {**line, "probabilities": None, "clips": [{**clip, "probabilities": None} for clip in line["clips"]]}
 
@@ -191,6 +245,8 @@ def test_a_model_that_cannot_be_used_is_one_sentence(
     tasks, (root, version) = list_videos([str(phantoms)])[:1], registry
     with pytest.raises(DataError, match="no finite probability"):
         predict(tasks, str(save_model(float("nan"))), tmp_path)
+    with pytest.raises(DataError, match=r"^the model .* gives no finite probability for each of 3 classes; .* \(lus champion list\)\.$"):
+        predict(tasks, str(save_model(float("nan"))), tmp_path, beam_options="--direct_num_workers=1")
     with pytest.raises(DataError, match="does not say how its clips were sampled"):
         predict(tasks, str(save_model(parameters={})), tmp_path)
     with pytest.raises(UsageError, match="give --storage"):

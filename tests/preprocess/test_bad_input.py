@@ -11,11 +11,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 from components.core import clips
+from components.core.beam_options import DIRECT_RUNNER
 from components.core.errors import StorageError
 from components.core.manifest import ManifestRow, Status, VideoRecord
 from components.core.video.sampling import Sampling
 from components.preprocess.beam_pipeline import DecodeVideos, VideoTask, decode
-from components.preprocess.preprocess import DIRECT_RUNNER
 from tests.core.video.crashes import aborting_at_bad_ones
 from tests.preprocess.test_preprocess import build, stored
 from tests.videos import numbered_frames, write_video

@@ -55,6 +55,13 @@ class DirectSource:
         self._hosts = hosts
         self._budget = budget
         self._local = threading.local()
+        self._open: set[requests.Response] = set()
+
+    def stop(self) -> None:
+        """Ends the downloads that are under way, once the hosts let no more begin; what came is continued by the next run."""
+        for response in tuple(self._open):
+            with contextlib.suppress(OSError, RuntimeError, ValueError):  # it has just ended
+                response.raw.shutdown()
 
     def download(self, url: str, path: Path, manners: Manners, max_bytes: int, known: Validators = NOTHING_KNOWN) -> Validators:
         """Downloads a file; what an earlier try has left at `path` is continued when the file is still the same.
@@ -76,6 +83,7 @@ class DirectSource:
             retry=tenacity.retry_if_exception_type(TransientError),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=_wait,
+            sleep=self._hosts.pause,
             reraise=True,
         )
         partial = _Partial(path)
@@ -117,10 +125,19 @@ class DirectSource:
                     raise UnchangedError
                 self._check(response, host, partial)
                 try:
-                    with deadline.ending(response):
+                    with self._stoppable(response), deadline.ending(response):
                         return self._save(response, partial, max_bytes, deadline)
                 except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                     raise TransientError(f"connection failed ({type(error).__name__})") from error
+
+    @contextlib.contextmanager
+    def _stoppable(self, response: requests.Response) -> Iterator[None]:
+        self._open.add(response)
+        try:
+            self._hosts.check()
+            yield
+        finally:
+            self._open.discard(response)
 
     def _check(self, response: requests.Response, host: str, partial: "_Partial") -> None:
         status = response.status_code

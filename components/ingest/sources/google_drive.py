@@ -18,7 +18,7 @@ def download_zip(url: str, path: Path, hosts: Hosts, budget: Budget, manners: Ma
         MissingError: Drive does not give the file.
         RejectedError: the file is too large.
     """
-    progress = _Progress(budget, max_bytes)
+    progress = _Progress(hosts, budget, max_bytes)
     try:
         with hosts.turn(host_name(url), manners):
             gdown.download(
@@ -52,9 +52,10 @@ def _discard_partial(path: Path) -> None:
 
 
 class _Progress:
-    """Stops a download that is too large or takes too long."""
+    """Stops a download that is too large or takes too long, or when the run stops."""
 
-    def __init__(self, budget: Budget, max_bytes: int) -> None:
+    def __init__(self, hosts: Hosts, budget: Budget, max_bytes: int) -> None:
+        self._hosts = hosts
         self._budget = budget
         self._max_bytes = max_bytes
         self._counted = 0
@@ -62,6 +63,7 @@ class _Progress:
 
     def __call__(self, num_bytes: int, total: int | None) -> None:
         """Takes the bytes so far, and of the whole file if that is known."""
+        self._hosts.check()
         self._deadline.check()
         if max(num_bytes, total or 0) > self._max_bytes:
             raise RejectedError(f"larger than the limit of {self._max_bytes / 1e9:g} GB")

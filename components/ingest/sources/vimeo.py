@@ -50,7 +50,7 @@ def download(url: str, path: Path, cookies_uri: str, hosts: Hosts, budget: Budge
             "retries": ATTEMPTS - 1,
             "socket_timeout": TIMEOUTS_S[1],
             "noplaylist": True,
-            "progress_hooks": [lambda _: deadline.check()],
+            "progress_hooks": [lambda _: deadline.check(), lambda _: hosts.check()],
             "cachedir": False,
             "quiet": True,
             "noprogress": True,
