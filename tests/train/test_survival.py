@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from components.core.errors import UsageError
+from components.train.devices import choose_strategy
 from components.train.trainer import LOG_NAME
 from tests.clip_datasets import write_toy_dataset
 
@@ -56,17 +58,16 @@ def test_a_process_that_is_told_to_end_in_mid_epoch_goes_on_and_ends_alike(datas
 
     process = subprocess.Popen(command(dataset, tmp_path / "b", tmp_path / "ended"), stderr=subprocess.PIPE, text=True)
     assert process.stderr
-    said = ""
-    while "epoch 1/2" not in said:
-        said = process.stderr.readline()
-        assert said, "the training ended by itself"
-    time.sleep(0.2)  # some steps of 12 in the second epoch
+    checkpoints = tmp_path / "b" / "checkpoints"
+    while not any(checkpoints.glob("*.npz")):  # it is written after the first epoch
+        assert process.poll() is None, "the training ended by itself"
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     said = process.stderr.read()
     assert process.wait() == 75, said
     assert "asked to end in epoch 2" in said
     assert not (tmp_path / "ended" / "model").exists() or not any((tmp_path / "ended" / "model").iterdir())
-    (checkpoint,) = (tmp_path / "b" / "checkpoints").iterdir()
+    (checkpoint,) = checkpoints.iterdir()
 
     again = subprocess.run(command(dataset, tmp_path / "b", tmp_path / "ended"), capture_output=True, text=True, check=True)
     assert "epoch 1/2" not in again.stderr
@@ -87,6 +88,21 @@ def test_two_devices_train_as_one_does(dataset: Path) -> None:
     one, two = histories
     for name, values in one.items():
         assert two[name] == pytest.approx(values, rel=1e-3), name
+
+
+@pytest.mark.parametrize(
+    "config", ['{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}}', '{"cluster": {"worker": ["a:1", "b:1"]}}', "no JSON"]
+)
+def test_several_machines_are_refused(monkeypatch: pytest.MonkeyPatch, config: str) -> None:
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(UsageError, match="TF_CONFIG is .*, but train runs on one machine only; unset it"):
+        choose_strategy(require_gpu=False)
+
+
+@pytest.mark.parametrize("config", ['{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}', "{}", ""])
+def test_a_description_of_one_machine_changes_nothing(monkeypatch: pytest.MonkeyPatch, config: str) -> None:
+    monkeypatch.setenv("TF_CONFIG", config)
+    assert choose_strategy(require_gpu=False).num_replicas_in_sync == 1
 
 
 def test_no_gpu_when_one_is_required(dataset: Path, tmp_path: Path) -> None:
