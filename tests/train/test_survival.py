@@ -27,16 +27,20 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * num_devices)
 import tf_keras
 from tf_keras import layers
-from components.core.fitting import BestEpoch, ClipExamples, Schedule, fit_classifier, make_reproducible
+from components.core.fitting import ClipExamples, make_reproducible
+from components.train.options import TrainingOptions
+from components.train.trainer import fit_in_phases
 make_reproducible(0)
 names = [f"CPU:{number}" for number in range(num_devices)]
 strategy = tf.distribute.MirroredStrategy(names) if num_devices > 1 else tf.distribute.get_strategy()
 assert strategy.num_replicas_in_sync == num_devices
 with strategy.scope():
     inputs = layers.Input((14, 224, 224, 3), dtype="uint8")
-    pooled = layers.AveragePooling3D((14, 32, 32))(layers.Rescaling(1 / 255)(inputs))
+    frozen = layers.Conv2D(16, 8, strides=8, trainable=False)(layers.Rescaling(1 / 255)(inputs))
+    pooled = layers.AveragePooling3D((14, 4, 4))(frozen)
     model = tf_keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(pooled)))
-history = fit_classifier(model, ClipExamples.of(dataset), BestEpoch(), Schedule(3, 4, 0.01, 0))
+options = TrainingOptions(epochs=3, patience=3, batch_size=4, learning_rate=0.01, seed=0, cached_versions=int(sys.argv[3]))
+history = fit_in_phases(model, ClipExamples.of(dataset), options).history
 print(json.dumps({name: history[name] for name in ("loss", "val_loss", "macro_f1")}))
 """
 
@@ -80,10 +84,13 @@ def test_a_process_that_is_told_to_end_in_mid_epoch_goes_on_and_ends_alike(datas
 
 
 @pytest.mark.slow
-def test_two_devices_train_as_one_does(dataset: Path) -> None:
+@pytest.mark.parametrize("cached_versions", ["0", "1"])
+def test_two_devices_train_as_one_does(dataset: Path, cached_versions: str) -> None:
     histories = []
     for num_devices in ("1", "2"):
-        run = subprocess.run([sys.executable, "-c", ON_DEVICES, num_devices, str(dataset)], capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", ON_DEVICES, num_devices, str(dataset), cached_versions], capture_output=True, text=True, check=True
+        )
         histories.append(json.loads(run.stdout.splitlines()[-1]))
     one, two = histories
     for name, values in one.items():
@@ -95,7 +102,7 @@ def test_two_devices_train_as_one_does(dataset: Path) -> None:
 )
 def test_several_machines_are_refused(monkeypatch: pytest.MonkeyPatch, config: str) -> None:
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(UsageError, match="TF_CONFIG is .*, but train runs on one machine only; unset it"):
+    with pytest.raises(UsageError, match=r"TF_CONFIG is .*, but train runs on one machine only; unset it"):
         choose_strategy(require_gpu=False)
 
 
