@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from components.core.bootstrap import Interval, macro_f1_over_groups
-from components.core.classifier import load_classifier, size_on_disk
+from components.core.classifier import check_belongs, load_classifier, size_on_disk
 from components.core.dataset import open_dataset, read_clips
-from components.core.errors import DataError
 from components.core.exports import latency_ms
 from components.core.predictions import predict_clips
 from components.core.shards import SplitInfo
@@ -120,11 +119,7 @@ def compare_models(
     models = []
     for architecture, path in model_paths.items():
         model, metadata = load_classifier(path)
-        if metadata.dataset_fingerprint != index.fingerprint:
-            raise DataError(
-                f"the {architecture} model was trained on the dataset {metadata.dataset_fingerprint[:12]}, not on "
-                f"{index.fingerprint[:12]}; compare models of one dataset."
-            )
+        check_belongs(architecture, metadata, index)
         clips = predict_clips(architecture, model, dataset_path, SPLIT, len(index.class_names), batch_size)
         macro_f1, interval = macro_f1_over_groups(clips.by_video(), num_bootstrap, seed)
         models.append(

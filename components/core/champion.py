@@ -135,7 +135,7 @@ def model_sha256(model_path: Path) -> str:
         with (model_path / MODEL_NAME).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"{str(model_path)!r} has no readable {MODEL_NAME} ({error.strerror}); give the output of prune.") from None
+        raise DataError(f"{str(model_path)!r} has no readable {MODEL_NAME} ({error.strerror}); give what train or prune wrote.") from None
 
 
 def version_uri(storage_uri: str, version: str) -> str:

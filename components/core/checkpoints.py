@@ -6,7 +6,8 @@ The key stands for the dataset and the parameters, so a retry of the same step f
 object that is replaced as a whole, and holds arrays only: reading it runs no code. It is deleted when the model has been written.
 
 A process that is asked to end (SIGTERM, as a cluster sends before it takes a node away) finishes its training step, saves and ends with
-Interrupted, which the pipeline retries. A process that is killed loses at most an epoch.
+Interrupted, which the pipeline retries. A process that is killed loses at most an epoch. Nothing is saved of what
+comes before the training: the search and the cached features.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from components.core import storage
-from components.core.errors import DataError
+from components.core.errors import DataError, Interrupted
 
 FOLDER = "checkpoints"
 
@@ -80,6 +81,15 @@ class Checkpoints:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
+
+    def check(self, doing: str) -> None:
+        """Ends what saves nothing of itself, such as `the search`, when the process was asked to end.
+
+        Raises:
+            Interrupted: it was.
+        """
+        if self.end_is_asked:
+            raise Interrupted(f"train was asked to end during {doing}, of which nothing is saved; start it again and it begins that anew.")
 
     def exists(self) -> bool:
         """Tells whether there is a checkpoint to go on from."""

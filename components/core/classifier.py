@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import DataError
+from components.core.shards import DatasetIndex
 
 MODEL_NAME = "model.keras"
 METADATA_NAME = "metadata.json"
@@ -88,6 +89,24 @@ def read_metadata(folder: Path) -> ClassifierMetadata:
         return ClassifierMetadata(**json.loads((folder / METADATA_NAME).read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as error:
         raise DataError(f"{str(folder)!r} is not a model of this pipeline ({error}); give the output of train or prune.") from None
+
+
+def check_belongs(name: str, metadata: ClassifierMetadata, index: DatasetIndex) -> None:
+    """Refuses a model that knows other classes than a dataset, or was trained on another one, whose splits are others.
+
+    Raises:
+        DataError: the model, which the message calls by its name, does not belong to the dataset.
+    """
+    if metadata.class_names != index.class_names:
+        raise DataError(
+            f"the {name} model knows the classes {', '.join(metadata.class_names)}, "
+            f"but the dataset has {', '.join(index.class_names)}; train on this dataset."
+        )
+    if metadata.dataset_fingerprint != index.fingerprint:
+        raise DataError(
+            f"the {name} model was trained on the dataset {metadata.dataset_fingerprint[:12]}, not on {index.fingerprint[:12]}, "
+            "so it may have seen the videos that it is judged by; give its own dataset, or train on this one."
+        )
 
 
 def load_classifier(folder: Path) -> tuple[Any, ClassifierMetadata]:

@@ -5,7 +5,7 @@
     ├── DataError          the videos, clips or models that came in cannot be used
     ├── StorageError       a storage URI cannot be read or written
     ├── ClusterError       a cluster refuses or does not answer; or a run there did not succeed, with an exit code of its own
-    └── Interrupted        exit code 75: the process was asked to end; started again, it goes on where it stopped
+    └── Interrupted        exit code 75: the process was asked to end; started again, it goes on from what it has saved
 
 Every message is one sentence that says what is wrong, the value received and what to do.
 """
@@ -49,7 +49,7 @@ class ClusterError(PipelineError):
 
 
 class Interrupted(PipelineError):
-    """The process was asked to end, and has saved its state; the pipeline's retry goes on from there."""
+    """The process was asked to end; the pipeline's retry goes on from the last state that was saved, if there is one."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 

@@ -62,7 +62,7 @@ def load_export(path: Path) -> Exported:
     try:
         return loaders[path.suffix](path)
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"the exported model {str(path)!r} cannot be loaded ({error}); run prune again.") from None
+        raise DataError(f"the exported model {str(path)!r} cannot be loaded ({error}); run the step that wrote it again.") from None
 
 
 def latency_ms(exported: Exported, clip: np.ndarray, num_calls: int = 10) -> float:

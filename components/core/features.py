@@ -16,6 +16,7 @@ import tensorflow as tf
 import tf_keras
 
 from components.core.augmentation import Augmentation, augment
+from components.core.checkpoints import Checkpoints
 from components.core.dataset import Part, in_colour, parse_clip, read_records
 from components.core.fitting import weighting
 
@@ -67,7 +68,15 @@ class Features:
         return np.flatnonzero(np.isin(self.video_ids, sorted(wanted))) if wanted is not None else np.arange(len(self.labels))
 
 
-def compute_features(frozen: tf_keras.Model, part: Part, num_versions: int, seed: int, folder: Path, batch_size: int = 4) -> Features:
+def compute_features(
+    frozen: tf_keras.Model,
+    part: Part,
+    num_versions: int,
+    seed: int,
+    folder: Path,
+    batch_size: int = 4,
+    checkpoints: Checkpoints | None = None,
+) -> Features:
     """Computes the maps of a part of a dataset.
 
     Args:
@@ -77,6 +86,10 @@ def compute_features(frozen: tf_keras.Model, part: Part, num_versions: int, seed
         seed: of the augmentation.
         folder: for the file; it must live as long as the features.
         batch_size: clips at a time.
+        checkpoints: knows whether the process was asked to end.
+
+    Raises:
+        Interrupted: it was; nothing of the features is saved.
     """
     shape = (1 + num_versions, part.num_clips, *frozen.output_shape[1:])
     maps = np.lib.format.open_memmap(folder / f"{part.name}.npy", mode="w+", dtype=np.float16, shape=shape)
@@ -93,6 +106,8 @@ def compute_features(frozen: tf_keras.Model, part: Part, num_versions: int, seed
 
         examples = read_records(part).enumerate().map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         for batch in examples.batch(batch_size).prefetch(1).as_numpy_iterator():
+            if checkpoints:
+                checkpoints.check("the computation of features")
             rows = batch["number"]
             maps[version, rows] = frozen.predict_on_batch(batch["clip"]).astype(np.float16)
             labels[rows], video_ids[rows] = batch["label"], batch["video_id"]

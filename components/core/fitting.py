@@ -218,7 +218,8 @@ def fit_classifier(
         model.optimizer.build(model.trainable_variables)
     progress = Progress(phase)
     if checkpoints and checkpoints.exists():
-        model.evaluate(examples.validation(schedule.batch_size).take(1), verbose=0)  # makes the variables of the metrics
+        nothing = tf.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype)
+        model.test_on_batch(nothing, tf.zeros((1, model.output_shape[-1])), tf.ones(1))  # makes the variables of the metrics
         progress = checkpoints.restore(phase, model, best) or progress
     if progress.finished:
         return progress.history
@@ -294,7 +295,7 @@ class _Loop:
         logs |= {f"val_{name}": float(value) for name, value in scores.items()} | {"wait_share": wait_share}
         self._callbacks.on_epoch_end(epoch, logs)
         history = {name: [*progress.history.get(name, []), value] for name, value in logs.items()}
-        progress = dataclasses.replace(progress, epoch=epoch + 1, step=0, history=history)
+        progress = dataclasses.replace(progress, epoch=epoch + 1, step=0, history=history, finished=self._model.stop_training)
         if self._checkpoints:
             self._checkpoints.save(progress, self._model, self._best)
             if self._checkpoints.end_is_asked:

@@ -7,9 +7,8 @@ from pathlib import Path
 from components.core import storage
 from components.core.bootstrap import Interval
 from components.core.champion import Champion, Comparison, model_sha256, read_champion, version_uri
-from components.core.classifier import ClassifierMetadata, code_revision, file_sizes, load_classifier, read_metadata
+from components.core.classifier import ClassifierMetadata, check_belongs, code_revision, file_sizes, load_classifier, read_metadata
 from components.core.dataset import open_dataset
-from components.core.errors import DataError
 from components.core.exports import KERAS, TFLITE_INT8, exports_of, load_export
 from components.core.predictions import predict_clips
 from components.core.shards import DatasetIndex
@@ -52,7 +51,7 @@ def evaluate_models(
     storage_uri = storage.absolute_uri(storage_uri)
     champion = read_champion(storage_uri)
     for name, path in ((PRUNED, pruned_path), (DENSE, dense_path)):
-        _check_fits(name, read_metadata(path), index)
+        check_belongs(name, read_metadata(path), index)
     models, remark = _evaluate_all(dataset_path, dense_path, pruned_path, storage_uri, champion, index, num_bootstrap, batch_size, seed)
     videos = models[PRUNED].videos
     facts = read_video_facts(dataset_path)
@@ -103,20 +102,6 @@ def _evaluate_all(
     with storage.local_folder(version_uri(storage_uri, champion.version)) as path:
         remark = _difference_in_classes(champion, read_metadata(path), index)
         return (models, remark) if remark else ({**models, CHAMPION: evaluate(CHAMPION, path, version=champion.version)}, "")
-
-
-def _check_fits(name: str, metadata: ClassifierMetadata, index: DatasetIndex) -> None:
-    """Refuses a model that knows other classes, or was trained on another split: it may have seen the test videos."""
-    if metadata.class_names != index.class_names:
-        raise DataError(
-            f"the {name} model knows the classes {', '.join(metadata.class_names)}, "
-            f"but the dataset has {', '.join(index.class_names)}; train on this dataset."
-        )
-    if metadata.dataset_fingerprint != index.fingerprint:
-        raise DataError(
-            f"the {name} model was trained on the dataset {metadata.dataset_fingerprint[:12]}, not on {index.fingerprint[:12]}, "
-            "so it may have seen these test videos; evaluate it on its own dataset."
-        )
 
 
 def _difference_in_classes(champion: Champion, metadata: ClassifierMetadata, index: DatasetIndex) -> str:

@@ -81,7 +81,9 @@ class Explainer:
         """
         outputs = model.layers[-1]
         self._head = outputs if getattr(outputs, "kernel", None) is not None else None
-        self._parts = tf_keras.Model(model.inputs, [_last_map(model), outputs.input])
+        last_map = _last_map(model)
+        self._maps = tf_keras.Model(model.inputs, last_map)
+        self._features = tf_keras.Model(last_map, outputs.input)
 
     def attributions(self, clips: npt.NDArray[np.uint8], labels: Sequence[int]) -> npt.NDArray[np.float32]:
         """Returns how much each cell of each frame raised the logit of a label; what lowered it is 0.
@@ -98,14 +100,12 @@ class Explainer:
         return np.concatenate(parts)
 
     def _attributions(self, clips: npt.NDArray[np.uint8], labels: Sequence[int]) -> npt.NDArray[np.float32]:
+        maps = self._maps(tf.constant(clips), training=False)
         with tf.GradientTape() as tape:
-            maps, features = self._parts(tf.constant(clips), training=False)
-            logits = self._logits(features)
+            tape.watch(maps)
+            logits = self._logits(self._features(maps, training=False))
             chosen = tf.gather(logits, tf.constant(labels), axis=1, batch_dims=1)
-        gradient = tape.gradient(chosen, maps)
-        if gradient is None:
-            raise DataError("nothing was learned up to the model's map of each frame, so that no attribution can be read from it.")
-        evidence = tf.reduce_sum(maps * gradient, axis=-1)
+        evidence = tf.reduce_sum(maps * tape.gradient(chosen, maps), axis=-1)
         return np.asarray(tf.nn.relu(evidence))
 
     def _logits(self, features: tf.Tensor) -> tf.Tensor:

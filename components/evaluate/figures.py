@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from components.core.bootstrap import in_bins
+from components.core.pages import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
 from components.core.predictions import Predictions
 from components.evaluate.metrics import Scores
 from components.evaluate.operating_points import Abstention
 
-# Okabe and Ito's colour-blind safe palette (https://jfly.uni-koeln.de/color/); line styles say the same without colour.
-CLASS_COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+CLASS_COLORS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY_BLUE)  # line styles say the same without colour
 LINE_STYLES = ("-", "--", "-.", ":")
 TEXT_COLOR, GRID_COLOR = "#101112", "#d0d1d2"
 

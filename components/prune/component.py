@@ -25,7 +25,8 @@ def prune(
     Args:
         dataset: Clip dataset that the dense model was trained on, the output of preprocess.
         dense_model: Classifier to prune, the output of train.
-        sparsity: Part of every kernel that training changes which becomes zero: 0.8 leaves every fifth weight, 0 only trains further.
+        sparsity: Part of the kernels that becomes zero: 0.8 leaves every fifth weight, 0 only trains further. Depthwise convolutions,
+            frozen layers and networks of Keras that are applied to each frame stay as they are.
         pruning_epochs: Passes over the train clips; the sparsity is reached after two thirds of them.
         batch_size: Clips in a training step.
         learning_rate: Step size of the Adam optimizer.

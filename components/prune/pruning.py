@@ -1,8 +1,8 @@
 """Prune: a dense classifier → the same network with most of its weights zero, trained further so that it keeps its accuracy.
 
 Zeros grow along a cubic ramp (Zhu and Gupta, arXiv 1710.01878) in every kernel of a convolution, recurrent or dense layer that training
-changes; with the pattern 2by4 they are there from the first step on. Zeros make the compressed file smaller; a CPU runs the network as fast
-as before.
+changes; depthwise convolutions, and a network of Keras that is applied to each frame, stay as they are. With the pattern 2by4 the zeros are
+there from the first step on. Zeros make the compressed file smaller; a CPU runs the network as fast as before.
 
 The model artifact (core.classifier) holds, beside the model and its metadata:
 
@@ -30,6 +30,7 @@ from tf_keras import layers
 from components.core.classifier import (
     MODEL_NAME,
     ClassifierMetadata,
+    check_belongs,
     code_revision,
     load_classifier,
     save_model,
@@ -37,7 +38,6 @@ from components.core.classifier import (
     write_metadata,
 )
 from components.core.dataset import failures_of_shards, open_dataset, read_clips
-from components.core.errors import DataError
 from components.core.exports import load_export
 from components.core.fitting import (
     MACRO_F1,
@@ -53,7 +53,7 @@ from components.core.fitting import (
 )
 from components.core.parameters import parse_sparsities
 from components.core.storage import staged_folder
-from components.prune.comparison import compare_exports
+from components.prune.comparison import DENSE, compare_exports
 from components.prune.export import export_classifier
 from components.prune.options import PruningOptions
 from components.prune.summary import KernelCount, SparsityPoint, draw_curve, summary_html
@@ -89,13 +89,7 @@ def prune_classifier(
     """
     index = open_dataset(dataset_path)
     dense, dense_metadata = load_classifier(dense_model_path)
-    if dense_metadata.class_names != index.class_names:
-        raise DataError(f"the model has the classes {dense_metadata.class_names}, the dataset {index.class_names}; train on this dataset.")
-    if dense_metadata.dataset_fingerprint != index.fingerprint:
-        raise DataError(
-            f"the model was trained on the dataset {dense_metadata.dataset_fingerprint[:12]}, not on {index.fingerprint[:12]}, so it may "
-            "have seen these validation videos; prune it on its own dataset, or train on this one."
-        )
+    check_belongs(DENSE, dense_metadata, index)
     make_reproducible(options.seed)
     results = {f"dense_{name}": value for name, value in _measure(dense, dense_model_path, dataset_path, options.batch_size).items()}
     with staged_folder(pruned_model_path) as staged:
@@ -219,7 +213,7 @@ def with_pruning(model: tf_keras.Model, sparsity: float, ramp_steps: int, patter
 
 
 def _prunable_kernels(layer: layers.Layer) -> list[tf.Variable]:
-    """Returns what is pruned of a layer: not the fixed grey convolution, no bias, no normalisation."""
+    """Returns what is pruned of a layer: nothing that is frozen, depthwise or within TimeDistributed, no bias, no normalisation."""
     if not layer.trainable:
         return []
     if isinstance(layer, layers.RNN):

@@ -1,6 +1,5 @@
 """What prune shows: the table of the exported files, the zeros of every kernel, and the curve of accuracy over sparsity."""
 
-import base64
 import dataclasses
 import html
 from collections.abc import Iterable, Sequence
@@ -11,15 +10,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from components.core.exports import PATHS
+from components.core.pages import BLUE, VERMILION, embedded_png, page
 from components.prune.comparison import DENSE, ExportedFile
 
-CURVE_COLOUR, DENSE_COLOUR, CHOSEN_COLOUR = "#0072b2", "#666666", "#d55e00"  # Okabe and Ito's palette, told apart by all
+CURVE_COLOUR, DENSE_COLOUR, CHOSEN_COLOUR = BLUE, "#666666", VERMILION
 
 _NO_SPEED = (
     "Single zeros shrink the compressed file; they do not make a CPU faster, because it multiplies by zero like by any other number. "
     "Zeros in the pattern 2by4 are skipped only by runtimes and processors that know the pattern. "
     "What makes a file smaller before compression, and faster on some devices, is the width of its numbers."
 )
+_STYLE = """table { border-collapse: collapse }
+th, td { text-align: right; padding: 0.2em 0 0.2em 2em; border-bottom: 1px solid #ddd }
+th:first-child, td:first-child { text-align: left; padding-left: 0 }"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,39 +111,21 @@ def summary_html(files: Sequence[ExportedFile], kernels: Sequence[KernelCount], 
     )
     kernel_rows = ((kernel.name, f"{kernel.num_weights:,}", f"{kernel.num_zeros:,}", f"{kernel.sparsity:.1%}") for kernel in kernels)
     file_header = ("file", "macro-F1", "agrees with dense", "kB", "kB gzipped", "of dense, gzipped", "ms a clip")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Pruned and exported</title>
-<style>
-body {{ font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em }}
-img {{ max-width: 100% }}
-table {{ border-collapse: collapse }}
-th, td {{ text-align: right; padding: 0.2em 0 0.2em 2em; border-bottom: 1px solid #ddd }}
-th:first-child, td:first-child {{ text-align: left; padding-left: 0 }}
-</style>
-</head>
-<body>
-<h1>Pruned and exported</h1>
-<p>Scores are over {num_clips} validation clips, by which the epochs were chosen too; evaluate says what the test clips give.
+    body = f"""<p>Scores are over {num_clips} validation clips, by which the epochs were chosen too; evaluate says what the test clips give.
 Latencies are medians of one clip at a time on the machine that pruned.</p>
 {_table(file_header, file_rows)}
 <p>{html.escape(_NO_SPEED)}</p>
 {_curve(curve_path)}
 <h2>Zeros in the kernels</h2>
-{_table(("kernel", "weights", "zeros", "sparsity"), kernel_rows)}
-</body>
-</html>
-"""
+{_table(("kernel", "weights", "zeros", "sparsity"), kernel_rows)}"""
+    return page("Pruned and exported", _STYLE, body)
 
 
 def _curve(path: Path | None) -> str:
     if path is None:
         return ""
-    picture = base64.b64encode(path.read_bytes()).decode()
-    caption = "Macro-F1 of the validation clips, and size of the file, against sparsity"
-    return f'<h2>Accuracy against sparsity</h2>\n<img alt="{caption}" src="data:image/png;base64,{picture}">'
+    picture = embedded_png(path, "Macro-F1 of the validation clips, and size of the file, against sparsity")
+    return f"<h2>Accuracy against sparsity</h2>\n{picture}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,6 +1,5 @@
 """The picture of a training: loss and macro-F1, epoch by epoch."""
 
-import base64
 import html
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from components.core.fitting import MACRO_F1, History
+from components.core.pages import BLUE, VERMILION, embedded_png, page
 
-TRAIN_COLOUR, VALIDATION_COLOUR = "#0072b2", "#d55e00"  # from the palette of Okabe and Ito, told apart by all
+TRAIN_COLOUR, VALIDATION_COLOUR = BLUE, VERMILION
 
 
 def draw_curves(path: Path, history: History, best_epoch: int) -> None:
@@ -51,27 +51,10 @@ def _draw(axes: Axes, history: History, name: str, title: str, best_epoch: int) 
 
 def curves_html(picture_path: Path, results: dict[str, Any]) -> str:
     """Returns a page with the picture inside and the results as a table."""
-    picture = base64.b64encode(picture_path.read_bytes()).decode()
+    picture = embedded_png(picture_path, "Loss and macro-F1 of train and validation clips in every epoch")
     rows = "".join(f"<tr><th>{html.escape(name.replace('_', ' '))}</th><td>{_shown(value)}</td></tr>" for name, value in results.items())
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Training curves</title>
-<style>
-body {{ font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em }}
-img {{ max-width: 100% }}
-th {{ font-weight: normal; text-align: left; padding-right: 2em }}
-td {{ text-align: right }}
-</style>
-</head>
-<body>
-<h1>Training curves</h1>
-<img alt="Loss and macro-F1 of train and validation clips in every epoch" src="data:image/png;base64,{picture}">
-<table>{rows}</table>
-</body>
-</html>
-"""
+    style = "th { font-weight: normal; text-align: left; padding-right: 2em }\ntd { text-align: right }"
+    return page("Training curves", style, f"{picture}\n<table>{rows}</table>")
 
 
 def _shown(value: float) -> str:

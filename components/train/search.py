@@ -14,6 +14,7 @@ import optuna
 
 from components.train.options import TrainingOptions
 
+# The intervals that trials are drawn from; they grow to hold the values that were asked for.
 LEARNING_RATES = (3e-4, 3e-3)
 LABEL_SMOOTHINGS = (0.0, 0.2)
 
@@ -42,8 +43,8 @@ def search_hyperparameters(options: TrainingOptions, fit: Callable[[TrainingOpti
     trials: list[Trial] = []
 
     def objective(trial: optuna.Trial) -> float:
-        learning_rate = trial.suggest_float("learning_rate", *LEARNING_RATES, log=True)
-        label_smoothing = trial.suggest_float("label_smoothing", *LABEL_SMOOTHINGS)
+        learning_rate = trial.suggest_float("learning_rate", *_with(options.learning_rate, LEARNING_RATES), log=True)
+        label_smoothing = trial.suggest_float("label_smoothing", *_with(options.label_smoothing, LABEL_SMOOTHINGS))
         macro_f1 = fit(dataclasses.replace(options, learning_rate=learning_rate, label_smoothing=label_smoothing))
         trials.append(Trial(learning_rate, label_smoothing, macro_f1))
         _log.info(
@@ -56,12 +57,16 @@ def search_hyperparameters(options: TrainingOptions, fit: Callable[[TrainingOpti
         )
         return macro_f1
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what ends a trial is told by whoever takes the exception
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=options.seed))
     study.enqueue_trial({"learning_rate": options.learning_rate, "label_smoothing": options.label_smoothing})
     study.optimize(objective, n_trials=options.num_trials)
     best = max(trials, key=lambda trial: trial.macro_f1)  # of equals the first: what was asked for stays unless something is better
     return dataclasses.replace(options, learning_rate=best.learning_rate, label_smoothing=best.label_smoothing), trials
+
+
+def _with(value: float, interval: tuple[float, float]) -> tuple[float, float]:
+    return min(value, interval[0]), max(value, interval[1])
 
 
 def write_trials(path: Path, trials: list[Trial]) -> None:

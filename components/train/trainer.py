@@ -5,7 +5,7 @@ The model artifact (core.classifier) holds, beside the model and its metadata:
     training_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     curves.png          the same as a picture
     trials.csv          the trials of the search, when there was one
-    tensorboard/        the same for TensorBoard
+    tensorboard/        the log of the epochs for TensorBoard
 
 A pretrained backbone is frozen at first: only what stands behind it is trained, on cached features where the options ask for them. Then its
 upper blocks may be trained with it, slowly.
@@ -13,19 +13,31 @@ upper blocks may be trained with it, slowly.
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 import tf_keras
 
 from components.core.checkpoints import Checkpoints
 from components.core.classifier import ClassifierMetadata, code_revision, save_classifier
 from components.core.dataset import open_dataset
 from components.core.features import FeatureExamples, compute_features, cut_at_learning
-from components.core.fitting import MACRO_F1, BestEpoch, ClipExamples, History, Schedule, fit_classifier, make_reproducible, write_history
+from components.core.fitting import (
+    MACRO_F1,
+    BestEpoch,
+    ClipExamples,
+    Examples,
+    History,
+    Schedule,
+    fit_classifier,
+    make_reproducible,
+    write_history,
+)
 from components.core.shards import DatasetIndex
 from components.core.storage import staged_folder
 from components.train.curves import curves_html, draw_curves
@@ -62,26 +74,30 @@ def train_classifier(
         UsageError: a GPU is required and there is none.
         DataError: the dataset cannot be used, or the loss is no longer a number.
         StorageError: an output cannot be written.
-        Interrupted: the process was asked to end, and has saved a checkpoint.
+        Interrupted: the process was asked to end; a checkpoint was saved if the training had begun.
     """
     strategy = choose_strategy(options.require_gpu)
     index = open_dataset(dataset_path)
     examples = ClipExamples.of(dataset_path)
     make_reproducible(options.seed)
     half = use_half_precision_on_gpus()
-    options, trials = _searched(options, examples, len(index.class_names), strategy) if options.num_trials else (options, [])
-    with strategy.scope():
-        model = build_network(len(index.class_names), options)
     checkpoints = Checkpoints(storage_uri, index.fingerprint, dataclasses.asdict(options), code_revision()) if storage_uri else None
-    with staged_folder(model_path) as staged, checkpoints.listening() if checkpoints else contextlib.nullcontext():
+    listening = checkpoints.listening() if checkpoints else contextlib.nullcontext()
+    with listening, staged_folder(model_path) as staged, tempfile.TemporaryDirectory(prefix="lus-features-") as folder:
+        trials: list[Trial] = []
+        cached = None
+        if options.num_trials:
+            options, trials, cached = _searched(options, examples, len(index.class_names), strategy, checkpoints, Path(folder))
+        with strategy.scope():
+            model = build_network(len(index.class_names), options)
         _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
-        callbacks = [tf_keras.callbacks.TensorBoard(staged / TENSORBOARD_NAME, write_graph=False)]
-        fitted = fit_in_phases(model, examples, options, checkpoints, callbacks)
+        fitted = fit_in_phases(model, examples, options, checkpoints, cached=cached)
         if half:
             model = _in_full_precision(model, len(index.class_names), options)
         results = _results(model, fitted)
         save_classifier(staged, model, _metadata(index, options, results))
         write_history(staged / LOG_NAME, fitted.history)
+        write_tensorboard(staged / TENSORBOARD_NAME, fitted.history)
         if trials:
             write_trials(staged / TRIALS_NAME, trials)
         draw_curves(staged / CURVES_NAME, fitted.history, fitted.best_epoch)
@@ -92,21 +108,23 @@ def train_classifier(
     return results
 
 
-def _searched(options: TrainingOptions, examples: ClipExamples, num_classes: int, strategy: Any) -> tuple[TrainingOptions, list[Trial]]:
-    """Searches for hyper-parameters; every trial starts from the same weights, and all share the cached features."""
-    with tempfile.TemporaryDirectory(prefix="lus-features-") as folder:
-        parts = cut_at_learning(build_network(num_classes, options)) if options.cached_versions else None
-        cached = _cached(parts[0], examples, options, Path(folder)) if parts else None
+def _searched(
+    options: TrainingOptions, examples: ClipExamples, num_classes: int, strategy: Any, checkpoints: Checkpoints | None, folder: Path
+) -> tuple[TrainingOptions, list[Trial], FeatureExamples | None]:
+    """Searches for hyper-parameters; every trial starts from the same weights, and all share the cached features, which are returned."""
+    parts = cut_at_learning(build_network(num_classes, options)) if options.cached_versions else None
+    cached = _cached(parts[0], examples, options, folder, checkpoints) if parts else None
+    callbacks = [tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints.check("the search"))] if checkpoints else []
 
-        def fit(tried: TrainingOptions) -> float:
-            make_reproducible(tried.seed)
-            with strategy.scope():
-                model = build_network(num_classes, tried)
-            return fit_in_phases(model, examples, tried, cached=cached).best_logs[f"val_{MACRO_F1}"]
+    def fit(tried: TrainingOptions) -> float:
+        make_reproducible(tried.seed)
+        with strategy.scope():
+            model = build_network(num_classes, tried)
+        return fit_in_phases(model, examples, tried, callbacks=callbacks, cached=cached).best_logs[f"val_{MACRO_F1}"]
 
-        found = search_hyperparameters(options, fit)
+    found, trials = search_hyperparameters(options, fit)
     make_reproducible(options.seed)
-    return found
+    return found, trials, cached
 
 
 def build_network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
@@ -149,12 +167,13 @@ def fit_in_phases(
     schedule = Schedule(
         options.epochs, options.batch_size, options.learning_rate, options.seed, cosine=True, label_smoothing=options.label_smoothing
     )
-    parts = cut_at_learning(model) if options.cached_versions or cached else None
+    with model.distribute_strategy.scope():
+        parts = cut_at_learning(model) if options.cached_versions or cached else None
     with tempfile.TemporaryDirectory(prefix="lus-features-") as folder:
         if parts:
             frozen, learning = parts
-            cached = cached or _cached(frozen, examples, options, Path(folder))
-            history = fit_classifier(learning, cached, best, schedule, callbacks, checkpoints, phase="head")
+            seen = cached or _LazyExamples(examples.num_training, lambda: _cached(frozen, examples, options, Path(folder), checkpoints))
+            history = fit_classifier(learning, seen, best, schedule, callbacks, checkpoints, phase="head")
         else:
             history = fit_classifier(model, examples, best, schedule, callbacks, checkpoints, phase="head")
     fitted = Fitted(history, best.epoch, best.logs)
@@ -169,10 +188,26 @@ def fit_in_phases(
     return Fitted({name: values + more[name] for name, values in history.items()}, best_epoch, finest.logs)
 
 
-def _cached(frozen: Any, examples: ClipExamples, options: TrainingOptions, folder: Path) -> FeatureExamples:
+class _LazyExamples:
+    """Examples that are made when they are first asked for: a phase that is finished needs none."""
+
+    def __init__(self, num_training: int, make: Callable[[], Examples]) -> None:
+        self.num_training = num_training
+        self._make = functools.cache(make)
+
+    def training(self, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
+        return self._make().training(batch_size, seed, first_batch)
+
+    def validation(self, batch_size: int) -> tf.data.Dataset:
+        return self._make().validation(batch_size)
+
+
+def _cached(
+    frozen: Any, examples: ClipExamples, options: TrainingOptions, folder: Path, checkpoints: Checkpoints | None
+) -> FeatureExamples:
     """Returns the clips as the frozen layers see them."""
-    learnt_from = compute_features(frozen, examples.train, options.cached_versions, options.seed, folder)
-    held_out = compute_features(frozen, examples.held_out, 0, options.seed, folder)
+    learnt_from = compute_features(frozen, examples.train, options.cached_versions, options.seed, folder, checkpoints=checkpoints)
+    held_out = compute_features(frozen, examples.held_out, 0, options.seed, folder, checkpoints=checkpoints)
     return FeatureExamples(learnt_from, examples.train, examples.held_out, held_out)
 
 
@@ -182,6 +217,16 @@ def _in_full_precision(model: tf_keras.Model, num_classes: int, options: Trainin
     full = build_network(num_classes, options)
     full.set_weights(model.get_weights())
     return full
+
+
+def write_tensorboard(folder: Path, history: History) -> None:
+    """Writes what was measured in each epoch, numbered from 1, as scalars for TensorBoard: of train clips and of validation clips."""
+    for part, is_validation in (("train", False), ("validation", True)):
+        with tf.summary.create_file_writer(str(folder / part)).as_default():
+            for name, values in history.items():
+                if name.startswith("val_") == is_validation:
+                    for epoch, value in enumerate(values, start=1):
+                        tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value, step=epoch)
 
 
 def _results(model: tf_keras.Model, fitted: Fitted) -> dict[str, Any]:

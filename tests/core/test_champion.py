@@ -119,7 +119,7 @@ def test_a_storage_that_cannot_be_written_is_a_storage_error(tmp_path: Path, art
 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"model\.keras"):
+    with pytest.raises(DataError, match=r"model\.keras .*; give what train or prune wrote"):
         model_sha256(tmp_path)
 
 

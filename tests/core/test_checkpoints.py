@@ -93,6 +93,21 @@ def test_a_finished_phase_keeps_its_best_epoch_when_a_later_one_goes_on(tmp_path
     assert restored.restore("another", bare, best) is None
 
 
+def test_a_training_whose_patience_is_over_does_not_go_on(dataset: Path, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path), "run")
+
+    class LosePatience(tf_keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            self.model.stop_training = checkpoints.end_is_asked = True
+
+    model = network()
+    with pytest.raises(Interrupted):
+        fit(model, dataset, checkpoints, LosePatience())
+    again = network()
+    assert len(fit(again, dataset, Checkpoints(str(tmp_path), "run"))["loss"]) == 1
+    assert all(np.array_equal(a, b) for a, b in zip(again.get_weights(), model.get_weights(), strict=True))
+
+
 def test_another_run_has_another_checkpoint(tmp_path: Path) -> None:
     uris = {
         Checkpoints(str(tmp_path), *identity).uri for identity in (("data", {"seed": 0}), ("data", {"seed": 1}), ("other", {"seed": 0}))

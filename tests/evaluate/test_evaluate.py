@@ -182,7 +182,7 @@ def test_a_model_with_another_number_of_outputs_is_named(dataset: Path, save_mod
     ("fields", "message"),
     [
         ({"class_names": ["covid", "viral", "normal"]}, "knows the classes covid, viral, normal"),
-        ({"fingerprint": "f" * 64}, "may have seen these test videos"),
+        ({"fingerprint": "f" * 64}, "may have seen the videos that it is judged by"),
     ],
 )
 @pytest.mark.parametrize("name", ["dense", "pruned"])

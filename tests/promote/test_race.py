@@ -41,6 +41,7 @@ class Racers:
             ours, theirs = context.Pipe()
             process = context.Process(target=_race, args=(number, self._barrier, theirs, dict(os.environ)), daemon=True)
             process.start()
+            theirs.close()  # so that a process that ends early is an end of file here, not silence
             self._pipes.append(ours)
             self._processes.append(process)
 
@@ -54,7 +55,7 @@ class Racers:
         for pipe in self._pipes:
             pipe.send(None)
         for process in self._processes:
-            process.join()
+            process.join(10)
 
 
 def _race(number: int, barrier: Any, pipe: Any, environment: dict[str, str]) -> None:
@@ -66,7 +67,7 @@ def _race(number: int, barrier: Any, pipe: Any, environment: dict[str, str]) -> 
         GSClient(storage_client=Client.create_anonymous_client()).set_as_default_client()
     while task := pipe.recv():
         action, arguments = task
-        barrier.wait()
+        barrier.wait(60)
         pipe.send(action(number, *arguments))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from components.core import clips
@@ -15,7 +16,7 @@ from components.core.dataset import open_dataset
 from components.core.errors import DataError, UsageError
 from components.train import trainer
 from components.train.options import TrainingOptions
-from components.train.trainer import CURVES_NAME, LOG_NAME, TENSORBOARD_NAME, train_classifier
+from components.train.trainer import CURVES_NAME, LOG_NAME, TENSORBOARD_NAME, train_classifier, write_tensorboard
 from tests.clip_datasets import write_toy_dataset
 
 OPTIONS = TrainingOptions(epochs=15, patience=15, batch_size=6, learning_rate=0.002, seed=0)
@@ -68,6 +69,15 @@ def test_a_training_that_fails_leaves_nothing(dataset: Path, tmp_path: Path, mon
     with pytest.raises(DataError, match="the loss became nan"):
         train_classifier(dataset, tmp_path / "model", tmp_path / "curves.html", ONE_EPOCH)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tensorboard_has_every_epoch_of_all_phases(tmp_path: Path) -> None:
+    write_tensorboard(tmp_path, {"loss": [0.5, 0.25, 0.125], "val_loss": [0.75, 0.5, 1.0]})
+    for part, expected in (("train", [(1, 0.5), (2, 0.25), (3, 0.125)]), ("validation", [(1, 0.75), (2, 0.5), (3, 1.0)])):
+        (path,) = (tmp_path / part).iterdir()
+        events = [event for event in tf.compat.v1.train.summary_iterator(str(path)) if event.summary.value]
+        assert {event.summary.value[0].tag for event in events} == {"epoch_loss"}
+        assert [(event.step, float(tf.make_ndarray(event.summary.value[0].tensor))) for event in events] == expected
 
 
 @pytest.mark.parametrize(
