@@ -20,7 +20,7 @@ def crossval(
     learning_rate: float = 0.001,
     seed: int = 0,
     architecture: str = "convlstm2d",
-    backbone: str = "small",
+    backbone: str = "efficientnet_lite0",
     weights: str = "imagenet",
     cached_versions: int = 4,
     fine_tuning_epochs: int = 0,

@@ -17,7 +17,7 @@ def train(
     learning_rate: float = 0.001,
     seed: int = 0,
     architecture: str = "convlstm2d",
-    backbone: str = "small",
+    backbone: str = "efficientnet_lite0",
     weights: str = "imagenet",
     cached_versions: int = 4,
     fine_tuning_epochs: int = 0,
@@ -36,7 +36,7 @@ def train(
         learning_rate: Step size of the Adam optimizer in the first step; it falls to zero along a half cosine.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         architecture: The recurrent layer: convlstm2d (over the CNN's maps), cnn_lstm or cnn_gru (over the means of the maps).
-        backbone: The CNN: small (learns from scratch); efficientnet_lite0 (knows ImageNet, needs no download); or a network of Keras, such
+        backbone: The CNN: efficientnet_lite0 (knows ImageNet, needs no download); small (learns from scratch); or a network of Keras, such
             as mobilenet_v2.
         weights: Weights of a backbone of Keras: imagenet (downloaded), the URI of a weights file, or empty for random ones.
         cached_versions: Augmented versions of a clip whose features are kept while the backbone is frozen; 0 computes anew in every epoch.

@@ -31,7 +31,7 @@ def lus_run(manifest: Path, storage: Path, *options: str, **environment: str) ->
 
 
 def test_the_whole_pipeline_in_containers_scores_as_it_does_here(manifest: Path, tmp_path: Path) -> None:
-    options = ["--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20"]
+    options = ["--backbone", "small", "--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20"]
     result = lus_run(manifest, tmp_path / "docker", *options)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "macro-F1 on 3 test videos" in result.stdout

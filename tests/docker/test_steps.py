@@ -31,7 +31,7 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for text, replacement in (
         ("docker run --rm ", "docker run --rm --network none --read-only --tmpfs /tmp "),
         ("videos.csv", "phantoms/videos.csv"),
-        ("step train train ", "step train train --epochs 1 "),
+        ("step train train ", "step train train --backbone small --epochs 1 "),
         ("step train prune ", "step train prune --pruning-epochs 1 "),
         ("step train evaluate ", "step train evaluate --num-bootstrap 20 "),
     ):
@@ -63,6 +63,8 @@ def test_sigterm_makes_a_training_save_its_state(by_hand: Path) -> None:
         "outputs/preprocess/dataset",
         "--storage",
         "storage",
+        "--backbone",
+        "small",
         "--epochs",
         "1000",
         "--patience",

@@ -17,7 +17,7 @@ from tests.clip_datasets import write_toy_dataset
 def test_every_architecture_is_trained_and_stands_in_the_table(tmp_path: Path) -> None:
     dataset = write_toy_dataset(tmp_path / "dataset", {"train": 2, "validation": 1})
     command = [sys.executable, "-m", "pipelines.cli", "search", "--dataset-uri", str(dataset), "--pipeline-root", str(tmp_path / "runs")]
-    options = ["--epochs", "1", "--num-bootstrap", "20"]
+    options = ["--backbone", "small", "--epochs", "1", "--num-bootstrap", "20"]
     result = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     (table,) = (tmp_path / "runs").glob("*/architectures.md")

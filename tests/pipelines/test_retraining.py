@@ -19,6 +19,7 @@ WEBHOOK_SECRET = "T0P/S3CR3T"
 # One epoch of the fastest architecture on a few videos; whatever that gives is promoted.
 SMALL = {
     "architecture": "cnn_lstm",
+    "backbone": "small",
     "epochs": 1,
     "pruning_epochs": 1,
     "num_bootstrap": 20,

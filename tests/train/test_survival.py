@@ -15,7 +15,7 @@ from components.train.devices import choose_strategy
 from components.train.trainer import LOG_NAME
 from tests.clip_datasets import write_toy_dataset
 
-OPTIONS = ("--epochs", "2", "--batch-size", "1", "--seed", "3", "--architecture", "cnn_lstm")
+OPTIONS = ("--backbone", "small", "--epochs", "2", "--batch-size", "1", "--seed", "3", "--architecture", "cnn_lstm")
 
 # Trains on one logical CPU device and then on two, and prints the losses of both, a line each.
 ON_DEVICES = """
