@@ -87,7 +87,8 @@ def read_compiled(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {str(path)!r} ({error}); give a file that `lus compile` wrote.") from None
+        reason = error.strerror if isinstance(error, OSError) else error.reason
+        raise UsageError(f"cannot read {str(path)!r} ({reason}); give a file that `lus compile` wrote.") from None
     seal = _SEAL.match(text)
     again = "compile it again with `lus compile`"
     if not seal:

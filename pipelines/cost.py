@@ -51,10 +51,12 @@ def read_prices(path: str) -> Prices:
     """Reads a file of prices.
 
     Raises:
-        UsageError: the file is not YAML, a key is unknown or absent, or a price is not a number.
+        UsageError: the file is missing or not YAML, a key is unknown or absent, or a price is not a number.
         StorageError: the file cannot be read.
     """
     example = "see the top of pipelines/cost.py for its form"
+    if not storage.exists(path):
+        raise UsageError(f"{path!r} does not exist; {example}.")
     try:
         fields = yaml.safe_load(storage.read_bytes(path))
     except yaml.YAMLError as error:

@@ -42,12 +42,12 @@ def export_frames_command(dataset: Path, output: Path) -> None:
 
 
 @click.command("drift")
-@click.argument("first", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("second", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def drift_command(first: Path, second: Path) -> None:
-    """Says how the videos of the dataset SECOND differ from those of FIRST; both are output folders of preprocess."""
+@click.argument("old", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("new", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def drift_command(old: Path, new: Path) -> None:
+    """Says how the videos of the dataset NEW differ from those of OLD; both are output folders of preprocess."""
     try:
-        videos = used_videos(first), used_videos(second)
+        videos = used_videos(old), used_videos(new)
     except PipelineError as error:
         raise Failure(error) from None
     click.echo(f"{len(videos[0])} videos → {len(videos[1])} videos; index: population stability index, p: how often chance does as much")

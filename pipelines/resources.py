@@ -195,7 +195,7 @@ def read_table(platform: str, path: str = "") -> Mapping[str, Resources]:
     """Returns the table for a platform, with the changes of a YAML file.
 
     Raises:
-        UsageError: the file is not YAML, has an unknown key, or a value that cannot be right; the message names it.
+        UsageError: the file is missing or not YAML, has an unknown key, or a value that cannot be right; the message names it.
         StorageError: the file cannot be read.
     """
     changes = _read_changes(path) if path else {}
@@ -208,6 +208,8 @@ def read_table(platform: str, path: str = "") -> Mapping[str, Resources]:
 
 
 def _read_changes(path: str) -> dict[str, dict[str, Any]]:
+    if not storage.exists(path):
+        raise UsageError(f"{path!r} does not exist; give a YAML file that maps steps to resources.")
     try:
         changes = yaml.safe_load(storage.read_bytes(path))
     except yaml.YAMLError as error:

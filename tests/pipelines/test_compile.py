@@ -140,6 +140,13 @@ def test_a_wrong_change_is_refused(tmp_path: Path, changes: str, message: str) -
     assert not output.exists()
 
 
+def test_absent_changes_are_refused(tmp_path: Path) -> None:
+    result, output = lus_compile(tmp_path, "--resources", str(tmp_path / "absent.yaml"))
+    assert result.exit_code == 2
+    assert "absent.yaml' does not exist; give a YAML file that maps steps to resources" in result.stderr
+    assert not output.exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
