@@ -199,9 +199,14 @@ def test_an_interrupted_run_ends_at_once_and_is_continued(tmp_path: Path, host: 
         signal.pthread_kill(main_thread, signal.SIGINT)
 
     partial = tmp_path / "storage" / "videos" / ".partial"
+    # A process in the background of a shell ignores the signal unless it says otherwise.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        ingest(tmp_path, [host.url("/slow.mp4"), host.url("/busy.mp4")])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ingest(tmp_path, [host.url("/slow.mp4"), host.url("/busy.mp4")])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - interrupted_s[0] < 10
     host.routes["/slow.mp4"] = Page(content, headers={"ETag": '"a"'})
     assert ingest(tmp_path, [host.url("/slow.mp4")]).records[0].status is Status.STORED
