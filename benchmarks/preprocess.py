@@ -16,9 +16,9 @@ Measured on 20 copies of 96 real videos, on two idle cores. Processor time: 1.60
 `uniform`. Wall-clock time: 1.16 and 1.14 times that of the bare pool, 1.66 and 1.76 times as fast as the notebook, where decoding alone is
 2.8 times as fast; the search for near-duplicates takes half as long since then. At most 688 MB in all processes together. On one copy
 Beam's start counts: 1.61 to 1.68 times the wall-clock time of the bare pool, as fast as the notebook. A clip weighs 152 kB, 1/55 of float32
-.npy; tf.data read 337 clips/s and np.load 345, both from the page cache. The child that reads 30 minutes of 1080p video takes 295 MB in
-both modes. Grey frames of a clip: JPEG q95 160 kB and 49 dB (worst clip 45), q90 112 kB and 47 dB, PNG 266 kB, WebP q95 106 kB and 47 dB
-but 26 times as long to encode as JPEG q95, WebP lossless 241 kB and 53 times as long, raw 702 kB.
+.npy; tf.data read 263 clips/s and np.load 243 from the page cache, 216 and 129 from the disk. The child that reads 30 minutes of 1080p
+video takes 295 MB in both modes. Grey frames of a clip: JPEG q95 160 kB and 49 dB (worst clip 45), q90 112 kB and 47 dB, PNG 266 kB, WebP
+q95 106 kB and 47 dB but 26 times as long to encode as JPEG q95, WebP lossless 241 kB and 53 times as long, raw 702 kB.
 """
 
 import argparse
