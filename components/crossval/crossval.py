@@ -70,7 +70,8 @@ def divide(sources: list[ClipSource], divide_by: str) -> Iterator[Division]:
         seen = {video.group for video in tested}
         rest = [video for video in sources if video.group not in seen]
         for choosing in (folds[(number + step) % len(folds)] for step in range(1, len(folds) + 1)):
-            train, held_out = ([video for video in rest if (video.fold == choosing) == held_out] for held_out in (False, True))
+            train = [video for video in rest if video.fold != choosing]
+            held_out = [video for video in rest if video.fold == choosing]
             if _classes(train) == _classes(held_out) == _classes(sources):
                 yield Division(f"{divide_by} {part}", train, held_out, tested)
                 break

@@ -222,7 +222,7 @@ class Deadline:
         timer.start()
         try:
             yield
-        except Exception:
+        except Exception:  # whatever the shutdown makes of a read; it is raised again unless the time is over
             self.check()
             raise
         finally:
