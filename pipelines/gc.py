@@ -7,7 +7,8 @@
     checkpoints/<key>.npz              the state of a training that did not end (core.checkpoints)
     work/<id>/                         what Beam's workers passed to each other in a run that was killed
 
-The newest of each kind are kept, the champion always, and videos, splits and the record of the last training are never looked at.
+The newest of each kind are kept, the champion always, and videos with their lists, splits and the record of the last training are never
+looked at.
 """
 
 import dataclasses

@@ -1,4 +1,11 @@
-"""The training DAG: wiring only. Every parameter has the default and the help text of the step that takes it."""
+"""The training DAG: wiring only. Every parameter has the default and the help text of the step that takes it.
+
+A cluster's cache knows a step by its parameters and by the names of its input artifacts, which are new whenever their producer has run. So
+preprocess takes the list of videos as a parameter, a URI that changes with what is in the list: when ingest finds what it found before,
+preprocess is taken from the cache, and train and prune with it. A dataset from the cache has the splits that it was made with. They still
+hold: they were written to splits.json before the dataset appeared, and a group keeps its split for life. Who deletes groups there, to have
+them split anew, must give another seed as well.
+"""
 
 import typing
 from collections.abc import Callable, Sequence
@@ -97,7 +104,7 @@ def _training(
     ingested.set_caching_options(enable_caching=False)
     preprocessed = apply_resources(
         preprocess(
-            videos=ingested.outputs["videos"],
+            videos=ingested.outputs["videos_uri"],
             storage=storage,
             sampling=sampling,
             frames_per_second=frames_per_second,

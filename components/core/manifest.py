@@ -220,22 +220,28 @@ def _check_unique_ids(rows: list[ManifestRow], uri: str) -> None:
         seen.add(row.video_id)
 
 
+def videos_content(records: Iterable[VideoRecord]) -> bytes:
+    """Returns ingest's manifest, one record a line."""
+    return "".join(record.to_json() + "\n" for record in records).encode()
+
+
 def write_videos(path: Path, records: Iterable[VideoRecord]) -> None:
-    """Writes ingest's manifest, one record a line."""
-    storage.write_bytes(path, "".join(record.to_json() + "\n" for record in records).encode())
+    """Writes ingest's manifest."""
+    storage.write_bytes(path, videos_content(records))
 
 
-def read_videos(path: Path) -> list[VideoRecord]:
+def read_videos(uri: Path | str) -> list[VideoRecord]:
     """Reads ingest's manifest.
 
     Raises:
         DataError: it cannot be understood.
+        StorageError: it cannot be read.
     """
-    content = storage.read_bytes(path)
+    content = storage.read_bytes(uri)
     try:
         return [VideoRecord.from_json(line) for line in content.decode("utf-8").split("\n") if line]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{str(path)!r} is not a manifest written by ingest ({error!r}); run ingest again.") from None
+        raise DataError(f"{str(uri)!r} is not a manifest written by ingest ({error!r}); run ingest again.") from None
 
 
 def check_groups(rows: Iterable[ManifestRow], class_names: Sequence[str]) -> None:

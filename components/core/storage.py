@@ -105,7 +105,7 @@ def check_writable(uri: str) -> None:
         probe.unlink()
 
 
-def exists(uri: str) -> bool:
+def exists(uri: str | os.PathLike[str]) -> bool:
     """Tells whether an object, a file or a folder is there."""
     with failures("look up", uri):
         return path_of(uri).exists()

@@ -12,6 +12,7 @@ def ingest(
     videos: dsl.Output[dsl.Dataset],
     summary: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
+    videos_uri: dsl.OutputPath(str),  # type: ignore[valid-type]
     sources: str = "any",
     classes: str = "any",
     probes: str = "any",
@@ -43,6 +44,7 @@ def ingest(
         videos: One JSON line per row of the manifest: stored, missing, rejected or skipped, with the reason.
         summary: What came from each source, and what did not, with the reason.
         metrics: Counts of stored, missing, rejected and skipped videos, and bytes.
+        videos_uri: Where the storage keeps videos without the times of fetching; named by content, so it is the same while the list is.
     """
     from pathlib import Path
 
@@ -57,3 +59,4 @@ def ingest(
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         result.check(min_videos_per_class)
+        Path(videos_uri).write_text(result.videos_uri, encoding="utf-8")

@@ -44,9 +44,10 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class IngestResult:
-    """What became of every row of the manifest, in its order, and how many objects this run added to storage."""
+    """What became of every row of the manifest, in its order; where the storage keeps that list; how many objects this run added."""
 
     records: list[VideoRecord]
+    videos_uri: str
     num_new_objects: int
 
     def count(self, status: Status) -> int:
@@ -101,7 +102,7 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
     with store.work_folder() as work_folder, DropIn(options.drop_in, rows) as drop_in:
         fetcher = Fetcher(work_folder, Budget(options.max_gigabytes * 1e9), options.cookies)
         records = _Run(store, fetcher, drop_in, options).records(rows)
-    result = IngestResult(records, store.num_new_objects)
+    result = IngestResult(records, store.put_list(records), store.num_new_objects)
     counts = ", ".join(f"{result.count(status)} {status.value}" for status in Status)
     _log.info("%s; %d objects are new", counts, result.num_new_objects)
     return result

@@ -3,6 +3,8 @@
 <storage>/videos/<sha256>.<ext>            the bytes; two rows with the same bytes share one object
 <storage>/videos/receipts/<sha256>.json    per manifest URI (hashed): what it gave; a later run fetches it no second time, and reports when
                                            the content behind the URI has changed
+<storage>/videos/lists/<sha256>.jsonl      what runs have given, without the times of fetching: two runs that found the same give
+                                           the same list, and a cache goes by its name
 <storage>/videos/.partial/                 unfinished downloads, in a local storage; only one run at a time works there
 """
 
@@ -15,14 +17,14 @@ import hashlib
 import json
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import filetype
 
 from components.core import storage
 from components.core.errors import DataError, StorageError
-from components.core.manifest import ManifestRow
+from components.core.manifest import ManifestRow, VideoRecord, videos_content
 from components.ingest.outcomes import ChangedError, MissingError, RejectedError, public_uri
 from components.ingest.sources.direct import Validators
 
@@ -137,6 +139,18 @@ class VideoStore:
         except StorageError as error:
             raise MissingError(f"not stored: {error}") from None
         return receipt
+
+    def put_list(self, records: Iterable[VideoRecord]) -> str:
+        """Stores what became of every row under the name of its content, unless it is there; returns its URI.
+
+        Raises:
+            StorageError: the storage cannot be written.
+        """
+        content = videos_content(dataclasses.replace(record, fetched_at="") for record in records)
+        uri = storage.join(self._folder, "lists", f"{hashlib.sha256(content).hexdigest()}.jsonl")
+        if not storage.exists(uri):
+            storage.write_bytes(uri, content)
+        return uri
 
     def _put_object(self, path: Path, receipt: Receipt) -> None:
         with self._lock:

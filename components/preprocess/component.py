@@ -7,7 +7,7 @@ from components.core import images
 
 @dsl.component(base_image=images.PREPROCESS, packages_to_install=[], install_kfp_package=False)
 def preprocess(
-    videos: dsl.Input[dsl.Dataset],
+    videos: str,
     storage: str,
     dataset: dsl.Output[dsl.Dataset],
     dataset_report: dsl.Output[dsl.HTML],
@@ -26,8 +26,11 @@ def preprocess(
 ):
     """Decodes videos with Apache Beam, samples clips of 14 frames of the ultrasound sector, splits them by group, writes sharded TFRecords.
 
+    Its result follows from its parameters, so a cache can know it: the list of videos is named by its content, and the splits of its groups
+    are kept for life in the storage.
+
     Args:
-        videos: The videos.jsonl of ingest.
+        videos: Where the list of videos is that ingest has made: its output videos_uri, or a file like its output videos.
         storage: Where the project keeps videos, splits and models; groups keep the split that is written there.
         sampling: window (clips at a fixed rate, one after the other) or uniform (one clip a video, spread over all of it).
         frames_per_second: Rate at which window samples frames, so that a clip means the same at every source rate.
@@ -63,7 +66,7 @@ def preprocess(
             keep_other=keep_other,
             seed=seed,
         )
-        result = build_dataset(Path(videos.path), storage, Path(dataset.path), settings, num_workers, beam_options)
+        result = build_dataset(videos, storage, Path(dataset.path), settings, num_workers, beam_options)
         Path(dataset_report.path).write_text(result.report_html(), encoding="utf-8")
         dataset.metadata["fingerprint"] = result.index.fingerprint
         for name, value in result.metrics().items():

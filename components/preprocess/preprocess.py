@@ -13,6 +13,7 @@ from components.core import parameters, storage
 from components.core.beam_options import pipeline_options, work_folder
 from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_names
 from components.core.drift import statistics_of
+from components.core.errors import UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_videos
 from components.core.shards import (
     INDEX_NAME,
@@ -124,12 +125,12 @@ class BuiltDataset:
 
 
 def build_dataset(
-    videos_path: Path, storage_uri: str, dataset_path: Path, settings: Settings, num_workers: int, beam_options: str = ""
+    videos_uri: Path | str, storage_uri: str, dataset_path: Path, settings: Settings, num_workers: int, beam_options: str = ""
 ) -> BuiltDataset:
     """Builds a clip dataset; it appears at `dataset_path` complete or not at all.
 
     Args:
-        videos_path: the videos.jsonl of ingest.
+        videos_uri: the list of videos of ingest.
         storage_uri: where the splits of groups are kept.
         dataset_path: folder to write.
         settings: see Settings.
@@ -137,13 +138,15 @@ def build_dataset(
         beam_options: options of another runner, whose workers pass files through `<storage_uri>/work/`.
 
     Raises:
-        UsageError: a parameter is out of its range.
+        UsageError: a parameter is out of its range, or there is no such list.
         DataError: a class has too few groups of usable videos, or copies of one recording are on two sides.
         StorageError: the storage cannot be read or written.
     """
     parameters.check_values(num_workers=num_workers, **dataclasses.asdict(settings))
     options = pipeline_options(beam_options, "--direct_running_mode=multi_threading", f"--direct_num_workers={num_workers}")
-    records = read_videos(videos_path)
+    if not storage.exists(videos_uri):
+        raise UsageError(f"the list of videos {str(videos_uri)!r} does not exist; give what ingest wrote.")
+    records = read_videos(videos_uri)
     exclusions = _exclusions(records, settings.class_names)
     candidates = [record for record in records if record.row.video_id not in exclusions]
     check_groups((record.row for record in candidates), settings.class_names)

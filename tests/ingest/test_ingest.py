@@ -1,5 +1,7 @@
+import dataclasses
 import hashlib
 import http.server
+import json
 import os
 import pty
 import subprocess
@@ -116,6 +118,24 @@ def test_the_second_run_fetches_nothing_and_writes_the_same_bytes(
     assert read_videos(tmp_path / "0.jsonl") == first.records
 
 
+def test_the_list_of_videos_lies_in_the_storage_under_the_name_of_its_content(tmp_path: Path, host: Host, video: Path) -> None:
+    uris = [host.url("a.mp4"), host.url("gone.mp4"), str(video), "absent.mp4"]
+    first, second = ingest(tmp_path, uris), ingest(tmp_path, uris)
+    assert first.videos_uri == second.videos_uri
+    content = Path(first.videos_uri).read_bytes()
+    assert Path(first.videos_uri) == tmp_path / "storage" / "videos" / "lists" / f"{hashlib.sha256(content).hexdigest()}.jsonl"
+    assert read_videos(first.videos_uri) == [dataclasses.replace(record, fetched_at="") for record in first.records]
+
+    for receipt in (tmp_path / "storage" / "videos" / "receipts").iterdir():
+        fields = json.loads(receipt.read_text())
+        receipt.write_text(json.dumps({**fields, "fetched_at": "2001-01-01T00:00:00+00:00"}))
+    assert ingest(tmp_path, uris).videos_uri == first.videos_uri, "fetched at another time, the same videos"
+
+    more = ingest(tmp_path, [*uris, "another.mp4"])
+    assert more.videos_uri != first.videos_uri
+    assert Path(first.videos_uri).read_bytes() == content
+
+
 def test_a_local_file_that_changed_is_stored_anew(tmp_path: Path, video: Path) -> None:
     before = ingest(tmp_path, [str(video)]).records[0]
     write_video(video, numbered_frames(4))
@@ -201,6 +221,7 @@ def test_a_run_without_any_video_fails_and_leaves_the_reasons(tmp_path: Path, ca
             videos=dsl.Dataset(uri=str(tmp_path / "videos")),
             summary=dsl.Markdown(uri=str(tmp_path / "summary")),
             metrics=dsl.Metrics(),
+            videos_uri=str(tmp_path / "videos_uri"),
         )
     assert "none of the 2 videos could be stored; the first one: file not found" in capsys.readouterr().err
     assert [record.reason for record in read_videos(tmp_path / "videos")] == ["file not found"] * 2

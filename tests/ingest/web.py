@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import http.server
 import io
+import socket
 import threading
 import time
 import zipfile
@@ -138,3 +139,20 @@ def fake_video(kind: str, seed: int = 0, num_bytes: int = 2000) -> bytes:
     noise = bytes((position * 31 + seed * 7 + (position >> 8) * seed) % 251 for position in range(min(num_bytes, 4096)))
     body = noise * (num_bytes // max(len(noise), 1) + 1)
     return (starts[kind] + seed.to_bytes(4, "big") + body)[:num_bytes]
+
+
+@contextlib.contextmanager
+def dead_host() -> Iterator[tuple[str, list[float]]]:
+    """Plays a host that closes every connection without an answer; gives its address, and the times at which it was asked."""
+    asked: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close_all() -> None:
+            with contextlib.suppress(OSError):  # the block is over
+                while True:
+                    server.accept()[0].close()
+                    asked.append(time.monotonic())
+
+        threading.Thread(target=close_all, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", asked
+        server.shutdown(socket.SHUT_RDWR)

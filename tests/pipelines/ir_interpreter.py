@@ -158,7 +158,8 @@ class Interpreter:
         said = json.loads(output_path.read_text()) if output_path.exists() else {}
         for name, value in said.get("artifacts", {}).items():
             outputs[name]["metadata"] = value["artifacts"][0].get("metadata", {})
-        return Outcome(SUCCEEDED, said.get("parameterValues", {}), outputs)
+        written = {name: (folder / name).read_text() for name in definitions.get("parameters", {}) if (folder / name).exists()}
+        return Outcome(SUCCEEDED, {**written, **said.get("parameterValues", {})}, outputs)
 
 
 def _as_sent(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -114,6 +114,13 @@ def test_what_depends_on_the_outside_world_is_never_cached(tmp_path: Path) -> No
     assert cached == {"preprocess", "train", "prune"}
 
 
+def test_preprocess_takes_no_artifact_which_would_be_another_one_in_every_run(tmp_path: Path) -> None:
+    pipeline, _ = compiled(tmp_path)
+    assert "artifacts" not in pipeline["components"]["comp-preprocess"]["inputDefinitions"]
+    videos = pipeline["root"]["dag"]["tasks"]["preprocess"]["inputs"]["parameters"]["videos"]
+    assert videos["taskOutputParameter"] == {"producerTask": "ingest", "outputParameterKey": "videos_uri"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

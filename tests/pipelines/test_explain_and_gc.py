@@ -84,7 +84,7 @@ def full_storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         storage.write_bytes(f"{root}/checkpoints/{number}.npz", b"state")
         storage.write_bytes(f"{root}/work/{number}/clips/a.tfrecord", b"clips")
     foreign = ("runs/mine/a/model", "runs/mine/b/model", "runs/mine/c/model", "runs/7/c/model")
-    for name in ("splits.json", "videos/0.mp4", "last_training.json", *foreign):
+    for name in ("splits.json", "videos/0.mp4", "videos/lists/0.jsonl", "last_training.json", *foreign):
         storage.write_bytes(f"{root}/{name}", b"kept")
     return root
 

@@ -81,9 +81,8 @@ def predicted(phantoms: Path, model: Path, tmp_path_factory: pytest.TempPathFact
 def dataset(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same videos as a clip dataset."""
     folder = tmp_path_factory.mktemp("dataset")
-    ingest_videos(str(phantoms), str(folder / "storage")).write(folder / "videos", folder / "summary")
     preprocess.python_func(
-        videos=dsl.Dataset(uri=str(folder / "videos")),
+        videos=ingest_videos(str(phantoms), str(folder / "storage")).videos_uri,
         storage=str(folder / "storage"),
         dataset=dsl.Dataset(uri=str(folder / "dataset")),
         dataset_report=dsl.HTML(uri=str(folder / "dataset_report")),

@@ -90,9 +90,12 @@ class DirectSource:
         deadline = Deadline(TIME_LIMIT_S)
         try:
             return retrying(self._try, url, host, partial, manners, max_bytes, known, deadline)
+        except _NoAnswer:
+            self._hosts.answered(host, False)
+            partial.discard_unless_continued()
+            # The words of Hosts.turn: which videos a dead host is still asked for is chance, and must not tell one run from the next.
+            raise MissingError(f"{host} does not answer") from None
         except TransientError as error:
-            if isinstance(error, _NoAnswer):
-                self._hosts.answered(host, False)
             partial.discard_unless_continued()
             raise MissingError(f"{error}, {ATTEMPTS} times") from None
         except MissingError:
@@ -116,7 +119,7 @@ class DirectSource:
             try:
                 response = self._session().get(url, stream=True, timeout=TIMEOUTS_S, headers=headers)
             except (requests.ConnectionError, requests.Timeout) as error:
-                raise _NoAnswer(f"connection failed ({type(error).__name__})") from error
+                raise _NoAnswer(type(error).__name__) from error
             except ValueError as error:  # of a redirect: requests does not catch all that urllib says of an address
                 raise MissingError(f"not a usable URL ({type(error).__name__})") from None
             self._hosts.answered(host, True)
