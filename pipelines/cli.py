@@ -42,11 +42,14 @@ def main() -> None:
 @click.option("--registry", default="", help="Where the cluster finds the images, such as ghcr.io/me.  [default: LUS_IMAGE_REGISTRY]")
 @click.option("--tag", default="", help="Tag of the images.  [default: LUS_IMAGE_TAG]")
 @click.option("--digests", is_flag=True, help="Pin each image by the digest that it has in its registry, which the Docker engine asks.")
-def compile_command(output: Path | None, pipeline: str, platform: str, resources: str, registry: str, tag: str, digests: bool) -> None:
+@click.option("--no-cache", is_flag=True, help="No step takes its result from an earlier run, such as one that `lus gc` has deleted.")
+def compile_command(
+    output: Path | None, pipeline: str, platform: str, resources: str, registry: str, tag: str, digests: bool, no_cache: bool
+) -> None:
     """Compiles a pipeline to YAML for a Kubeflow cluster or Vertex AI."""
     output = output or Path(f"{pipeline}.yaml")
     try:
-        placement = Placement(platform, read_table(platform, resources), registry, tag, pinned if digests else str)
+        placement = Placement(platform, read_table(platform, resources), registry, tag, pinned if digests else str, not no_cache)
         compile_pipeline(pipeline, placement, output)
     except PipelineError as error:
         raise Failure(error) from None

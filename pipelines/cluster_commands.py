@@ -1,4 +1,4 @@
-"""The commands of `lus` for clusters: submit, schedule, explain and gc."""
+"""The commands of `lus` for clusters: submit, runs, schedule, explain and gc."""
 
 import datetime
 from collections.abc import Callable, Mapping
@@ -10,7 +10,8 @@ from click.core import ParameterSource
 
 from components.command_line import Failure
 from components.core.errors import PipelineError, UsageError
-from pipelines.cost import TaskTime, cost_table, read_prices, resources_by_task, usages
+from pipelines.cost import cost_table, read_prices, resources_by_task, usages
+from pipelines.progress import PENDING, Progress, Step, follow
 from pipelines.resources import KUBEFLOW, VERTEX
 
 
@@ -23,10 +24,9 @@ def _refuse_secret(_: click.Context, option: click.Parameter, value: str | None)
         )
 
 
-_CONNECTION = [
-    click.Option(["--vertex"], is_flag=True, help="Vertex AI instead of a Kubeflow server, with Google's credentials."),
-    click.Option(["--project"], default="", help="Google Cloud project, for --vertex."),
-    click.Option(["--region"], default="", help="Google Cloud region, such as europe-west4, for --vertex."),
+# As a shell calls a command that Ctrl-C has ended.
+INTERRUPTED_CODE = 130
+_KUBEFLOW_CONNECTION = [
     click.Option(["--host"], envvar="KF_PIPELINES_ENDPOINT", help="Address of Kubeflow Pipelines.  [env: KF_PIPELINES_ENDPOINT]"),
     click.Option(["--namespace"], default="", help="Your namespace, where the server has several users."),
     click.Option(["--token-file"], default="", help="File with a bearer token.  [env: LUS_KFP_TOKEN holds the token itself]"),
@@ -37,12 +37,19 @@ _CONNECTION = [
     click.Option(["--google"], is_flag=True, help="Use Google's application default credentials."),
     *(click.Option([f"--{name}"], hidden=True, expose_value=False, is_eager=True, callback=_refuse_secret) for name in ("token", "cookie")),
 ]
+_CONNECTION = [
+    click.Option(["--vertex"], is_flag=True, help="Vertex AI instead of a Kubeflow server, with Google's credentials."),
+    click.Option(["--project"], default="", help="Google Cloud project, for --vertex."),
+    click.Option(["--region"], default="", help="Google Cloud region, such as europe-west4, for --vertex."),
+    *_KUBEFLOW_CONNECTION,
+]
+_EXPERIMENT = click.Option(["--experiment"], default="lung-ultrasound", show_default=True, help="Groups the runs in the UI.")
 _RUN = [
     click.Argument(["file"], type=click.Path(path_type=Path)),
     click.Option(["-p", "--parameter", "parameters"], multiple=True, help="NAME=VALUE of a parameter of the pipeline; may be repeated."),
     click.Option(["--service-account"], default="", help="The service account that the steps run as."),
     click.Option(["--pipeline-root"], default="", help="Where the outputs of steps go, a gs:// or s3:// URI.  [default: STORAGE/runs]"),
-    click.Option(["--experiment"], default="lung-ultrasound", show_default=True, help="Groups the runs in the UI."),
+    _EXPERIMENT,
 ]
 
 
@@ -111,7 +118,7 @@ def _submit(
     root = _root(pipeline_root, package.parameters)
     price_table = read_prices(prices) if prices else None
     # A GPU without a price is found before the run, not after it.
-    cost_table(usages(package.pipeline, [TaskTime(name, "", None, None) for name in resources_by_task(package.pipeline)]), price_table)
+    cost_table(usages(package.pipeline, [Step(name, PENDING, None, None) for name in resources_by_task(package.pipeline)]), price_table)
     if connection["vertex"]:
         from pipelines.vertex import Vertex
 
@@ -119,13 +126,25 @@ def _submit(
         run_id = vertex.submit(package, service_account, root)
         url, look = vertex.run_url(run_id), lambda: vertex.progress(run_id)
     else:
+        from pipelines import runs
+
         kubeflow = _kubeflow(**connection)
         run_id = submit.submit(kubeflow, package, experiment, service_account, root)
-        url, look = kubeflow.run_url(run_id), lambda: submit.progress(kubeflow, run_id)
+        url, look = kubeflow.run_url(run_id), lambda: runs.progress(kubeflow, run_id)
     click.echo(f"started: {url}")
     if wait:
-        tasks = submit.follow(look, timeout_s, f"the run {url}")
-        click.echo(f"succeeded\n\n{cost_table(usages(package.pipeline, tasks), price_table)}")
+        steps = _followed(look, timeout_s, url, run_id, connection["vertex"])
+        click.echo(f"succeeded\n\n{cost_table(usages(package.pipeline, steps), price_table)}")
+
+
+def _followed(look: Callable[[], Progress], timeout_s: float, url: str, run_id: str, is_vertex: bool) -> list[Step]:
+    """Waits for a run to end; Ctrl-C ends the waiting and not the run."""
+    try:
+        return follow(look, timeout_s, f"the run {url}")
+    except KeyboardInterrupt:
+        again = "" if is_vertex else f"; `lus runs wait {run_id}` comes back to it, `lus runs cancel {run_id}` ends it"
+        click.echo(f"\nthe run goes on: {url}{again}", err=True)
+        raise SystemExit(INTERRUPTED_CODE) from None
 
 
 def _create_schedule(
@@ -179,9 +198,11 @@ def _create_schedule(
         }
         digest = schedule.digest_of(**settings)
         scheduler = schedule.KubeflowScheduler(kubeflow, settings)
-    kept, is_new, num_deleted = schedule.replace(scheduler, name, digest)
-    replaced = f", in place of {num_deleted} earlier" if num_deleted else ""
-    click.echo(f"{'created' if is_new else 'unchanged'}: {name}{replaced}{'; it is paused, as before' if kept.is_paused else ''}")
+    done = schedule.replace(scheduler, name, digest)
+    replaced = f", in place of {done.num_retired} earlier" if done.num_retired else ""
+    click.echo(f"{'created' if done.is_new else 'unchanged'}: {name}{replaced}{'; it is paused, as before' if done.kept.is_paused else ''}")
+    for url in done.going_on:
+        click.echo(f"a run of the earlier schedule goes on to its end: {url}")
     for time in times:
         click.echo(f"next: {schedule.show_time(time)}")
 
@@ -204,21 +225,77 @@ def _list_schedules(time_zone: str, **connection: Any) -> None:
     click.echo(schedule.table(_scheduler(connection).schedules(), time_zone, datetime.datetime.now(datetime.UTC)))
 
 
-def _change_schedule(action: str) -> Callable[..., None]:
-    def change(name: str, **connection: Any) -> None:
-        from pipelines import schedule
+def _pause_schedule(name: str, **connection: Any) -> None:
+    """Lets a schedule start no more runs, until it is resumed; a run that it has started goes on."""
+    from pipelines import schedule
 
-        scheduler = _scheduler(connection)
-        for found in schedule.named(scheduler, name):
-            getattr(scheduler, action)(found.id)
-        click.echo(f"{action}d: {name}")
+    scheduler = _scheduler(connection)
+    for found in schedule.named(scheduler, name):
+        scheduler.pause(found.id)
+    click.echo(f"paused: {name}")
 
-    change.__doc__ = {
-        "pause": "Lets a schedule start no more runs, until it is resumed.",
-        "resume": "Lets a paused schedule start runs again; runs that were missed are not made up for.",
-        "delete": "Deletes a schedule; runs that it has started go on.",
-    }[action]
-    return change
+
+def _resume_schedule(name: str, **connection: Any) -> None:
+    """Lets a paused schedule start runs again; runs that were missed are not made up for."""
+    from pipelines import schedule
+
+    scheduler = _scheduler(connection)
+    scheduler.resume(schedule.named(scheduler, name)[0].id)
+    click.echo(f"resumed: {name}")
+
+
+def _delete_schedule(name: str, **connection: Any) -> None:
+    """Deletes a schedule; while a run that it has started goes on, the schedule is paused, and deleted by the same command later."""
+    from pipelines import schedule
+
+    scheduler = _scheduler(connection)
+    going_on = schedule.retire(scheduler, schedule.named(scheduler, name))
+    if not going_on:
+        click.echo(f"deleted: {name}")
+        return
+    click.echo(f"paused: {name} starts no more runs; the same command deletes it when the run that goes on has ended:")
+    for url in going_on:
+        click.echo(url)
+
+
+def _list_runs(experiment: str, limit: int, **connection: Any) -> None:
+    """Lists the newest runs of an experiment: id, state, start and how long it took."""
+    from pipelines import runs
+
+    kubeflow = _kubeflow(**connection)
+    experiment_id = kubeflow.experiment(experiment)
+    if not experiment_id:
+        raise UsageError(f"there is no experiment {experiment!r} at the server; give another one with --experiment.")
+    click.echo(runs.table(kubeflow.runs(limit, experiment_id=experiment_id)))
+
+
+def _show_run(run: str, **connection: Any) -> None:
+    """Shows a run: its parameters, its steps, why one waits, and what a failed one says."""
+    from pipelines import runs
+
+    run_id = runs.run_id_in(run)
+    click.echo(runs.details(_kubeflow(**connection), run_id))
+
+
+def _wait_for_run(run: str, timeout_s: float, prices: str, **connection: Any) -> None:
+    """Follows a run to its end, as `lus submit --wait` does; the exit code tells the outcome."""
+    from pipelines import runs
+
+    run_id = runs.run_id_in(run)
+    price_table = read_prices(prices) if prices else None
+    kubeflow = _kubeflow(**connection)
+    steps = _followed(lambda: runs.progress(kubeflow, run_id), timeout_s, kubeflow.run_url(run_id), run_id, is_vertex=False)
+    click.echo(f"succeeded\n\n{cost_table(usages(kubeflow.pipeline(run_id), steps), price_table)}")
+
+
+def _cancel_run(run: str, **connection: Any) -> None:
+    """Ends a run; what it has stored stays."""
+    from pipelines import runs
+
+    run_id = runs.run_id_in(run)
+    kubeflow = _kubeflow(**connection)
+    state = runs.cancel(kubeflow, run_id)
+    click.echo(f"{state.lower()}: {kubeflow.run_url(run_id)}")
 
 
 def _explain(file: Path) -> None:
@@ -242,6 +319,11 @@ def _gc(storage: str, keep: int, is_real: bool) -> None:
 
 _TIME_ZONE = click.Option(["--time-zone"], default="UTC", show_default=True, help="The time zone in which the cluster reads the cron.")
 _NAME = click.Argument(["name"])
+_RUN_ID = click.Argument(["run"])
+_WAIT = [
+    click.Option(["--timeout-s"], type=click.FloatRange(min=0), default=48 * 3600, show_default=True, help="How long to wait at most."),
+    click.Option(["--prices"], default="", help="YAML file of prices, for the cost of the run; see pipelines/cost.py."),
+]
 
 submit_command = _command(
     "submit",
@@ -249,8 +331,7 @@ submit_command = _command(
     [
         *_RUN,
         click.Option(["--wait"], is_flag=True, help="Follow the run to its end."),
-        click.Option(["--timeout-s"], type=click.FloatRange(min=0), default=48 * 3600, show_default=True, help="How long to wait at most."),
-        click.Option(["--prices"], default="", help="YAML file of prices, for the cost of the run; see pipelines/cost.py."),
+        *_WAIT,
         *_CONNECTION,
     ],
 )
@@ -277,8 +358,24 @@ schedule_group.add_command(
     )
 )
 schedule_group.add_command(_command("list", _list_schedules, [_TIME_ZONE, *_CONNECTION]))
-for _action in ("pause", "resume", "delete"):
-    schedule_group.add_command(_command(_action, _change_schedule(_action), [_NAME, *_CONNECTION]))
+schedule_group.add_command(_command("pause", _pause_schedule, [_NAME, *_CONNECTION]))
+schedule_group.add_command(_command("resume", _resume_schedule, [_NAME, *_CONNECTION]))
+schedule_group.add_command(_command("delete", _delete_schedule, [_NAME, *_CONNECTION]))
+runs_group = click.Group("runs", help="Runs on Kubeflow: list, show, wait, cancel. A run is named by its id or its address.")
+runs_group.add_command(
+    _command(
+        "list",
+        _list_runs,
+        [
+            _EXPERIMENT,
+            click.Option(["--limit"], type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."),
+            *_KUBEFLOW_CONNECTION,
+        ],
+    )
+)
+runs_group.add_command(_command("show", _show_run, [_RUN_ID, *_KUBEFLOW_CONNECTION]))
+runs_group.add_command(_command("wait", _wait_for_run, [_RUN_ID, *_WAIT, *_KUBEFLOW_CONNECTION]))
+runs_group.add_command(_command("cancel", _cancel_run, [_RUN_ID, *_KUBEFLOW_CONNECTION]))
 explain_command = _command("explain", _explain, [click.Argument(["file"], type=click.Path(path_type=Path))])
 gc_command = _command(
     "gc",
@@ -289,4 +386,4 @@ gc_command = _command(
         click.Option(["--delete", "is_real"], is_flag=True, help="Delete; without it, only list what would be deleted."),
     ],
 )
-COMMANDS = (submit_command, schedule_group, explain_command, gc_command)
+COMMANDS = (submit_command, runs_group, schedule_group, explain_command, gc_command)

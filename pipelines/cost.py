@@ -9,7 +9,6 @@ Prices differ by region, contract and day, so the project brings none. They are 
 """
 
 import dataclasses
-import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,24 +16,10 @@ import yaml
 
 from components.core import storage
 from components.core.errors import UsageError
+from pipelines.progress import Step
 from pipelines.resources import num_cpus, num_gigabytes
 
 _KEYS = ("currency", "cpu", "memory_gb", "gpu")
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskTime:
-    """A step of a run: its state, and when it started and ended, or None."""
-
-    name: str
-    state: str
-    start: datetime.datetime | None
-    end: datetime.datetime | None
-
-    @property
-    def seconds(self) -> float:
-        """How long it took; 0 when it was not started or has not ended."""
-        return max(0.0, (self.end - self.start).total_seconds()) if self.start and self.end else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,22 +78,22 @@ class Usage:
         return self.seconds / 3600 * per_hour
 
 
-def usages(pipeline: Mapping[str, Any], tasks: Iterable[TaskTime]) -> list[Usage]:
-    """Returns what each step of a run held; tasks that are not steps of the pipeline, such as groups of them, hold nothing.
+def usages(pipeline: Mapping[str, Any], steps: Iterable[Step]) -> list[Usage]:
+    """Returns what each step of a run held; what is no step of the pipeline, such as a group of them, holds nothing.
 
     Args:
         pipeline: the first document of the compiled file.
-        tasks: of the run, by the names that they have in the pipeline.
+        steps: of the run, by the names that they have in the pipeline.
     """
     resources = resources_by_task(pipeline)
     held = []
-    for task in tasks:
-        if limits := resources.get(task.name):
+    for step in steps:
+        if limits := resources.get(step.name.rpartition("/")[2]):
             accelerator = limits.get("accelerator", {})
             held.append(
                 Usage(
-                    name=task.name,
-                    seconds=task.seconds,
+                    name=step.name,
+                    seconds=step.seconds,
                     cpus=num_cpus(limits["resourceCpuLimit"]),
                     memory_gb=num_gigabytes(limits["resourceMemoryLimit"]),
                     gpus=int(accelerator.get("resourceCount", 0)),

@@ -68,6 +68,8 @@ def _pod(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 "environment",
                 f"{key['envVar']} from key {key['configMapKey']} of config map {config['configMapName']}{_optional(config)}",
             )
+    if settings.get("securityContext", {}).get("runAsNonRoot"):
+        yield "user", "not root"
     if policy := settings.get("imagePullPolicy"):
         yield "pull policy", policy
     for secret in settings.get("imagePullSecret", []):
@@ -82,6 +84,8 @@ def _task(task: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if retry := task.get("retryPolicy"):
         count = retry.get("maxRetryCount", 0)
         yield "retries", f"{count}, after {retry['backoffDuration']}, × {retry['backoffFactor']:g} each time" if count else "none"
+    else:
+        yield "retries", "of lost pods only, as often as the cluster does by itself"
     yield "cache", "reused for equal inputs" if task.get("cachingOptions", {}).get("enableCache") else "never"
 
 

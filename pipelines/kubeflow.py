@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentia
 from kfp.client.token_credentials_base import TokenCredentialsBase
 
 from components.core.errors import ClusterError, UsageError
+from pipelines.compile import documents
 
 TOKEN_VARIABLE, COOKIE_VARIABLE = "LUS_KFP_TOKEN", "LUS_KFP_COOKIE"
 PAGE_SIZE = 100
@@ -130,17 +132,20 @@ def _service_account(path: str) -> Authentication:
 
 
 class _Client(kfp.Client):
-    """kfp's client, which tries again when the server is busy; kfp's own would ask for its health five times, whatever the answer is."""
+    """kfp's client, which tries again when the server is busy."""
 
     def _load_config(self, *args: Any, **kwargs: Any) -> kfp_server_api.Configuration:
         config = super()._load_config(*args, **kwargs)
         config.retries = RETRIES
         return config
 
-    def get_kfp_healthz(self, sleep_duration: int = 5) -> kfp_server_api.V2beta1GetHealthzResponse:
-        """Asks once; the answer of a login page in between, which is not JSON, is an error."""
+    def is_multi_user(self) -> bool:
+        """Asks the server once whether it has several users; the answer of a login page in between, which is not JSON, is an error.
+
+        Servers tell more with every version, so nothing else in the answer is looked at.
+        """
         response = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
-        return kfp_server_api.V2beta1GetHealthzResponse(**json.loads(response.data))
+        return bool(json.loads(response.data).get("multi_user"))
 
 
 class Kubeflow:
@@ -157,10 +162,10 @@ class Kubeflow:
             warnings.simplefilter("ignore", FutureWarning)
             # A namespace that is set keeps the client from asking by itself.
             self._client = _Client(host=self._host, namespace=namespace or "default", **auth.arguments)
-            health = self._client.get_kfp_healthz()
-        if health.multi_user and not namespace:
+            is_multi_user = self._client.is_multi_user()
+        if is_multi_user and not namespace:
             raise UsageError(f"the server at {self._host} has several users; give your namespace with --namespace.")
-        self._client._context_setting["namespace"] = namespace if health.multi_user else ""
+        self._client._context_setting["namespace"] = namespace if is_multi_user else ""
 
     def run_url(self, run_id: str) -> str:
         """Returns the page of a run in the UI."""
@@ -188,7 +193,9 @@ class Kubeflow:
 
     def _pipeline_id(self, name: str) -> str:
         with self._failures(f"look up the pipeline {name!r}"):
-            found = self._client.list_pipelines(filter=_named(name), namespace=self._client.get_user_namespace() or None).pipelines
+            found = self._client.list_pipelines(
+                filter=_equal(display_name=name), namespace=self._client.get_user_namespace() or None
+            ).pipelines
         if found:
             return found[0].pipeline_id
         body = kfp_server_api.V2beta1Pipeline(display_name=name, name=name, namespace=self._client.get_user_namespace() or None)
@@ -197,7 +204,7 @@ class Kubeflow:
 
     def _version_id(self, pipeline_id: str, version: str) -> str | None:
         with self._failures("look up the versions of the pipeline"):
-            found = self._client.list_pipeline_versions(pipeline_id, filter=_named(version)).pipeline_versions
+            found = self._client.list_pipeline_versions(pipeline_id, filter=_equal(display_name=version)).pipeline_versions
         return found[0].pipeline_version_id if found else None
 
     def start(self, **arguments: Any) -> str:
@@ -209,6 +216,74 @@ class Kubeflow:
         """Returns the state of a run."""
         with self._failures(f"look at the run {run_id}"):
             return self._client.get_run(run_id)
+
+    def runs(self, max_runs: int, **arguments: Any) -> list[kfp_server_api.V2beta1Run]:
+        """Returns runs of the namespace, the newest first.
+
+        Args:
+            max_runs: how many at most.
+            arguments: experiment_id, or the field and the value that they must have, such as state="RUNNING".
+        """
+        experiment_id = arguments.pop("experiment_id", None)
+        runs: list[kfp_server_api.V2beta1Run] = []
+        token = ""
+        while len(runs) < max_runs:
+            with self._failures("list the runs"):
+                page = self._client.list_runs(
+                    page_token=token,
+                    page_size=PAGE_SIZE,
+                    sort_by="created_at desc",
+                    experiment_id=experiment_id,
+                    namespace=self._client.get_user_namespace() or None,
+                    filter=_equal(**arguments) if arguments else None,
+                )
+            runs += page.runs or []
+            token = page.next_page_token
+            if not token:
+                break
+        return runs[:max_runs]
+
+    def workflow(self, run_id: str) -> Mapping[str, Any]:
+        """Returns the Argo Workflow that a run runs as, with the state of its nodes; an empty one when the server keeps none."""
+        text = self._as_version_1(run_id).get("pipeline_runtime", {}).get("workflow_manifest") or "{}"
+        workflow: Mapping[str, Any] = json.loads(text)
+        return workflow
+
+    def pipeline(self, run_id: str) -> Mapping[str, Any]:
+        """Returns the pipeline of a run as it was compiled; an empty one when the server keeps none."""
+        text = self._as_version_1(run_id).get("run", {}).get("pipeline_spec", {}).get("pipeline_manifest") or "{}"
+        pipeline: Mapping[str, Any] = documents(text)[0]
+        return pipeline
+
+    def _as_version_1(self, run_id: str) -> Mapping[str, Any]:
+        """Returns a run as version 1 of the API tells of it, with the Workflow, which version 2 leaves out."""
+        try:
+            with self._failures(f"look at the steps of the run {run_id}"):
+                response = self._client._run_api.api_client.call_api(
+                    f"/apis/v1beta1/runs/{run_id}",
+                    "GET",
+                    header_params={"Accept": "application/json"},
+                    auth_settings=["Bearer"],
+                    _preload_content=False,
+                    _return_http_data_only=True,
+                )
+                found: Mapping[str, Any] = json.loads(response.data)
+        except ClusterError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return {}
+            raise
+        return found
+
+    def cancel(self, run_id: str) -> None:
+        """Asks the server to end a run."""
+        with self._failures(f"cancel the run {run_id}"):
+            self._client.terminate_run(run_id)
+
+    def experiment(self, name: str) -> str | None:
+        """Returns the id of an experiment, or None when there is none."""
+        with self._failures(f"find the experiment {name!r}"):
+            found = self._client.list_experiments(filter=_equal(display_name=name), namespace=self._client.get_user_namespace() or None)
+        return found.experiments[0].experiment_id if found.experiments else None
 
     def schedules(self, experiment_id: str | None = None, name: str | None = None) -> list[kfp_server_api.V2beta1RecurringRun]:
         """Returns the recurring runs of an experiment or of the namespace, the newest first."""
@@ -222,7 +297,7 @@ class Kubeflow:
                     sort_by="created_at desc",
                     namespace=None if experiment_id else self._client.get_user_namespace() or None,
                     experiment_id=experiment_id,
-                    filter=_named(name) if name else None,
+                    filter=_equal(display_name=name) if name else None,
                 )
             schedules += page.recurring_runs or []
             token = page.next_page_token
@@ -248,7 +323,9 @@ class Kubeflow:
         """Deletes a recurring run; one that is gone already is no error."""
         try:
             with self._failures("delete the schedule"):
-                self._client.delete_recurring_run(schedule_id)
+                # A run that it has started a moment ago belongs to it and would be deleted with it, since Kubeflow Pipelines 2.16 but for
+                # this policy.
+                self._client._recurring_run_api.recurring_run_service_delete_recurring_run(schedule_id, propagation_policy="ORPHAN")
         except ClusterError as error:
             if error.status != 404:
                 raise
@@ -289,9 +366,9 @@ class Kubeflow:
         return ClusterError(f"cannot {action}: {self._host} answers {error.status}{said and ', '}{said}: {hint}.", status=error.status or 0)
 
 
-def _named(name: str) -> str:
-    """Returns a filter of the API for a display name."""
-    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+def _equal(**fields: str) -> str:
+    """Returns a filter of the API for what has these values in its fields."""
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value} for key, value in fields.items()]})
 
 
 def _reason(error: Exception) -> str:

@@ -1,9 +1,13 @@
 """Schedules: a compiled pipeline that a cluster starts again and again.
 
-Recurring runs cannot be edited, so a schedule is replaced: the new one is created first and the old ones are deleted then. Interrupted
-in between, both are there until the command is run again, which finds the new one by its digest, creates nothing, and deletes the old one.
+Recurring runs cannot be edited, so a schedule is replaced: the new one is created first and the old ones are retired then. Interrupted
+in between, both are there until the command is run again, which finds the new one by its digest, creates nothing, and retires the old one.
 The other order could leave none, and a model that nobody trains again is noticed late; two runs at a time do no harm, because whatever a
 step writes appears whole, and promote refuses when the champion changed since the evaluation.
+
+On Kubeflow a recurring run owns the runs that it has started: deleted while one goes on, it takes that one with it. So a schedule is
+retired by pausing it, and deleted only when none of its runs goes on; else the next `create` or `delete` of its name deletes it. The newest
+schedule of a name is the one in use.
 """
 
 import calendar
@@ -18,6 +22,7 @@ from typing import Any, Protocol
 
 from components.core.errors import UsageError
 from pipelines.kubeflow import Kubeflow
+from pipelines.runs import unfinished
 
 _MARK = "lus "
 # The scheduler of Kubeflow (robfig/cron) and that of Google Cloud know these and no more: no L, W, #, and Sunday is 0.
@@ -58,6 +63,9 @@ class Scheduler(Protocol):
 
     def resume(self, schedule_id: str) -> None:
         """Lets a schedule start runs again."""
+
+    def going_on(self, schedule_id: str) -> list[str]:
+        """Returns the addresses of the runs that would end if the schedule were deleted now."""
 
     def delete(self, schedule_id: str) -> None:
         """Deletes a schedule."""
@@ -119,24 +127,47 @@ def digest_of(**settings: Any) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def replace(scheduler: Scheduler, name: str, digest: str) -> tuple[Schedule, bool, int]:
-    """Sees to it that there is one schedule of this name, with these settings; one that was paused stays paused.
+@dataclasses.dataclass(frozen=True)
+class Replacement:
+    """What `replace` did.
 
-    Returns:
-        The schedule, whether it was created now, and how many others were deleted.
+    Attributes:
+        kept: the schedule in use.
+        is_new: whether it was created now.
+        num_retired: how many others start no more runs.
+        going_on: addresses of runs of those others that go on to their end.
     """
+
+    kept: Schedule
+    is_new: bool
+    num_retired: int
+    going_on: list[str]
+
+
+def replace(scheduler: Scheduler, name: str, digest: str) -> Replacement:
+    """Sees to it that one schedule of this name, with these settings, starts runs; one that was paused stays paused."""
     existing = scheduler.schedules(name)
-    same = [schedule for schedule in existing if schedule.digest == digest]
-    is_paused = bool(existing) and all(schedule.is_paused for schedule in existing)
-    kept = same[0] if same else scheduler.create(name, digest, is_paused)
+    is_new = not existing or existing[0].digest != digest
+    kept = scheduler.create(name, digest, bool(existing) and existing[0].is_paused) if is_new else existing[0]
     others = [schedule for schedule in existing if schedule.id != kept.id]
-    for schedule in others:
-        scheduler.delete(schedule.id)
-    return kept, not same, len(others)
+    return Replacement(kept, is_new, len(others), retire(scheduler, others))
+
+
+def retire(scheduler: Scheduler, schedules: Iterable[Schedule]) -> list[str]:
+    """Lets schedules start no more runs, and deletes those of which no run goes on; returns the addresses of the runs that do."""
+    going_on = []
+    for schedule in schedules:
+        if not schedule.is_paused:
+            scheduler.pause(schedule.id)
+        if found := scheduler.going_on(schedule.id):
+            going_on += found
+        else:
+            scheduler.delete(schedule.id)
+    return going_on
 
 
 def named(scheduler: Scheduler, name: str) -> list[Schedule]:
-    """Returns the schedules of a name; more than one only after an interruption.
+    """Returns the schedules of a name, the newest first; the others were retired, or left by an interruption.
 
     Raises:
         UsageError: there is none.
@@ -151,10 +182,19 @@ def named(scheduler: Scheduler, name: str) -> list[Schedule]:
 def table(schedules: Iterable[Schedule], zone: str, now: datetime.datetime) -> str:
     """Returns a line for each schedule; times are in the user's time zone."""
     rows = [f"{'name':<24} {'state':<7} {'cron':<20} next"]
+    named: set[str] = set()
     for schedule in schedules:
+        state = "active" if not schedule.is_paused else "retired" if schedule.name in named else "paused"
         coming = "–" if schedule.is_paused else show_time(next_times(schedule.cron, zone, now, 1)[0])
-        rows.append(f"{schedule.name:<24} {'paused' if schedule.is_paused else 'active':<7} {schedule.cron:<20} {coming}")
+        rows.append(f"{schedule.name:<24} {state:<7} {_shown(schedule.cron):<20} {coming}")
+        named.add(schedule.name)
     return "\n".join(rows)
+
+
+def _shown(cron: str) -> str:
+    """Returns a cron expression of six fields without the seconds, if they are the 0 that nobody has to give."""
+    seconds, _, rest = cron.partition(" ")
+    return rest if seconds == "0" else cron
 
 
 def show_time(time: datetime.datetime) -> str:
@@ -185,6 +225,10 @@ class KubeflowScheduler:
     def resume(self, schedule_id: str) -> None:
         """See Scheduler."""
         self._kubeflow.resume_schedule(schedule_id)
+
+    def going_on(self, schedule_id: str) -> list[str]:
+        """See Scheduler."""
+        return [self._kubeflow.run_url(run.run_id) for run in unfinished(self._kubeflow, schedule_id)]
 
     def delete(self, schedule_id: str) -> None:
         """See Scheduler."""

@@ -16,9 +16,9 @@ from google.cloud import aiplatform
 
 from components.core import storage
 from components.core.errors import ClusterError, UsageError
-from pipelines.cost import TaskTime
+from pipelines.progress import Progress, Step
 from pipelines.schedule import Schedule
-from pipelines.submit import Package, Progress
+from pipelines.submit import Package
 
 VERSION_LABEL, SCHEDULE_LABEL = "lus-version", "lus-schedule"
 _STATES = {"CANCELLED": "CANCELED", "QUEUED": "PENDING", "STATE_UNSPECIFIED": "PENDING"}
@@ -72,8 +72,8 @@ class Vertex:
             job = aiplatform.PipelineJob.get(run_id, **self.place).gca_resource
         return Progress(
             state=_state(job.state.name.removeprefix("PIPELINE_STATE_")),
-            tasks=[
-                TaskTime(task.task_name, _state(task.state.name), task.start_time or None, task.end_time or None)
+            steps=[
+                Step(task.task_name, _state(task.state.name), task.start_time or None, task.end_time or None)
                 for task in job.job_detail.task_details
             ],
             error=" ".join(job.error.message.split()),
@@ -114,6 +114,10 @@ class VertexScheduler:
         """See Scheduler."""
         with _failures("resume the schedule"):
             self._get(schedule_id).resume(catch_up=False)
+
+    def going_on(self, schedule_id: str) -> list[str]:
+        """See Scheduler. Vertex AI deletes a schedule without its runs."""
+        return []
 
     def delete(self, schedule_id: str) -> None:
         """See Scheduler."""

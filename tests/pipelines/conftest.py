@@ -8,7 +8,7 @@ import pytest
 import urllib3
 from click.testing import CliRunner, Result
 
-from pipelines import kubeflow, submit
+from pipelines import kubeflow, progress
 from pipelines.cli import main as lus
 from tests.pipelines.kubeflow_server import KubeflowServer
 
@@ -29,7 +29,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kubeflow
     """A server for one user, without authentication; the client does not wait between requests."""
     server = KubeflowServer()
     monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
-    monkeypatch.setattr(submit, "POLL_S", 0.0)
+    monkeypatch.setattr(progress, "POLL_S", 0.0)
     monkeypatch.setattr(urllib3.Retry, "DEFAULT_BACKOFF_MAX", 0)
     monkeypatch.setattr(kubeflow, "RETRIES", kubeflow.RETRIES.new(backoff_factor=0))
     for variable in (kubeflow.TOKEN_VARIABLE, kubeflow.COOKIE_VARIABLE, "KF_PIPELINES_ENDPOINT"):

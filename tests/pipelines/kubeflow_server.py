@@ -1,4 +1,6 @@
-"""A Kubeflow Pipelines API server for tests: real sockets, in memory, as strict as the real one about what `lus` sends.
+"""A Kubeflow Pipelines API server for faults that a real one cannot be made to show: real sockets, in memory, strict about what it gets.
+
+tests/cluster asks it and a real one the same questions and compares the answers' shapes.
 
 It speaks /apis/v2beta1 as kfp_server_api's models describe it: a body with an unknown field or a value of the wrong type is refused, and
 so are unknown ids, repeated names, a cron without seconds, a file that is no pipeline, missing and unknown parameters, and callers
@@ -24,7 +26,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-PREFIX = "/apis/v2beta1"
+PREFIX, PREFIX_1 = "/apis/v2beta1", "/apis/v1beta1"
 NATIVE = {"str": str, "bool": bool, "int": int, "float": (int, float), "datetime": str, "object": dict}
 
 
@@ -122,7 +124,7 @@ class KubeflowServer:
 
     def _route(self, method: str, path: str, query: dict[str, str], headers: Any, body: bytes) -> dict[str, Any]:
         routes: list[tuple[str, str, Callable[..., dict[str, Any]]]] = [
-            ("GET", "/healthz", lambda: {"multi_user": bool(self.namespaces)}),
+            ("GET", "/healthz", self._health),
             ("GET", "/experiments", lambda: self._listed("experiments", self.experiments, query, self._in_namespace(query))),
             ("POST", "/experiments", lambda: self._create_experiment(self._body("V2beta1Experiment", body))),
             ("GET", "/pipelines", lambda: self._listed("pipelines", self.pipelines, query, self._in_namespace(query))),
@@ -130,15 +132,18 @@ class KubeflowServer:
             ("POST", "/pipelines/upload_version", lambda: self._upload_version(query, headers, body)),
             ("GET", "/pipelines/([^/]+)/versions", lambda key: self._list_versions(key, query)),
             ("POST", "/runs", lambda: self._create_run(self._body("V2beta1Run", body))),
+            ("GET", "/runs", lambda: self._listed("runs", self.runs, query, self._in_experiment(query))),
             ("GET", "/runs/([^/:]+)", self._look_at_run),
+            ("POST", "/runs/([^/:]+):terminate", self._terminate),
             ("DELETE", "/runs/([^/:]+)", lambda key: self._deleted(self.runs, key)),
+            ("GET", f"{PREFIX_1}/runs/([^/:]+)", self._as_version_1),
             ("GET", "/recurringruns", lambda: self._list_recurring(query)),
             ("POST", "/recurringruns", lambda: self._create_recurring(self._body("V2beta1RecurringRun", body))),
             ("POST", "/recurringruns/([^/:]+):(enable|disable)", self._switch),
             ("DELETE", "/recurringruns/([^/:]+)", lambda key: self._deleted(self.recurring_runs, key)),
         ]
         for known_method, pattern, action in routes:
-            match = re.fullmatch(PREFIX + pattern, path)
+            match = re.fullmatch(pattern if pattern.startswith(PREFIX_1) else PREFIX + pattern, path)
             if match and method == known_method:
                 return action(*match.groups())
         raise Refusal(404, "Not Found")
@@ -247,18 +252,46 @@ class KubeflowServer:
             raise Refusal(500, "Internal Server Error")
         if step:
             run["state"], tasks = step
+            run.setdefault("state_history", []).append({"update_time": run["created_at"], "state": run["state"]})
             details = run.setdefault("run_details", {"task_details": []})["task_details"]
             for name, state in tasks.items():
                 task = next((task for task in details if task["display_name"] == name), None)
                 if not task:
-                    details += [{"display_name": f"{name}-driver", "task_id": f"{name}-driver", "state": "SUCCEEDED"}]
                     details.append(task := {"display_name": name, "task_id": name, "create_time": self.now(), "start_time": self.now()})
                 task["state"] = state
                 if state in ("SUCCEEDED", "FAILED"):
                     task["end_time"] = self.now()
+            if run["state"] in ("SUCCEEDED", "FAILED", "CANCELED"):
+                run["finished_at"] = self.now()
             if run["state"] == "FAILED" and self.run_error:
                 run["error"] = {"code": 13, "message": self.run_error}
         return run
+
+    def _health(self) -> dict[str, Any]:
+        return {"commit_sha": "unknown", "tag_name": "unknown", "multi_user": bool(self.namespaces), "pipeline_store": "database"}
+
+    def _in_experiment(self, query: dict[str, str]) -> Callable[[Any], bool]:
+        if "experiment_id" in query:
+            return lambda run: run["experiment_id"] == query["experiment_id"]
+        return self._in_namespace(query)
+
+    def _terminate(self, key: str) -> dict[str, Any]:
+        """The real server calls a run FAILED that it was asked to end."""
+        self._look_at_run(key)
+        self._scripts[key] = iter([("CANCELING", {}), ("FAILED", {})])
+        return {}
+
+    def _as_version_1(self, key: str) -> dict[str, Any]:
+        if key not in self.runs:
+            raise Refusal(404, f"the run {key} does not exist")
+        run = self.runs[key]
+        version = self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]["pipeline_spec"]
+        nodes = [node for task in run.get("run_details", {}).get("task_details", []) for node in _nodes_of(task)]
+        workflow = {"status": {"nodes": {node["id"]: node for node in nodes}}}
+        return {
+            "run": {"id": key, "pipeline_spec": {"pipeline_manifest": yaml.safe_dump(version.get("pipeline_spec", version))}},
+            "pipeline_runtime": {"workflow_manifest": json.dumps(workflow)},
+        }
 
     def _list_recurring(self, query: dict[str, str]) -> dict[str, Any]:
         if "experiment_id" in query:
@@ -288,6 +321,26 @@ class KubeflowServer:
             raise Refusal(404, f"{key} does not exist")
         del members[key]
         return {}
+
+
+def _nodes_of(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns Argo's nodes of a step: one for all attempts, one for the attempt, and its pod."""
+    phase = task["state"].capitalize()
+    name = f"run(0).root(0).{task['display_name']}"
+    times = {"startedAt": task["start_time"], "finishedAt": task.get("end_time")}
+    return [
+        {"id": name, "name": name, "type": "Retry", "templateName": "system-container-executor", "phase": phase, **times},
+        {"id": f"{name}(0)", "name": f"{name}(0)", "type": "DAG", "templateName": "system-container-executor", "phase": phase, **times},
+        {
+            "id": f"{name}-1",
+            "name": f"{name}(0).executor(0)",
+            "type": "Pod",
+            "templateName": "system-container-impl",
+            "phase": phase,
+            "message": "main: Error (exit code 1)" if phase == "Failed" else "",
+            **times,
+        },
+    ]
 
 
 def _check_model(value: Any, kind: str, where: str) -> None:

@@ -25,8 +25,10 @@ train:
   labels: {team: lungs}
   shared_memory: 8Gi
   timeout_s: 7200
-  retries: 5
-  backoff_s: 30
+  cpu: 1.5
+  memory: 2.5Gi
+  secrets: {tracking: {token: TRACKING_TOKEN}}
+notify: {memory: 1e9}
 """
 
 
@@ -97,13 +99,18 @@ def test_changes_reach_the_pod_and_the_task(tmp_path: Path) -> None:
     assert train["podMetadata"]["labels"]["team"] == "lungs"
     assert train["activeDeadlineSeconds"] == "7200"
     assert resources_of(pipeline, "train")["accelerator"]["resourceCount"] == "2"
-    retry = pipeline["root"]["dag"]["tasks"]["train"]["retryPolicy"]
-    assert (retry["maxRetryCount"], retry["backoffDuration"], retry["backoffFactor"]) == (5, "30s", 2.0)
+    # Quantities as Kubernetes takes them, which kfp does not.
+    train_resources = resources_of(pipeline, "train")
+    assert (train_resources["resourceCpuLimit"], train_resources["resourceMemoryLimit"]) == ("1500m", str(5 * 2**29))
+    assert [secret["secretName"] for secret in train.pop("secretAsEnv")] == ["aws", "tracking"]
+    assert not any("retryPolicy" in task for task in pipeline["root"]["dag"]["tasks"].values())
     for settings in kubernetes.values():
+        assert settings["securityContext"] == {"runAsNonRoot": True}
         assert settings["imagePullPolicy"] == "Always"
         assert settings["imagePullSecret"][0]["secretName"] == "registry"
-        (secret,) = settings["secretAsEnv"]
-        assert (secret["secretName"], secret["keyToEnv"]) == ("aws", [{"secretKey": "access-key", "envVar": "AWS_ACCESS_KEY_ID"}])
+        if settings is not train:
+            (secret,) = settings["secretAsEnv"]
+            assert (secret["secretName"], secret["keyToEnv"]) == ("aws", [{"secretKey": "access-key", "envVar": "AWS_ACCESS_KEY_ID"}])
         (config,) = settings["configMapAsEnv"]
         assert (config["configMapName"], config["keyToEnv"]) == ("proxies", [{"configMapKey": "https", "envVar": "HTTPS_PROXY"}])
 
@@ -112,6 +119,12 @@ def test_what_depends_on_the_outside_world_is_never_cached(tmp_path: Path) -> No
     pipeline, _ = compiled(tmp_path)
     cached = {name for name, task in pipeline["root"]["dag"]["tasks"].items() if task["cachingOptions"].get("enableCache")}
     assert cached == {"preprocess", "train", "prune"}
+
+
+def test_nothing_is_cached_when_so_asked(tmp_path: Path) -> None:
+    result, path = lus_compile(tmp_path, "--no-cache")
+    assert result.exit_code == 0, result.output
+    assert "enableCache" not in path.read_text()
 
 
 def test_preprocess_takes_no_artifact_which_would_be_another_one_in_every_run(tmp_path: Path) -> None:
@@ -126,8 +139,13 @@ def test_preprocess_takes_no_artifact_which_would_be_another_one_in_every_run(tm
     [
         ("trian: {cpu: '4'}", "unknown step 'trian'; use all, ingest"),
         ("train: {cpus: '4'}", "unknown resource 'cpus' of train; use cpu, memory"),
-        ("train: {cpu: 4}", "cpu of train must be a text such as '4' or '500m', got 4"),
-        ("train: {memory: 16 GB}", "memory of train must be a text such as '16G'"),
+        ("train: {cpu: two}", "cpu of train must be a number of CPUs as Kubernetes takes it, such as 4, 0.5 or 500m, got 'two'"),
+        ("train: {cpu: 0}", "cpu of train must be a number of CPUs"),
+        ("train: {cpu: true}", "cpu of train must be a number of CPUs"),
+        ("train: {memory: 16 GB}", "memory of train must be a number of bytes as Kubernetes takes it, such as 16G"),
+        ("train: {memory: 16}", "memory of train must be a number of bytes"),
+        ("train: {memory: .inf}", "memory of train must be a number of bytes"),
+        ("train: {retries: 3}", "retries of train is for Vertex AI: Kubeflow brings back lost pods"),
         ("train: {gpus: -1}", "gpus of train must be a whole number, got -1"),
         ("train: {gpus: true}", "gpus of train must be a whole number"),
         ("train: {gpu_type: NVIDIA_L4}", "gpu_type of train is no GPU of kubeflow: got 'NVIDIA_L4', expected a name like 'nvidia.com/gpu'"),
@@ -179,7 +197,7 @@ def test_quantities_mean_what_kubernetes_says() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("maxRetryCount: 4", "maxRetryCount: 9"), "was changed after it was compiled"),
+        (lambda text: text.replace("cpuLimit: 4.0", "cpuLimit: 9.0"), "was changed after it was compiled"),
         (lambda text: text.split("\n", 1)[1], "is not a pipeline that `lus compile` wrote"),
         (lambda text: text.replace("pipeline 0.1.0,", "pipeline 0.0.9,", 1), "was compiled by version 0.0.9"),
     ],

@@ -40,24 +40,29 @@ def test_the_pod_of_a_step_is_explained(tmp_path: Path) -> None:
         ("toleration", "cloud.google.com/gke-spot=true Equal, NoSchedule"),
         ("toleration", "kubernetes.azure.com/scalesetpriority=spot Equal, NoSchedule"),
         ("volume", "/dev/shm: emptyDir, medium Memory, at most 4Gi"),
-        ("environment", "AWS_ACCESS_KEY_ID from key access-key of secret aws, if there is one"),
+        ("environment", "AWS_ACCESS_KEY_ID from key access-key of secret aws"),
+        ("user", "not root"),
         ("labels", "app.kubernetes.io/component=train, app.kubernetes.io/part-of=lung-ultrasound-pipeline"),
         ("timeout", "7200 s"),
-        ("retries", "4, after 60s, × 2 each time"),
+        ("retries", "of lost pods only, as often as the cluster does by itself"),
         ("cache", "reused for equal inputs"),
     ]
     assert ("cache", "never") in steps(result.stdout)["ingest"]
 
 
-def test_a_step_without_retries_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "resources.yaml").write_text("train: {retries: 0}")
-    assert run("compile", "-o", tmp_path / "a.yaml", "--resources", tmp_path / "resources.yaml").exit_code == 0
-    assert ("retries", "none") in steps(run("explain", tmp_path / "a.yaml").stdout)["train"]
+def test_the_secret_of_the_notification_may_be_absent(tmp_path: Path) -> None:
+    (tmp_path / "resources.yaml").write_text("all: {secrets: {aws: {access-key: AWS_ACCESS_KEY_ID}}}")
+    options = ("--pipeline", "retraining", "-o", tmp_path / "a.yaml", "--resources", tmp_path / "resources.yaml")
+    assert run("compile", *options).exit_code == 0
+    environment = [value for name, value in steps(run("explain", tmp_path / "a.yaml").stdout)["notify"] if name == "environment"]
+    assert "LUS_WEBHOOK_URL from key webhook-url of secret lus-notify, if there is one" in environment
+    assert "AWS_ACCESS_KEY_ID from key access-key of secret aws" in environment
 
 
 def test_the_machine_on_vertex_is_explained(tmp_path: Path) -> None:
     assert run("compile", "--platform", "vertex", "-o", tmp_path / "a.yaml").exit_code == 0
     train = dict(steps(run("explain", tmp_path / "a.yaml").stdout)["train"])
+    assert train["retries"] == "4, after 60s, × 2 each time"
     assert (train["cpu"], train["gpu"]) == ("limit 4", "1 × NVIDIA_L4")
     assert not {"toleration", "volume", "timeout"} & set(train)
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from google.auth.exceptions import RefreshError
 
 from components.core.errors import ClusterError, PipelineError, UsageError
-from pipelines import submit
+from pipelines import progress
 from pipelines.cli import main as lus
 from pipelines.cost import Prices, Usage
 from tests.pipelines.conftest import PARAMETERS
@@ -41,7 +41,7 @@ def test_the_same_content_is_uploaded_once(server: KubeflowServer, run_lus: Lus,
     assert ": uploaded" in run_lus("submit", training_file, *PARAMETERS).stdout
     assert "was uploaded before" in run_lus("submit", training_file, *PARAMETERS, "-p", "seed=1").stdout
     assert (len(server.runs), len(server.versions), len(server.pipelines), len(server.experiments)) == (2, 1, 1, 1)
-    (tmp_path / "resources.yaml").write_text("train: {retries: 9}")
+    (tmp_path / "resources.yaml").write_text("train: {timeout_s: 99}")
     other = tmp_path / "other.yaml"
     CliRunner().invoke(lus, ["compile", "-o", str(other), "--resources", str(tmp_path / "resources.yaml")])
     assert ": uploaded" in run_lus("submit", other, *PARAMETERS).stdout
@@ -79,7 +79,11 @@ def test_the_cost_is_time_times_prices() -> None:
 @pytest.mark.parametrize(
     ("script", "code", "message"),
     [
-        ([("RUNNING", {"train": "RUNNING"}), ("FAILED", {"train": "FAILED"})], 1, "failed: out of memory"),
+        (
+            [("RUNNING", {"train": "RUNNING"}), ("FAILED", {"train": "FAILED"})],
+            1,
+            "failed: train: its log is not kept; see the page of the run; out of memory",
+        ),
         ([("RUNNING", {}), ("CANCELED", {})], 3, "was canceled"),
         ([("RUNNING", {})], 4, "did not end within 0 s and goes on; it is RUNNING"),
         ([("RUNNING", {}), ("DELETED", {})], 5, "was deleted while it was waited for"),
@@ -101,42 +105,42 @@ def test_a_server_that_falters_while_a_run_is_waited_for_is_asked_again(
     result = run_lus("submit", training_file, *PARAMETERS, "--wait")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("answers 500, Internal Server Error") == 2
-    monkeypatch.setattr(submit, "MAX_SILENCE_S", -1.0)
+    monkeypatch.setattr(progress, "MAX_SILENCE_S", -1.0)
     result = run_lus("submit", training_file, *PARAMETERS, "--wait")
     assert result.exit_code == 6
     assert "answers 500" in result.stderr
 
 
 def test_the_wait_ends_in_time_though_nothing_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    def look() -> submit.Progress:
+    def look() -> progress.Progress:
         raise ClusterError("no answer.")
 
-    monkeypatch.setattr(submit, "POLL_S", 0.0)
+    monkeypatch.setattr(progress, "POLL_S", 0.0)
     with pytest.raises(ClusterError, match=r"the run 7 did not end within 0 s, as far as is known: no answer\.") as caught:
-        submit.follow(look, 0, "the run 7")
-    assert caught.value.exit_code == submit.TIMED_OUT
+        progress.follow(look, 0, "the run 7")
+    assert caught.value.exit_code == progress.TIMED_OUT_CODE
 
 
 @pytest.mark.parametrize("refusal", [ClusterError("unauthenticated.", status=401), UsageError("there are no usable credentials.")])
 def test_credentials_that_end_during_the_wait_are_no_failed_run(refusal: PipelineError) -> None:
-    def look() -> submit.Progress:
+    def look() -> progress.Progress:
         raise refusal
 
     with pytest.raises(ClusterError, match=f"the state of the run 7 is not known any more, and it may go on: {refusal}") as caught:
-        submit.follow(look, 60, "the run 7")
-    assert caught.value.exit_code == submit.UNKNOWN
+        progress.follow(look, 60, "the run 7")
+    assert caught.value.exit_code == progress.UNKNOWN_CODE
 
 
 def test_a_busy_server_does_not_end_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([429, 429, 0])
 
-    def look() -> submit.Progress:
+    def look() -> progress.Progress:
         if status := next(answers):
             raise ClusterError("busy.", status=status)
-        return submit.Progress("SUCCEEDED", [], "")
+        return progress.Progress("SUCCEEDED", [], "")
 
-    monkeypatch.setattr(submit, "POLL_S", 0.0)
-    assert submit.follow(look, 60, "the run 7") == []
+    monkeypatch.setattr(progress, "POLL_S", 0.0)
+    assert progress.follow(look, 60, "the run 7") == []
 
 
 @pytest.mark.parametrize(
@@ -221,7 +225,7 @@ def test_google_credentials_that_have_expired_are_one_sentence(
 def test_a_file_that_is_not_for_this_cluster_is_refused(server: KubeflowServer, run_lus: Lus, training_file: Path, tmp_path: Path) -> None:
     CliRunner().invoke(lus, ["compile", "--platform", "vertex", "-o", str(tmp_path / "vertex.yaml")])
     edited = tmp_path / "edited.yaml"
-    edited.write_text(training_file.read_text().replace("maxRetryCount: 4", "maxRetryCount: 5"))
+    edited.write_text(training_file.read_text().replace("cpuLimit: 4.0", "cpuLimit: 5.0"))
     for path, message in (
         (tmp_path / "vertex.yaml", "was compiled for vertex; compile it with --platform kubeflow"),
         (edited, "was changed after it was compiled"),

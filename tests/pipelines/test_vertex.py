@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipelines import submit
+from pipelines import progress
 from pipelines.cli import main as lus
 from tests.pipelines.conftest import PARAMETERS
 
@@ -142,7 +142,7 @@ def server(_server: VertexServer, monkeypatch: pytest.MonkeyPatch) -> VertexServ
     _server.jobs.clear()
     _server.schedules.clear()
     _server.refusal = None
-    monkeypatch.setattr(submit, "POLL_S", 0.0)
+    monkeypatch.setattr(progress, "POLL_S", 0.0)
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
     return _server
 

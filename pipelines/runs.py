@@ -1,0 +1,119 @@
+"""Runs on Kubeflow Pipelines as `lus runs` and `lus submit --wait` see them: how far they are, and why they failed."""
+
+import datetime
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from components.core import storage
+from components.core.errors import PipelineError, UsageError
+from pipelines.kubeflow import Kubeflow
+from pipelines.progress import CANCELED, FAILED, FINAL_STATES, PENDING, POLL_S, Progress, Step, duration
+from pipelines.workflow import steps_of
+
+_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# The step's own sentence, as `core.errors` prints it; else the last line of a traceback.
+_SENTENCE, _EXCEPTION = (
+    re.compile(r"^error: (.+)$", re.MULTILINE),
+    re.compile(r"^(\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$", re.MULTILINE),
+)
+_MAX_CANCELING_S = 60.0
+_UNFINISHED = ("PENDING", "RUNNING", "CANCELING", "PAUSED")
+
+
+def run_id_in(text: str) -> str:
+    """Returns the id of a run, given as such or in the address of its page.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if found := _RUN_ID.search(text):
+        return found[0]
+    raise UsageError(f"{text!r} is no run; give its id or its address, as `lus submit` and `lus runs list` show them.")
+
+
+def progress(kubeflow: Kubeflow, run_id: str) -> Progress:
+    """Returns how far a run is, and when it has failed what its steps say of that."""
+    run = kubeflow.run(run_id)
+    workflow = kubeflow.workflow(run_id)
+    state = state_of(run)
+    steps = steps_of(workflow)
+    if state == FAILED:
+        steps = [_explained(step) for step in steps]
+    return Progress(
+        state=state,
+        steps=steps,
+        error=" ".join(str((run.error and run.error.message) or workflow.get("status", {}).get("message") or "").split()),
+        where_to_look=f"`kubectl describe pods -l pipeline/runid={run_id}` may tell, in the namespace of the run",
+    )
+
+
+def state_of(run: Any) -> str:
+    """Returns the state of a run; one that was asked to end is canceled, though Kubeflow calls it failed."""
+    was_asked_to_end = any(status.state == "CANCELING" for status in run.state_history or [])
+    return CANCELED if run.state == FAILED and was_asked_to_end else run.state or PENDING
+
+
+def _explained(step: Step) -> Step:
+    """Returns a failed step with what its log says, unless the cluster knows better."""
+    if step.state != FAILED or step.failure:
+        return step
+    return Step(**{**vars(step), "failure": _words_of(step.log_uri)})
+
+
+def _words_of(log_uri: str) -> str:
+    if not log_uri:
+        return "its log is not kept; see the page of the run"
+    try:
+        log = storage.read_bytes(log_uri).decode(errors="replace")
+    except PipelineError as error:
+        return f"its log {log_uri} cannot be read from here ({str(error).rstrip('.')})"
+    if found := _SENTENCE.findall(log) or _EXCEPTION.findall(log):
+        return str(found[-1]).rstrip(".")
+    return f"its log {log_uri} does not say why"
+
+
+def table(runs: Iterable[Any]) -> str:
+    """Returns a line for each run; times are in the user's time zone."""
+    rows = [f"{'id':<36}  {'state':<10} {'started':<19} {'took':>13}  name"]
+    for run in runs:
+        took = duration((run.finished_at - run.created_at).total_seconds()) if _is_over(run) else ""
+        rows.append(f"{run.run_id}  {state_of(run):<10} {run.created_at.astimezone():%Y-%m-%d %H:%M:%S} {took:>13}  {run.display_name}")
+    return "\n".join(rows)
+
+
+def details(kubeflow: Kubeflow, run_id: str) -> str:
+    """Returns a run with its parameters and its steps."""
+    run = kubeflow.run(run_id)
+    reached = progress(kubeflow, run_id)
+    parameters: Mapping[str, Any] = (run.runtime_config and run.runtime_config.parameters) or {}
+    lines = [f"{run.display_name}  {reached.state}", kubeflow.run_url(run_id), ""]
+    lines += [f"  {name} = {value}" for name, value in sorted(parameters.items())]
+    lines += ["", *(step.line() for step in reached.steps)]
+    lines += [f"{step.name} waits: {step.waiting}" for step in reached.steps if step.waiting]
+    if reached.state == FAILED:
+        lines += ["", f"failed: {reached.failure()}"]
+    return "\n".join(lines)
+
+
+def cancel(kubeflow: Kubeflow, run_id: str) -> str:
+    """Ends a run, unless it is over, and waits until the server says so; returns the state in which it is then."""
+    state = state_of(kubeflow.run(run_id))
+    if state in FINAL_STATES:
+        return state
+    kubeflow.cancel(run_id)
+    deadline = time.monotonic() + _MAX_CANCELING_S
+    while (state := state_of(kubeflow.run(run_id))) not in FINAL_STATES and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return state
+
+
+def unfinished(kubeflow: Kubeflow, schedule_id: str) -> list[Any]:
+    """Returns the runs of a schedule that are going on."""
+    found = [run for state in _UNFINISHED for run in kubeflow.runs(max_runs=1000, state=state)]
+    return [run for run in found if run.recurring_run_id == schedule_id]
+
+
+def _is_over(run: Any) -> bool:
+    return run.finished_at is not None and run.finished_at > datetime.datetime(1971, 1, 1, tzinfo=datetime.UTC)
