@@ -16,7 +16,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunIn
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.core import storage
-from components.core.beam_options import pipeline_options, work_folder, worker_failures
+from components.core.beam_options import VideoProgress, check_workers_see, pipeline_options, work_folder, worker_failures
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask
@@ -59,9 +59,14 @@ class ClassifierHandler(ModelHandler[Jpegs, np.ndarray, Any]):
 
 
 class ReadClips(beam.DoFn):
-    """Reads the clips of videos in a child process of each worker, so that a video on which the decoder crashes is lost alone."""
+    """Reads the clips of videos in a child process of each worker, so that a video on which the decoder crashes is lost alone.
 
-    def __init__(self, sampling: Sampling) -> None:
+    Attributes:
+        progress: counts the videos.
+    """
+
+    def __init__(self, sampling: Sampling, num_videos: int) -> None:
+        self.progress = VideoProgress(num_videos)
         self._sampling = sampling
 
     def setup(self) -> None:
@@ -70,7 +75,9 @@ class ReadClips(beam.DoFn):
 
     def process(self, task: VideoTask) -> Iterator[ReadVideo]:
         """Yields what came of reading a video."""
-        yield read_video(task, self._sampling, self._reader)
+        read = read_video(task, self._sampling, self._reader)
+        self.progress.count(str(task.position), len(read.clips))
+        yield read
 
     def teardown(self) -> None:
         """Ends the process."""
@@ -94,6 +101,7 @@ def predict_with_beam(
         StorageError: the storage cannot be read, or an output cannot be written.
     """
     options = pipeline_options(beam_options)
+    check_workers_see(options, [model.uri, *(task.uri for task in tasks if not task.obstacle)])
     with work_folder(options, storage_uri) as work_uri:
         lines_uri = storage.join(work_uri, "predictions.jsonl")
         strips_uri = storage.join(work_uri, "strips") if strips_path else ""
@@ -107,11 +115,12 @@ def predict_with_beam(
 
 
 def _run(tasks: list[VideoTask], model: ChosenModel, sampling: Sampling, lines_uri: str, strips_uri: str, options: PipelineOptions) -> None:
-    with beam.Pipeline(options=options) as pipeline:
+    reading = ReadClips(sampling, len(tasks))
+    with reading.progress.shown(options), beam.Pipeline(options=options) as pipeline:
         reads = (
             pipeline
             | "videos" >> beam.Create(tasks, reshuffle=True)
-            | "read clips" >> beam.ParDo(ReadClips(sampling))
+            | "read clips" >> beam.ParDo(reading)
             | "by position" >> beam.WithKeys(lambda read: read.task.position)
         )
         probabilities = (

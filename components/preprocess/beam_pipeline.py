@@ -13,9 +13,6 @@ import collections
 import dataclasses
 import hashlib
 import json
-import logging
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -23,10 +20,9 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.metrics.metric import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.utils.shared import Shared
 
 from components.core import storage
-from components.core.beam_options import worker_failures
+from components.core.beam_options import VideoProgress, check_workers_see, worker_failures
 from components.core.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
 from components.core.errors import PipelineError
 from components.core.manifest import ManifestRow
@@ -35,11 +31,6 @@ from components.core.video.clip_reader import Clip, VideoClips, read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.preprocess import near_duplicates
-
-# A line of progress comes after a tenth of the videos, at the latest after so many.
-MAX_VIDEOS_A_LINE = 100
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,14 +102,13 @@ def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, option
         One outcome a video, in an order that follows from the ids alone.
 
     Raises:
+        UsageError: workers do not see a video.
         StorageError: the clips or the outcomes cannot be written.
     """
-    with worker_failures(), beam.Pipeline(options=options) as pipeline:
-        outcomes = (
-            pipeline
-            | "videos" >> beam.Create(tasks, reshuffle=True)
-            | "decode and sample" >> beam.ParDo(DecodeVideos(sampling, len(tasks)))
-        )
+    check_workers_see(options, (task.storage_uri for task in tasks))
+    decoding = DecodeVideos(sampling, len(tasks))
+    with worker_failures(), decoding.progress.shown(options), beam.Pipeline(options=options) as pipeline:
+        outcomes = pipeline | "videos" >> beam.Create(tasks, reshuffle=True) | "decode and sample" >> beam.ParDo(decoding)
         _gather(outcomes, outcomes_uri)
     return [DecodingOutcome(**fields) for fields in _read_lines(outcomes_uri)]
 
@@ -163,18 +153,20 @@ def _read_lines(uri: str) -> list[dict[str, Any]]:
 
 
 class DecodeVideos(beam.DoFn):  # type: ignore[misc]
-    """Decodes videos; whatever is wrong with one becomes the reason of its outcome."""
+    """Decodes videos; whatever is wrong with one becomes the reason of its outcome.
+
+    Attributes:
+        progress: counts the videos.
+    """
 
     def __init__(self, sampling: Sampling, num_videos: int, read: Callable[..., VideoClips] = read_clips) -> None:
+        self.progress = VideoProgress(num_videos)
         self._sampling = sampling
-        self._num_videos = num_videos
         self._read = read
-        self._progress_of_process = Shared()
 
     def setup(self) -> None:
         """Prepares a worker thread."""
         self._reader = GuardedReader()
-        self._progress = self._progress_of_process.acquire(lambda: _Progress(self._num_videos))
 
     def process(self, task: VideoTask) -> Iterator[DecodingOutcome]:
         """Yields the outcome of one video.
@@ -185,7 +177,7 @@ class DecodeVideos(beam.DoFn):  # type: ignore[misc]
         outcome = self._decoded(task)
         Metrics.counter("videos", "without clips" if outcome.reason else "decoded").inc()
         Metrics.counter("videos", "clips").inc(outcome.num_clips)
-        self._progress.count(outcome)
+        self.progress.count(outcome.video_id, outcome.num_clips)
         yield outcome
 
     def teardown(self) -> None:
@@ -212,33 +204,6 @@ class DecodeVideos(beam.DoFn):  # type: ignore[misc]
             brightness=round(float(frames.mean()), 2),
             hashes=near_duplicates.hashes_of(frames),
         )
-
-
-class _Progress:
-    """Counts the videos that the threads of one worker have done, and tells of it now and then."""
-
-    def __init__(self, num_videos: int) -> None:
-        self._num_videos = num_videos
-        self._interval = max(1, min(MAX_VIDEOS_A_LINE, num_videos // 10))
-        self._lock = threading.Lock()
-        self._start = time.monotonic()
-        self._num_done = self._num_without_clips = self._num_clips = 0
-
-    def count(self, outcome: DecodingOutcome) -> None:
-        """Counts one video."""
-        with self._lock:
-            self._num_done += 1
-            self._num_without_clips += bool(outcome.reason)
-            self._num_clips += outcome.num_clips
-            if self._num_done % self._interval == 0 or self._num_done == self._num_videos:
-                _log.info(
-                    "decoded %d of %d videos: %d clips, %d videos without clips, %.1f videos/s",
-                    self._num_done,
-                    self._num_videos,
-                    self._num_clips,
-                    self._num_without_clips,
-                    self._num_done / (time.monotonic() - self._start),
-                )
 
 
 def _clip_record(row: ManifestRow, number: int, clip: Clip) -> ClipRecord:
