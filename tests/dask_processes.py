@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,11 +28,22 @@ class DaskProcesses:
     @property
     def options(self) -> str:
         """Beam's options for this cluster."""
-        return f"--runner=DaskRunner --dask_client_address={self.address}"
+        return f"--runner=DaskRunner --dask_client_address={self.address} --dask_connection_timeout=120"
 
     def start_worker(self, *arguments: str, path: Path | None = None) -> subprocess.Popen[bytes]:
         """Starts a worker of one thread; with `path`, its modules come from there before all others, and the project's not at all."""
         return self._start("worker", self.address, "--nthreads=1", "--no-nanny", *arguments, path=path)
+
+    def wait(self) -> None:
+        """Waits until the scheduler listens."""
+        host, port = self.address.removeprefix("tcp://").split(":")
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with socket.socket() as client:
+                if client.connect_ex((host, int(port))) == 0:
+                    return
+            time.sleep(0.2)
+        raise TimeoutError(f"the scheduler does not listen at {self.address}")
 
     def _start(self, *arguments: str, path: Path | None = None) -> subprocess.Popen[bytes]:
         folder = self._folder / f"{len(self.processes)}-{arguments[0]}"

@@ -112,15 +112,16 @@ def told(topic: str, listener: Callable[[Any], None]) -> Iterator[None]:
 
 def stop(client: Any, futures: Sequence[Any]) -> None:
     """Cancels work, and waits until workers have ended what they had begun, so that nothing is written after that."""
+    if client.status != "running":
+        # The scheduler is lost. It cannot be asked, and its workers end with it.
+        return
+    client.cancel(futures)
     deadline = time.monotonic() + MAX_WAIT_FOR_END_S
-    # A scheduler that is lost cannot be asked; its workers end by themselves.
-    with contextlib.suppress(OSError):
-        client.cancel(futures)
-        while time.monotonic() < deadline:
-            # Also gives the workers time to hear of it.
-            time.sleep(0.2)
-            if not any(client.run(_num_cancelled, on_error="ignore").values()):
-                return
+    while time.monotonic() < deadline:
+        # Also gives the workers time to hear of it.
+        time.sleep(0.2)
+        if not any(client.run(_num_cancelled, on_error="ignore").values()):
+            return
 
 
 def _num_cancelled(dask_worker: Any) -> int:
