@@ -13,6 +13,7 @@ from components.compare.component import compare
 from components.core.errors import UsageError
 from components.core.parameters import CHOICES, check_values
 from components.core.shards import INDEX_NAME
+from components.core.storage import absolute_uri, check_writable, scheme_of
 from components.train.component import train
 from pipelines.local import renamed_copy, run_locally
 from pipelines.resources import apply_resources
@@ -30,6 +31,7 @@ class Outputs(typing.NamedTuple):
 
 def _architecture_search(
     dataset_uri: str,
+    storage: str = default_of(train, "storage"),
     backbone: str = default_of(train, "backbone"),
     num_trials: int = default_of(train, "num_trials"),
     epochs: int = default_of(train, "epochs"),
@@ -50,6 +52,7 @@ def _architecture_search(
             patience=patience,
             batch_size=batch_size,
             seed=seed,
+            storage=storage,
         )
         # Without display names: a Kubeflow backend that names tasks by them does not find the producers of compare's inputs.
         models[architecture] = apply_resources(trained).outputs["model"]
@@ -80,6 +83,7 @@ def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> 
 
     Raises:
         UsageError: a parameter is wrong, or the dataset is not on this machine; nothing was started.
+        StorageError: the storage cannot be written; nothing was started.
         DataError: a step failed.
     """
     check_values(**parameters)
@@ -87,5 +91,11 @@ def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> 
     if not (dataset_path / INDEX_NAME).is_file():
         raise UsageError(f"--dataset-uri {parameters['dataset_uri']!r} is no clip dataset on this machine; give the output of preprocess.")
     parameters = {**parameters, "dataset_uri": str(dataset_path)}
-    task = run_locally(architecture_search, parameters, runner, pipeline_root, [(str(dataset_path), True)])
+    mounts = [(str(dataset_path), True)]
+    if parameters["storage"]:
+        check_writable(parameters["storage"])
+        parameters["storage"] = absolute_uri(parameters["storage"])
+        if not scheme_of(parameters["storage"]):
+            mounts.append((parameters["storage"], False))
+    task = run_locally(architecture_search, parameters, runner, pipeline_root, mounts)
     return renamed_copy(Path(task.outputs["table"].path), "architectures.md")

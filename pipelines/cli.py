@@ -78,14 +78,14 @@ def _import_dicom(runner: str, pipeline_root: str | None, **parameters: Any) -> 
 
 def _search(runner: str, pipeline_root: str | None, **parameters: Any) -> None:
     try:
-        table = run_search(parameters, runner, Path(pipeline_root or "runs"))
+        table = run_search(parameters, runner, Path(pipeline_root or _default_root(parameters["storage"])))
     except PipelineError as error:
         raise Failure(error) from None
     click.echo(f"{table.read_text(encoding='utf-8')}\nthis table is {table}")
 
 
 def _default_root(storage: str) -> str:
-    return "runs" if storage_uris.scheme_of(storage) else f"{storage}/runs"
+    return f"{storage}/runs" if storage and not storage_uris.scheme_of(storage) else "runs"
 
 
 def _local_command(name: str, callback: Any, purpose: str, pipeline: Any, default_root: str) -> click.Command:
@@ -108,7 +108,7 @@ for command in (
         _search,
         "Trains every architecture on the dataset of an earlier run and compares them on the validation videos, on this machine.",
         architecture_search,
-        "./runs",
+        "STORAGE/runs, or ./runs for cloud storage and for none",
     ),
     _local_command(
         "import-dicom",

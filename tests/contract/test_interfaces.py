@@ -117,6 +117,8 @@ def test_the_search_trains_every_architecture_in_parallel_and_compares_them(tmp_
     }
     assert set(trained) == set(CHOICES["architecture"])
     assert all(tasks[name]["dependentTasks"] == ["importer"] for name in trained.values())
+    storages = [tasks[name]["inputs"]["parameters"]["storage"] for name in trained.values()]
+    assert storages == [{"componentInputParameter": "storage"}] * len(trained), "where a training that was ended goes on"
     models = {key: value["taskOutputArtifact"]["producerTask"] for key, value in tasks["compare"]["inputs"]["artifacts"].items()}
     assert models == {**trained, "dataset": "importer"}
     # Where a display name differs, Kubeflow backends do not find the producer of an input (kubeflow/pipelines #11106, #11173).

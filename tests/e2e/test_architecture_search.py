@@ -16,16 +16,18 @@ from tests.clip_datasets import write_toy_dataset
 @pytest.mark.slow
 def test_every_architecture_is_trained_and_stands_in_the_table(tmp_path: Path) -> None:
     dataset = write_toy_dataset(tmp_path / "dataset", {"train": 2, "validation": 1})
-    command = [sys.executable, "-m", "pipelines.cli", "search", "--dataset-uri", str(dataset), "--pipeline-root", str(tmp_path / "runs")]
+    command = [sys.executable, "-m", "pipelines.cli", "search", "--dataset-uri", str(dataset), "--storage", str(tmp_path / "storage")]
     options = ["--backbone", "small", "--epochs", "1", "--num-bootstrap", "20"]
     result = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-    (table,) = (tmp_path / "runs").glob("*/architectures.md")
+    runs = tmp_path / "storage" / "runs"
+    (table,) = runs.glob("*/architectures.md")
     assert table.read_text() in result.stdout
     for architecture in CHOICES["architecture"]:
         assert f"\n| {architecture} | " in table.read_text()
-    trained = [json.loads(path.read_text())["parameters"] for path in (tmp_path / "runs").glob("*/train*/model/metadata.json")]
+    trained = [json.loads(path.read_text())["parameters"] for path in runs.glob("*/train*/model/metadata.json")]
     assert {parameters["architecture"] for parameters in trained} == set(CHOICES["architecture"])
+    assert list((tmp_path / "storage" / "checkpoints").iterdir()) == [], "they were kept there until each training had ended"
 
 
 @pytest.mark.parametrize(
