@@ -13,9 +13,7 @@ looked at.
 
 import dataclasses
 import re
-import shutil
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from components.core import storage
 from components.core.champion import MODELS_NAME, is_version_name, read_champion
@@ -55,18 +53,21 @@ def candidates(storage_uri: str, keep: int) -> list[Candidate]:
         StorageError: the storage cannot be read.
     """
     champion = read_champion(storage_uri)
-    found = []
-    with storage.failures("list", storage_uri):
-        for kind, paths in (
-            (RUNS_NAME, _runs(_path(storage_uri, RUNS_NAME))),
-            (CHECKPOINTS_NAME, _children(_path(storage_uri, CHECKPOINTS_NAME))),
-            (storage.WORK_NAME, _folders(_path(storage_uri, storage.WORK_NAME))),
-        ):
-            found += sorted((_candidate(kind, path) for path in paths), key=lambda each: each.changed_at)[:-keep]
-        versions = [path for path in _folders(_path(storage_uri, MODELS_NAME)) if is_version_name(path.name)]
-        # A version's name begins with the time of its promotion.
-        found += [_candidate(MODELS_NAME, path) for path in sorted(versions, key=lambda path: path.name)[:-keep]]
+    found = storage.patiently("list", storage_uri, lambda: list(_old(storage_uri, keep)))
     return [each for each in found if not (champion and each.kind == MODELS_NAME and each.path.name == champion.version)]
+
+
+def _old(storage_uri: str, keep: int) -> Iterator[Candidate]:
+    """Yields what is not among the newest `keep` of its kind."""
+    for kind, paths in (
+        (RUNS_NAME, _runs(_path(storage_uri, RUNS_NAME))),
+        (CHECKPOINTS_NAME, (path for path in _children(_path(storage_uri, CHECKPOINTS_NAME)) if path.is_file())),
+        (storage.WORK_NAME, _folders(_path(storage_uri, storage.WORK_NAME))),
+    ):
+        yield from sorted((_candidate(kind, path) for path in paths), key=lambda each: each.changed_at)[:-keep]
+    versions = [path for path in _folders(_path(storage_uri, MODELS_NAME)) if is_version_name(path.name)]
+    # A version's name begins with the time of its promotion.
+    yield from (_candidate(MODELS_NAME, path) for path in sorted(versions, key=lambda path: path.name)[:-keep])
 
 
 def delete(doomed: Iterable[Candidate]) -> None:
@@ -76,13 +77,7 @@ def delete(doomed: Iterable[Candidate]) -> None:
         StorageError: one cannot be deleted.
     """
     for each in doomed:
-        with storage.failures("delete", str(each.path)):
-            if each.path.is_file():
-                each.path.unlink()
-            elif isinstance(each.path, Path):
-                shutil.rmtree(each.path)
-            else:
-                each.path.rmtree()
+        (storage.delete_file if each.kind == CHECKPOINTS_NAME else storage.delete_folder)(str(each.path))
 
 
 def table(doomed: Iterable[Candidate]) -> str:

@@ -43,14 +43,15 @@ def _gs_emulator() -> Iterator[str]:
 @pytest.fixture
 def gs_storage(_gs_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """URI of an empty gs:// bucket in an emulator that the Google client talks to over HTTP."""
-    from cloudpathlib import GSClient
     from google.cloud.storage import Client
+
+    from components.core.object_stores import client_of
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", _gs_emulator)
     client = Client.create_anonymous_client()
     bucket = f"lus-{uuid.uuid4().hex}"
     client.create_bucket(bucket)
-    GSClient(storage_client=client).set_as_default_client()
+    client_of.cache_clear()
     return f"gs://{bucket}"
 
 
@@ -71,7 +72,8 @@ def _s3_server() -> Iterator[str]:
 def s3_storage(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """URI of an empty s3:// bucket on a server that boto3 talks to over HTTP."""
     import boto3
-    from cloudpathlib import S3Client
+
+    from components.core.object_stores import client_of
 
     settings = {
         "AWS_ENDPOINT_URL": _s3_server,
@@ -83,5 +85,5 @@ def s3_storage(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, value)
     bucket = f"lus-{uuid.uuid4().hex}"
     boto3.client("s3").create_bucket(Bucket=bucket)
-    S3Client().set_as_default_client()
+    client_of.cache_clear()
     return f"s3://{bucket}"

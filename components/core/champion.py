@@ -21,7 +21,7 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.classifier import METADATA_NAME, MODEL_NAME, ClassifierMetadata, read_metadata
-from components.core.errors import DataError, StorageError, UsageError
+from components.core.errors import DataError, OutageError, StorageError, UsageError
 from components.core.storage import ABSENT, Generation
 
 MODELS_NAME = "models"
@@ -251,8 +251,8 @@ def list_versions(storage_uri: str) -> list[str]:
     uri = storage.join(storage_uri, MODELS_NAME)
     if not storage.exists(uri):
         return []
-    with storage.failures("list", uri):
-        names = sorted(path.name for path in storage.path_of(uri).iterdir())
+    folder = storage.path_of(uri)
+    names = storage.patiently("list", uri, lambda: sorted(path.name for path in folder.iterdir()))
     return [name for name in names if is_version(storage_uri, name)]
 
 
@@ -272,6 +272,8 @@ def read_version(storage_uri: str, version: str) -> Version:
         metadata = read_metadata(path.parent)
     try:
         comparison = Comparison.read(storage.join(uri, EVALUATION_NAME))
+    except OutageError:
+        raise
     except (DataError, StorageError):
         comparison = None
     return Version(version, comparison, metadata)

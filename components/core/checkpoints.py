@@ -152,10 +152,7 @@ class Checkpoints:
 
     def delete(self) -> None:
         """Deletes the checkpoint, if there is one."""
-        with storage.failures("delete", self.uri):
-            path = storage.path_of(self.uri)
-            if path.exists():
-                path.unlink()
+        storage.delete_file(self.uri)
 
 
 def _variables(model: Any) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@
     ├── UsageError         exit code 2: a parameter, a manifest or a command is wrong
     ├── DataError          the videos, clips or models that came in cannot be used
     ├── StorageError       a storage URI cannot be read or written
+    │   └── OutageError    the storage did not answer, however often it was asked; what is there is not known
     ├── ClusterError       a cluster refuses or does not answer; or a run there did not succeed, with an exit code of its own
     └── Interrupted        exit code 75: the process was asked to end; started again, it goes on from what it has saved
 
@@ -33,6 +34,10 @@ class DataError(PipelineError):
 
 class StorageError(PipelineError):
     """A storage URI cannot be read or written."""
+
+
+class OutageError(StorageError):
+    """A storage did not answer, however often it was asked; this says nothing about what is in it."""
 
 
 class ClusterError(PipelineError):

@@ -129,7 +129,7 @@ def read_manifest(uri: str) -> list[ManifestRow]:
         UsageError: it is missing or empty, a column is absent, or a row is wrong; the message names the first such row.
     """
     path = _CATALOG_PATH if uri == CATALOG else storage.path_of(uri)
-    if not storage.exists(str(path)) or path.is_dir():
+    if not storage.patiently("look up", uri, lambda: path.exists() and not path.is_dir()):
         raise UsageError(f"manifest {uri!r} does not exist; give a CSV file with the columns {', '.join(REQUIRED_COLUMNS)}.")
     try:
         text = storage.read_bytes(str(path)).decode("utf-8-sig")

@@ -4,6 +4,10 @@ cloudpathlib does the work (through google-cloud-storage and boto3, with their u
 closed list of schemes, errors in one sentence, and commits. Whatever is written here appears under its final name only when it is
 complete: files are written aside and moved, directories are staged and moved, and cloud objects appear whole by themselves.
 
+A storage that does not answer (no connection, a broken one, HTTP 408, 429 or 5xx, a body that breaks off) is asked again for PATIENCE_S,
+which is said once; only then does the step end, with an OutageError. What is wrong in itself (no such object or bucket, no access) ends
+at once.
+
 Small state that several runs may change at once (a pointer, a table) is read with its generation and written on condition that it is still
 there: `read_with_generation` and `write_if_unchanged`. gs:// and s3:// check that themselves (ifGenerationMatch, If-Match), a local folder
 through a lock beside the file, which a process loses when it ends.
@@ -12,31 +16,60 @@ through a lock beside the file, which a process loses when it ends.
 import contextlib
 import fcntl
 import hashlib
+import logging
+import mimetypes
 import os
+import re
 import shutil
 import tempfile
+import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
+import tenacity
+import urllib3
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from cloudpathlib import CloudPath, GSPath, S3Path
 from cloudpathlib.exceptions import CloudPathException
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage import Blob
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
-from components.core.errors import StorageError, UsageError
+from components.core.errors import OutageError, StorageError, UsageError
+from components.core.object_stores import client_of, is_outage
 
 StoragePath: TypeAlias = Path | CloudPath
 Generation: TypeAlias = str
 ABSENT: Generation = ""
 # Folder in the storage for what Beam's workers on other machines pass to each other.
 WORK_NAME = "work"
+# For so long a storage that does not answer is asked again: a server that is started anew or moved to another node is back by then.
+PATIENCE_S = 180.0
+BACK_OFF = tenacity.wait_random_exponential(multiplier=0.5, max=10)
 
 _CLOUD_PATHS: dict[str, type[CloudPath]] = {"gs": GSPath, "s3": S3Path}
-_FAILURES = (OSError, CloudPathException, GoogleAPIError, GoogleAuthError, Boto3Error, BotoCoreError, ClientError)
+_FAILURES = (
+    OSError,
+    CloudPathException,
+    GoogleAPIError,
+    GoogleAuthError,
+    DataCorruption,
+    InvalidResponse,
+    Boto3Error,
+    BotoCoreError,
+    ClientError,
+    urllib3.exceptions.HTTPError,
+)
+# What libraries say of a request beside the host: a path may name a patient.
+_PATHS = re.compile(r"(https?://[^/\s\"']+|url: )[^\s\"']*")
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 def scheme_of(uri: str) -> str:
@@ -61,7 +94,7 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
         supported = ", ".join(f"{name}://" for name in _CLOUD_PATHS)
         raise UsageError(f"storage URI {text!r} has an unsupported scheme; use a local path or {supported}.")
     try:
-        path = _CLOUD_PATHS[scheme](text)
+        path = _CLOUD_PATHS[scheme](text, client=client_of(scheme))
     except ValueError as error:
         raise UsageError(f"storage URI {text!r} cannot be understood ({error}); write {scheme}://BUCKET/PATH.") from None
     # What is joined to such a URI would be taken for the bucket.
@@ -84,11 +117,74 @@ def join(uri: str, *parts: str) -> str:
 @contextlib.contextmanager
 def failures(action: str, uri: str | os.PathLike[str]) -> Iterator[None]:
     """Turns what storage libraries raise into a StorageError that names the action and the URI."""
+    start = time.monotonic()
     try:
         yield
     except _FAILURES as error:
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"cannot {action} {str(uri)!r}: {detail[:300]}; check that it exists and that you may access it.") from error
+        if is_outage(error):
+            raise OutageError(
+                f"cannot {action} {str(uri)!r}: the storage did not answer for {time.monotonic() - start:.0f} s ({_detail(error)}); "
+                "start again when it does."
+            ) from error
+        raise StorageError(f"cannot {action} {str(uri)!r}: {_detail(error)}; check that it exists and that you may access it.") from error
+
+
+def patiently(action: str, uri: str | os.PathLike[str], operation: Callable[[], _T]) -> _T:
+    """Does something in a storage, and does it again while the storage does not answer.
+
+    Args:
+        action: what is done, for messages.
+        uri: with which.
+        operation: does it; doing it twice does no harm.
+
+    Raises:
+        OutageError: the storage did not answer for PATIENCE_S.
+        StorageError: it cannot be done.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_outage),
+        wait=BACK_OFF,
+        stop=tenacity.stop_after_delay(PATIENCE_S),
+        before_sleep=lambda state: _outages.tell(uri, state.outcome.exception() if state.outcome else None),
+        reraise=True,
+    )
+    with failures(action, uri):
+        result = retrying(operation)
+    _outages.end(uri)
+    return result
+
+
+class _Outages:
+    """Which storages do not answer at the moment, so that each outage is told once, whichever thread meets it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: set[str] = set()
+
+    def tell(self, uri: str | os.PathLike[str], error: BaseException | None) -> None:
+        with self._lock:
+            if (name := self._name(uri)) not in self._names:
+                self._names.add(name)
+                reason = _PATHS.sub(r"\1", _detail(error))
+                _log.warning("%s does not answer (%s); it is asked again for up to %g s", name, reason, PATIENCE_S)
+
+    def end(self, uri: str | os.PathLike[str]) -> None:
+        with self._lock:
+            if (name := self._name(uri)) in self._names:
+                self._names.remove(name)
+                _log.warning("%s answers again", name)
+
+    def _name(self, uri: str | os.PathLike[str]) -> str:
+        """Returns the bucket."""
+        scheme, separator, rest = str(uri).partition("://")
+        return f"{scheme}{separator}{rest.partition('/')[0]}"
+
+
+_outages = _Outages()
+
+
+def _detail(error: BaseException | None) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 def check_writable(uri: str) -> None:
@@ -98,17 +194,18 @@ def check_writable(uri: str) -> None:
         StorageError: the storage refuses it.
     """
     probe = path_of(join(uri, f".writable-{uuid.uuid4().hex}"))
-    with failures("write to storage", uri):
-        if isinstance(probe, Path):
-            probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
+
+    def write_and_delete() -> None:
+        _write(probe, b"")
+        probe.unlink(missing_ok=True)
+
+    patiently("write to storage", uri, write_and_delete)
 
 
 def exists(uri: str | os.PathLike[str]) -> bool:
     """Tells whether an object, a file or a folder is there."""
-    with failures("look up", uri):
-        return path_of(uri).exists()
+    path = path_of(uri)
+    return patiently("look up", uri, path.exists)
 
 
 def read_bytes(uri: str | os.PathLike[str]) -> bytes:
@@ -117,8 +214,8 @@ def read_bytes(uri: str | os.PathLike[str]) -> bytes:
     Raises:
         StorageError: it cannot be read.
     """
-    with failures("read", uri):
-        return path_of(uri).read_bytes()
+    path = path_of(uri)
+    return patiently("read", uri, lambda: _read(path))
 
 
 def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
@@ -128,12 +225,7 @@ def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
         StorageError: it cannot be written.
     """
     path = path_of(uri)
-    with failures("write", uri):
-        if isinstance(path, Path):
-            with written_aside(path) as aside:
-                aside.write_bytes(data)
-        else:
-            path.write_bytes(data)
+    patiently("write", uri, lambda: _write(path, data))
 
 
 class ConflictError(StorageError):
@@ -147,12 +239,7 @@ def read_with_generation(uri: str) -> tuple[bytes, Generation]:
         StorageError: it cannot be read.
     """
     path = path_of(uri)
-    with failures("read", uri):
-        if isinstance(path, GSPath):
-            return _read_gs(path)
-        if isinstance(path, S3Path):
-            return _read_s3(path)
-        return _read_local(Path(str(path)))
+    return patiently("read", uri, lambda: _read_with_generation(path))
 
 
 def write_if_unchanged(uri: str, data: bytes, generation: Generation) -> None:
@@ -168,30 +255,64 @@ def write_if_unchanged(uri: str, data: bytes, generation: Generation) -> None:
         StorageError: it cannot be written.
     """
     path = path_of(uri)
-    with failures("write", uri):
-        if isinstance(path, GSPath):
-            written = _write_gs(path, data, generation)
-        elif isinstance(path, S3Path):
-            written = _write_s3(path, data, generation)
-        else:
-            written = _write_local(Path(str(path)), data, generation)
-    # When the answer to a write is lost, the library writes once more and is refused because of its own first try.
+    written = patiently("write", uri, lambda: _write_on_condition(path, data, generation))
+    # When the answer to a write is lost, it is written once more and refused because of the first try.
     if not written and read_with_generation(uri)[0] != data:
         raise ConflictError(f"{uri!r} was written by somebody else at the same time; read it and try again.")
+
+
+def _read_with_generation(path: StoragePath) -> tuple[bytes, Generation]:
+    if isinstance(path, GSPath):
+        return _read_gs(path)
+    if isinstance(path, S3Path):
+        return _read_s3(path)
+    return _read_local(Path(str(path)))
+
+
+def _write_on_condition(path: StoragePath, data: bytes, generation: Generation) -> bool:
+    if isinstance(path, GSPath):
+        return _write_gs(path, data, generation)
+    if isinstance(path, S3Path):
+        return _write_s3(path, data, generation)
+    return _write_local(Path(str(path)), data, generation)
+
+
+def _read(path: StoragePath) -> bytes:
+    if isinstance(path, Path):
+        return path.read_bytes()
+    data, generation = _read_with_generation(path)
+    if generation == ABSENT:
+        raise FileNotFoundError("it does not exist")
+    return data
+
+
+def _write(path: StoragePath, data: bytes) -> None:
+    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if isinstance(path, GSPath):
+        _gs_blob(path).upload_from_string(data, content_type=content_type, checksum="crc32c", retry=None)
+    elif isinstance(path, S3Path):
+        path.client.client.put_object(Bucket=path.bucket, Key=path.key, Body=data, ContentType=content_type)
+    else:
+        with written_aside(Path(str(path))) as aside:
+            aside.write_bytes(data)
+
+
+def _gs_blob(path: GSPath) -> Blob:
+    return path.client.client.bucket(path.bucket).blob(path.blob)
 
 
 def _read_gs(path: GSPath) -> tuple[bytes, Generation]:
     while blob := path.client.client.bucket(path.bucket).get_blob(path.blob):
         generation = blob.generation
         with contextlib.suppress(NotFound, PreconditionFailed):  # replaced between the two requests
-            return blob.download_as_bytes(if_generation_match=generation), str(generation)
+            return blob.download_as_bytes(if_generation_match=generation, retry=None), str(generation)
     return b"", ABSENT
 
 
 def _write_gs(path: GSPath, data: bytes, generation: Generation) -> bool:
     try:
-        path.client.client.bucket(path.bucket).blob(path.blob).upload_from_string(
-            data, content_type="application/json", checksum="crc32c", if_generation_match=int(generation or 0)
+        _gs_blob(path).upload_from_string(
+            data, content_type="application/json", checksum="crc32c", if_generation_match=int(generation or 0), retry=None
         )
     except PreconditionFailed:
         return False
@@ -246,12 +367,16 @@ def put_file(local_path: Path, uri: str) -> None:
         StorageError: it cannot be written.
     """
     path = path_of(uri)
-    with failures("write", uri):
+
+    def put() -> None:
         if isinstance(path, Path):
             with written_aside(path) as aside:
                 shutil.copyfile(local_path, aside)
         else:
-            path.upload_from(local_path)
+            # Forced: what a first try has written, whose answer was lost, is newer than the file.
+            path.upload_from(local_path, force_overwrite_to_cloud=True)
+
+    patiently("write", uri, put)
 
 
 def move_file(local_path: Path, uri: str) -> None:
@@ -276,11 +401,21 @@ def take_file(uri: str, local_path: Path) -> None:
         StorageError: it cannot be read.
     """
     path = path_of(uri)
-    with failures("read", uri):
-        if isinstance(path, Path):
+    if isinstance(path, Path):
+        with failures("read", uri):
             shutil.move(path, local_path)
-        else:
-            path.download_to(local_path)
+    else:
+        patiently("read", uri, lambda: path.download_to(local_path))
+
+
+def delete_file(uri: str) -> None:
+    """Deletes a file, if it is there.
+
+    Raises:
+        StorageError: it cannot be deleted.
+    """
+    path = path_of(uri)
+    patiently("delete", uri, lambda: path.unlink(missing_ok=True))
 
 
 def delete_folder(uri: str) -> None:
@@ -290,9 +425,12 @@ def delete_folder(uri: str) -> None:
         StorageError: it cannot be deleted.
     """
     path = path_of(uri)
-    with failures("delete", uri):
+
+    def delete() -> None:
         if path.exists():
             shutil.rmtree(path) if isinstance(path, Path) else path.rmtree()
+
+    patiently("delete", uri, delete)
 
 
 @contextlib.contextmanager
@@ -328,8 +466,8 @@ def local_copy(uri: str) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="lus-") as folder:
-        with failures("read", uri):
-            local = Path(path.download_to(Path(folder) / path.name))
+        local = Path(folder) / path.name
+        patiently("read", uri, lambda: path.download_to(local))
         yield local
 
 
@@ -345,8 +483,7 @@ def local_folder(uri: str) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="lus-") as folder:
-        with failures("read", uri):
-            path.download_to(Path(folder))
+        patiently("read", uri, lambda: path.download_to(Path(folder)))
         yield Path(folder)
 
 

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from components.core import storage
-from components.core.errors import DataError, StorageError, UsageError
+from components.core.errors import DataError, OutageError, StorageError, UsageError
 from components.import_dicom.cine import Box, Cine, read_cine
 from components.import_dicom.decoders import Decoder, decoded, installed_decoders
 from components.import_dicom.deidentification import Pseudonyms, bounding_box, visible
@@ -121,10 +121,10 @@ def import_dicom_files(
     pseudonyms = Pseudonyms.from_key_file(key_file)
     labels = read_labels(labels_uri)
     root = storage.path_of(storage.absolute_uri(source_uri))
-    with storage.failures("list", source_uri):
-        if not root.is_dir():
-            raise UsageError(f"the source {source_uri!r} is not a folder; give the folder with the DICOM files.")
-        paths = sorted((PurePosixPath(str(path)).relative_to(str(root)) for path in root.rglob("*") if path.is_file()), key=str)
+    if not storage.patiently("look up", source_uri, root.is_dir):
+        raise UsageError(f"the source {source_uri!r} is not a folder; give the folder with the DICOM files.")
+    files = storage.patiently("list", source_uri, lambda: [path for path in root.rglob("*") if path.is_file()])
+    paths = sorted((PurePosixPath(str(path)).relative_to(str(root)) for path in files), key=str)
     if not paths:
         raise UsageError(f"the source {source_uri!r} holds no files.")
     storage.check_writable(destination_uri)
@@ -165,7 +165,9 @@ class _Import:
             with contextlib.ExitStack() as stack:
                 try:
                     local_path = stack.enter_context(storage.local_copy(uri))
-                except StorageError:  # it quotes the path
+                except OutageError:
+                    raise OutageError("the storage with the source did not answer; start again when it does.") from None
+                except StorageError:  # it quotes the path, as the other does
                     raise RejectedError("it cannot be read from the source") from None
                 return self._imported(number, local_path, label)
         except RejectedError as error:

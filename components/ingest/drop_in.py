@@ -62,10 +62,9 @@ class DropIn:
 
     def _look_through(self, uri: str) -> None:
         folder = storage.path_of(uri)
-        with storage.failures("list", uri):
-            if not folder.is_dir():
-                raise UsageError(f"the drop-in folder {uri!r} does not exist.")
-            files = sorted(str(path) for path in folder.rglob("*") if path.is_file())
+        if not storage.patiently("look up", uri, folder.is_dir):
+            raise UsageError(f"the drop-in folder {uri!r} does not exist.")
+        files = storage.patiently("list", uri, lambda: sorted(str(path) for path in folder.rglob("*") if path.is_file()))
         for file in files:
             if file.lower().endswith(".zip"):
                 archive = self._copies.enter_context(storage.local_copy(file))

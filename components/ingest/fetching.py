@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 from components.core import storage
-from components.core.errors import StorageError
+from components.core.errors import OutageError, StorageError
 from components.core.manifest import TRANSFER_PAGE, VIMEO, ZIPPED_VIAS, ManifestRow
 from components.ingest import archives
 from components.ingest.hosts import Budget, Hosts, manners_of
@@ -111,14 +111,16 @@ def copy(uri: str, path: Path, max_bytes: int) -> None:
     Raises:
         MissingError: it is not there, or cannot be read.
         RejectedError: it is too large.
+        OutageError: the storage does not answer.
     """
     try:
-        with storage.failures("look up", uri):
-            num_bytes = storage.path_of(uri).stat().st_size
+        num_bytes = storage.patiently("look up", uri, lambda: storage.path_of(uri).stat().st_size)
         if num_bytes > max_bytes:
             raise RejectedError(f"larger than the limit of {max_bytes / 1e9:g} GB")
         with storage.local_copy(uri) as source:
             shutil.copyfile(source, path)
+    except OutageError:
+        raise
     except StorageError as error:
         raise MissingError("file not found" if _is_absent(uri) else str(error)) from None
     except OSError as error:
@@ -128,5 +130,7 @@ def copy(uri: str, path: Path, max_bytes: int) -> None:
 def _is_absent(uri: str) -> bool:
     try:
         return not storage.exists(uri)
+    except OutageError:
+        raise
     except StorageError:  # it may not even be looked up
         return False

@@ -13,7 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from components.core import storage
 from components.core.clips import CLASS_NAMES
-from components.core.errors import DataError, UsageError
+from components.core.errors import DataError, StorageError, UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest, write_videos
 from components.core.parameters import check_values
 from components.core.selection import Selection
@@ -89,7 +89,7 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
 
     Raises:
         UsageError: the manifest or an option is wrong.
-        StorageError: the storage cannot be written.
+        StorageError: the storage cannot be written, or a storage that videos come from does not answer; what is stored stays.
         DataError: a receipt in the storage is broken.
     """
     options = options or Options()
@@ -199,7 +199,7 @@ class _Run:
             if not (host_of(row) and self._drop_in.copy(row, path, MAX_VIDEO_BYTES)):
                 validators = self._fetcher.fetch(row, path, known)
             return self._store.put(row, path, validators, earlier)
-        except RejectedError:
+        except (RejectedError, StorageError):
             path.unlink(missing_ok=True)
             raise
         except OSError as error:

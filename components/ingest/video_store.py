@@ -23,9 +23,9 @@ from pathlib import Path
 import filetype
 
 from components.core import storage
-from components.core.errors import DataError, StorageError
+from components.core.errors import DataError
 from components.core.manifest import ManifestRow, VideoRecord, videos_content
-from components.ingest.outcomes import ChangedError, MissingError, RejectedError, public_uri
+from components.ingest.outcomes import ChangedError, RejectedError, public_uri
 from components.ingest.sources.direct import Validators
 
 VIDEO_EXTENSIONS = frozenset({"avi", "gif", "m4v", "mkv", "mov", "mp4", "mpg", "webm", "wmv"})
@@ -114,7 +114,7 @@ class VideoStore:
         Raises:
             RejectedError: it is not a video, or not the one that the manifest expects.
             ChangedError: it is not the one that was stored first.
-            MissingError: the storage does not take it.
+            StorageError: the storage does not take it, whatever the video.
         """
         receipt = Receipt(
             uri=public_uri(row.uri),
@@ -131,13 +131,10 @@ class VideoStore:
                 f"its content has changed since {earlier.fetched_at}: sha256 was {earlier.sha256}, is {receipt.sha256}; "
                 f"delete {self.receipt_uri(row)} to accept it"
             )
-        try:
-            self._put_object(path, receipt)
-            if earlier and earlier.sha256 == receipt.sha256:
-                return earlier
-            storage.write_bytes(self.receipt_uri(row), json.dumps(dataclasses.asdict(receipt), indent=2).encode())
-        except StorageError as error:
-            raise MissingError(f"not stored: {error}") from None
+        self._put_object(path, receipt)
+        if earlier and earlier.sha256 == receipt.sha256:
+            return earlier
+        storage.write_bytes(self.receipt_uri(row), json.dumps(dataclasses.asdict(receipt), indent=2).encode())
         return receipt
 
     def put_list(self, records: Iterable[VideoRecord]) -> str:

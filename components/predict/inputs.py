@@ -72,10 +72,10 @@ def _listed(uri: str) -> Iterator[tuple[str, VideoTask]]:
         return
     if not storage.exists(uri):
         raise UsageError(f"{uri!r} does not exist; give videos, folders of videos or manifests.")
-    with storage.failures("list", uri):
-        is_folder = path.is_dir()
-        members = sorted(str(member) for member in path.rglob("*") if member.suffix.lower() in VIDEO_SUFFIXES) if is_folder else []
-    if is_folder:
+    if storage.patiently("look up", uri, path.is_dir):
+        members = storage.patiently(
+            "list", uri, lambda: sorted(str(member) for member in path.rglob("*") if member.suffix.lower() in VIDEO_SUFFIXES)
+        )
         if not members:
             raise UsageError(f"the folder {uri!r} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
         for member in members:

@@ -26,7 +26,7 @@ import tensorflow as tf
 from components.core import storage
 from components.core.classifier import load_classifier
 from components.core.dataset import decode_frames
-from components.core.errors import DataError, PipelineError
+from components.core.errors import DataError, OutageError, PipelineError
 from components.core.video.clip_reader import read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
@@ -163,12 +163,18 @@ def _predictions(tasks: list[VideoTask], classifier: Any, model: ChosenModel, sa
 
 
 def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> ReadVideo:
-    """Reads the clips of a video; whatever is wrong with it becomes the reason."""
+    """Reads the clips of a video; whatever is wrong with it becomes the reason.
+
+    Raises:
+        OutageError: the storage does not answer.
+    """
     if task.obstacle:
         return ReadVideo(task, reason=task.obstacle)
     try:
         with storage.local_copy(task.uri) as path:
             video = reader(read_clips, path, task.crop, sampling)
+    except OutageError:
+        raise
     except PipelineError as error:
         return ReadVideo(task, reason=str(error))
     return ReadVideo(

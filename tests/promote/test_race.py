@@ -13,6 +13,7 @@ import pytest
 
 from components.core import storage
 from components.core.champion import list_versions, model_sha256, read_champion, version_uri
+from components.core.object_stores import client_of
 from components.promote.decision import Rule
 from components.promote.promote import Promotion, promote_model
 
@@ -62,11 +63,7 @@ class Racers:
 
 def _race(number: int, barrier: Any, pipe: Any, environment: dict[str, str]) -> None:
     os.environ.update(environment)
-    if "STORAGE_EMULATOR_HOST" in environment:
-        from cloudpathlib import GSClient
-        from google.cloud.storage import Client
-
-        GSClient(storage_client=Client.create_anonymous_client()).set_as_default_client()
+    client_of.cache_clear()
     while task := pipe.recv():
         action, arguments = task
         barrier.wait(60)
