@@ -24,7 +24,7 @@ from components.core import dask_cluster
 from components.core.errors import ClusterError
 
 # Few enough parts that what each costs (a task, a child process that reads videos) does not count; enough that no thread waits long.
-PARTS_PER_THREAD = 8
+PARTS_PER_THREAD = 4
 MAX_ITEMS_A_PART = 16
 MAX_SHUFFLED_PARTS = 32
 
