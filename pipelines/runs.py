@@ -90,8 +90,7 @@ def details(kubeflow: Kubeflow, run_id: str) -> str:
     parameters: Mapping[str, Any] = (run.runtime_config and run.runtime_config.parameters) or {}
     lines = [f"{run.display_name}  {reached.state}", kubeflow.run_url(run_id), ""]
     lines += [f"  {name} = {value}" for name, value in sorted(parameters.items())]
-    lines += ["", *(step.line() for step in reached.steps)]
-    lines += [f"{step.name} waits: {step.waiting}" for step in reached.steps if step.waiting]
+    lines += ["", *(text for step in reached.steps for text in _lines_of(step))]
     if reached.state == FAILED:
         lines += ["", f"failed: {reached.failure()}"]
     return "\n".join(lines)
@@ -107,6 +106,14 @@ def cancel(kubeflow: Kubeflow, run_id: str) -> str:
     while (state := state_of(kubeflow.run(run_id))) not in FINAL_STATES and time.monotonic() < deadline:
         time.sleep(POLL_S)
     return state
+
+
+def _lines_of(step: Step) -> Iterable[str]:
+    yield step.line()
+    if step.waiting:
+        yield f"  waits: {step.waiting}"
+    if step.log_uri:
+        yield f"  outputs and log: {step.log_uri.rpartition('/')[0]}"
 
 
 def unfinished(kubeflow: Kubeflow, schedule_id: str) -> list[Any]:

@@ -18,7 +18,8 @@ from pipelines.progress import FAILED, PENDING, RUNNING, SUCCEEDED, Step
 
 # Argo's templates as Kubeflow names them, but for a prefix: of a step, of what brings in an artifact, of what looks ahead of a step or of a
 # group of steps.
-_STEP, _IMPORTER, _DRIVERS = "system-container-executor", "system-importer", ("system-container-driver", "system-dag-driver")
+_STEP, _IMPORTER = "system-container-executor", "system-importer"
+_STEP_DRIVER, _GROUP_DRIVER = "system-container-driver", "system-dag-driver"
 _DRIVER_SUFFIX = "-driver"
 # Groups that a pipeline has for control flow, which are no part of a step's name.
 _GROUP = re.compile(r"root|onExit|(exit-handler|condition|condition-branches|for-loop)-\d+")
@@ -50,10 +51,16 @@ def steps_of(workflow: Mapping[str, Any]) -> list[Step]:
             steps[path] = _step(path, node, pods.get(f"{path}.executor", []))
         elif _is_of(node, _IMPORTER):
             steps[path] = _step(path, node, pods.get(path, []))
-        elif _is_of(node, *_DRIVERS) and node["phase"] != "Succeeded":
-            drivers[path.removesuffix(_DRIVER_SUFFIX)] = _driver_step(path.removesuffix(_DRIVER_SUFFIX), node, pods.get(path, []))
+        elif _is_of(node, _STEP_DRIVER, _GROUP_DRIVER) and node["phase"] != "Succeeded":
+            prepared = path.removesuffix(_DRIVER_SUFFIX)
+            step = _driver_step(prepared, node, pods.get(path, []))
+            # Of a group there is something to say only when it does not get going.
+            if _is_of(node, _STEP_DRIVER) or step.waiting or step.failure:
+                drivers[prepared] = step
     steps = {**drivers, **steps}
-    return sorted(steps.values(), key=lambda step: (step.start is None, step.start, step.name))
+    # A step begins with its driver; one that comes from the cache takes no time.
+    begun = {path: str(owners.get(f"{path}{_DRIVER_SUFFIX}", owners.get(path, {})).get("startedAt")) for path in steps}
+    return [steps[path] for path in sorted(steps, key=lambda path: (begun[path], path))]
 
 
 def _step(path: str, node: Node, pods: list[Node]) -> Step:
@@ -81,7 +88,6 @@ def _driver_step(path: str, node: Node, pods: list[Node]) -> Step:
         state=state,
         start=_time(node, "startedAt"),
         end=_time(node, "finishedAt"),
-        note="Kubeflow prepares it",
         waiting=_waiting(pod, {}) if state == PENDING else "",
         failure=f"Kubeflow could not prepare it: {_message(pod)}; its pod is {_pod_name(pod)}" if state == FAILED else "",
     )

@@ -220,7 +220,9 @@ def fit_classifier(
     if checkpoints and checkpoints.exists():
         nothing = tf.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype)
         model.test_on_batch(nothing, tf.zeros((1, model.output_shape[-1])), tf.ones(1))  # makes the variables of the metrics
-        progress = checkpoints.restore(phase, model, best) or progress
+        if restored := checkpoints.restore(phase, model, best):
+            progress = restored
+            _log.info("going on in epoch %d of %s, after %d steps of it", progress.epoch + 1, schedule.epochs, progress.step)
     if progress.finished:
         return progress.history
     keras_callbacks = tf_keras.callbacks.CallbackList(

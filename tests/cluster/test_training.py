@@ -1,0 +1,77 @@
+"""The training pipeline on the real server: from a manifest in a bucket to a champion, and what the cache takes from an earlier run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import Cluster, put_folder, s3_client, steps_in
+from tests.phantom_set import tiny_phantoms
+
+pytestmark = pytest.mark.cluster
+STEPS = ["ingest", "preprocess", "train", "prune", "evaluate", "promote"]
+
+
+@pytest.fixture(scope="module")
+def training(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cluster.compiled(tmp_path_factory.mktemp("compiled") / "training.yaml")
+
+
+@pytest.fixture(scope="module")
+def first_run(cluster: Cluster, training: Path) -> str:
+    """The output of a run that was waited for."""
+    result = cluster.lus("submit", training, "--wait", *cluster.parameters())
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_the_steps_are_shown_under_their_names_and_in_order(first_run: str) -> None:
+    states = steps_in(first_run)
+    assert list(states) == STEPS
+    assert {step: seen[-1] for step, seen in states.items()} == dict.fromkeys(STEPS, "SUCCEEDED")
+    table = first_run.partition("succeeded\n\n")[2].splitlines()
+    assert [line.split()[0] for line in table] == ["step", *STEPS]
+
+
+def test_the_champion_is_used_from_outside_the_cluster(cluster: Cluster, first_run: str, tmp_path: Path) -> None:
+    listed = cluster.lus("champion", "list", "--storage", f"{cluster.storage}/storage")
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.count("champion") >= 1
+    tiny_phantoms(tmp_path)
+    (video, *_) = sorted((tmp_path / "phantoms" / "videos").iterdir())
+    predicted = cluster.lus("predict", video, "--storage", f"{cluster.storage}/storage")
+    assert predicted.returncode == 0, predicted.stderr
+    probabilities = json.loads(predicted.stdout)["probabilities"]
+    assert set(probabilities) == {"covid", "pneumonia", "normal"}
+    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_same_again_comes_from_the_cache(cluster: Cluster, training: Path, first_run: str) -> None:
+    result = cluster.lus("submit", training, "--wait", *cluster.parameters())
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "was uploaded before" in result.stdout
+    # The driver's own word, which is in the Workflow.
+    cached = {line.split()[1] for line in result.stdout.splitlines() if line.endswith("from the cache")}
+    assert cached == {"preprocess", "train", "prune"}
+
+
+@pytest.mark.slow
+def test_with_one_video_more_nothing_comes_from_the_cache(cluster: Cluster, training: Path, first_run: str, tmp_path: Path) -> None:
+    put_folder(cluster, tiny_phantoms(tmp_path, patients_per_class=4).parent)
+    result = cluster.lus("submit", training, "--wait", *cluster.parameters())
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "from the cache" not in result.stdout
+
+
+def test_a_manifest_that_does_not_exist_ends_the_run_at_the_first_attempt(cluster: Cluster, training: Path) -> None:
+    absent = f"{cluster.storage}/in/absent.csv"
+    result = cluster.lus("submit", training, "--wait", *cluster.parameters(manifest=absent))
+    assert result.returncode == 1
+    assert f"failed: ingest: manifest {absent!r} does not exist" in result.stderr
+    assert "attempt 2" not in result.stdout
+    assert list(steps_in(result.stdout)) == ["ingest"]
+    run_id = result.stdout.partition("/runs/details/")[2].split()[0]
+    shown = cluster.lus("runs", "show", run_id)
+    assert f"failed: ingest: manifest {absent!r} does not exist" in shown.stdout
+    keys = [entry["Key"] for entry in s3_client(cluster).list_objects_v2(Bucket="lungs", Prefix="tests/")["Contents"]]
+    assert [key for key in keys if run_id in key and "executor-logs-" in key][0].endswith("executor-logs-0")
