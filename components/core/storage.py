@@ -83,6 +83,7 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
 
     Raises:
         UsageError: the URI is empty, its scheme is not supported, or it names no bucket.
+        StorageError: the credentials cannot be used.
     """
     text = os.fspath(uri) if isinstance(uri, os.PathLike) and not isinstance(uri, CloudPath) else str(uri)
     if not text:
@@ -93,8 +94,10 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
     if scheme not in _CLOUD_PATHS:
         supported = ", ".join(f"{name}://" for name in _CLOUD_PATHS)
         raise UsageError(f"storage URI {text!r} has an unsupported scheme; use a local path or {supported}.")
+    with failures("open", text):
+        client = client_of(scheme)
     try:
-        path = _CLOUD_PATHS[scheme](text, client=client_of(scheme))
+        path = _CLOUD_PATHS[scheme](text, client=client)
     except ValueError as error:
         raise UsageError(f"storage URI {text!r} cannot be understood ({error}); write {scheme}://BUCKET/PATH.") from None
     # What is joined to such a URI would be taken for the bucket.
@@ -122,8 +125,9 @@ def failures(action: str, uri: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except _FAILURES as error:
         if is_outage(error):
+            tried_s = time.monotonic() - start
             raise OutageError(
-                f"cannot {action} {str(uri)!r}: the storage did not answer for {time.monotonic() - start:.0f} s ({_detail(error)}); "
+                f"cannot {action} {str(uri)!r}, tried for {tried_s:.0f} s: the storage does not answer ({_detail(error)}); "
                 "start again when it does."
             ) from error
         raise StorageError(f"cannot {action} {str(uri)!r}: {_detail(error)}; check that it exists and that you may access it.") from error
@@ -141,10 +145,17 @@ def patiently(action: str, uri: str | os.PathLike[str], operation: Callable[[], 
         OutageError: the storage did not answer for PATIENCE_S.
         StorageError: it cannot be done.
     """
+    failures_s: list[float] = []
+
+    def is_enough(state: tenacity.RetryCallState) -> bool:
+        """Counts from the first failure: what takes long may fail late."""
+        failures_s.append(state.outcome_timestamp or 0)
+        return failures_s[-1] - failures_s[0] >= PATIENCE_S
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_outage),
         wait=BACK_OFF,
-        stop=tenacity.stop_after_delay(PATIENCE_S),
+        stop=is_enough,
         before_sleep=lambda state: _outages.tell(uri, state.outcome.exception() if state.outcome else None),
         reraise=True,
     )

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -141,7 +142,9 @@ def test_patience_has_an_end_and_the_error_says_for_how_long(
     monkeypatch.setattr(storage, "PATIENCE_S", 1)
     proxy.stop()
     try:
-        with pytest.raises(OutageError, match=rf"cannot read '{filled}/kept': the storage did not answer for \d+ s \(.*127\.0\.0\.1.*\)"):
+        with pytest.raises(
+            OutageError, match=rf"cannot read '{filled}/kept', tried for \d+ s: the storage does not answer \(.*127\.0\.0\.1"
+        ):
             storage.read_bytes(f"{filled}/kept")
         with pytest.raises(OutageError, match="cannot look up"):
             storage.exists(f"{filled}/kept")
@@ -180,6 +183,33 @@ def test_a_refusal_is_told_at_once(filled: str, proxy: Proxy, tmp_path: Path, op
         operation(filled, tmp_path)
     assert not isinstance(raised.value, OutageError)
     assert len(proxy.requests) <= 2
+
+
+def test_what_failed_late_is_tried_again_all_the_same(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "PATIENCE_S", 0.2)
+    tries = iter([0.5, 0])
+
+    def transfer() -> str:
+        if duration_s := next(tries):
+            time.sleep(duration_s)
+            raise ConnectionResetError
+        return "done"
+
+    assert storage.patiently("write", f"{filled}/large", transfer) == "done"
+
+
+@pytest.mark.parametrize(
+    "environment", [{"AWS_PROFILE": "absent"}, {"AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere"}]
+)
+def test_credentials_that_cannot_be_used_are_told_at_once(
+    s3_storage: str, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    object_stores.client_of.cache_clear()
+    with pytest.raises(StorageError, match=r"profile|credentials") as raised:
+        storage.read_bytes(f"{s3_storage}/kept")
+    assert not isinstance(raised.value, OutageError)
 
 
 @pytest.mark.parametrize("status", [403, 503])
