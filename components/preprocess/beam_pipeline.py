@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from components.core import storage
 from components.core.beam_options import VideoProgress, check_workers_see, worker_failures
 from components.core.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
-from components.core.errors import PipelineError
+from components.core.errors import OutageError, PipelineError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
 from components.core.video.clip_reader import Clip, VideoClips, read_clips
@@ -188,6 +188,8 @@ class DecodeVideos(beam.DoFn):  # type: ignore[misc]
         try:
             with storage.local_copy(task.storage_uri) as path:
                 video = self._reader(self._read, path, task.row.crop, self._sampling)
+        except OutageError:
+            raise  # the storage's fault, not the video's
         except PipelineError as error:
             return DecodingOutcome(task.row.video_id, reason=str(error))
         with storage.new_file(task.clips_uri) as file:
