@@ -8,7 +8,9 @@ the server keeps with the run, says all of it, and no permission for Kubernetes'
 A step has a driver, which decides whether its result is in the cache, and an executor, whose pods are its attempts.
 """
 
+import base64
 import datetime
+import gzip
 import json
 import re
 from collections.abc import Mapping
@@ -38,7 +40,7 @@ Node = Mapping[str, Any]
 
 def steps_of(workflow: Mapping[str, Any]) -> list[Step]:
     """Returns the steps of a run that have begun, in the order in which they did; of groups of steps, those that do not get going."""
-    nodes = [node for node in (workflow.get("status", {}).get("nodes") or {}).values() if node["phase"] not in _NEVER_STARTED]
+    nodes = [node for node in _nodes(workflow) if node["phase"] not in _NEVER_STARTED]
     pods: dict[str, list[Node]] = {}
     for node in sorted((node for node in nodes if node["type"] == "Pod"), key=lambda node: str(node.get("startedAt"))):
         pods.setdefault(_path(node), []).append(node)
@@ -61,6 +63,15 @@ def steps_of(workflow: Mapping[str, Any]) -> list[Step]:
     # A step begins with its driver; one that comes from the cache takes no time.
     begun = {path: str(owners.get(f"{path}{_DRIVER_SUFFIX}", owners.get(path, {})).get("startedAt")) for path in steps}
     return [steps[path] for path in sorted(steps, key=lambda path: (begun[path], path))]
+
+
+def _nodes(workflow: Mapping[str, Any]) -> list[Node]:
+    """Returns the nodes of a Workflow; Argo packs those of a large one."""
+    status = workflow.get("status", {})
+    nodes = status.get("nodes")
+    if packed := status.get("compressedNodes"):
+        nodes = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return list((nodes or {}).values())
 
 
 def _step(path: str, node: Node, pods: list[Node]) -> Step:

@@ -20,6 +20,7 @@ WEBHOOK, SMTP, MAIL_FROM, MAIL_TO = "LUS_WEBHOOK_URL", "LUS_SMTP_URL", "LUS_MAIL
 TIMEOUT_S = 30
 NUM_TRIES = 3
 MAX_ERROR_CHARACTERS = 500
+_WORDS = {"COMPLETE": "succeeded", "RUNNING": "ended, and no step has reported a failure"}
 _FAILURES = (requests.RequestException, smtplib.SMTPException, OSError)
 _NO_CONNECTION = (
     requests.ConnectionError,
@@ -36,7 +37,8 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        state: SUCCEEDED, FAILED or CANCELLED.
+        state: SUCCEEDED, FAILED or CANCELLED, as Vertex AI says it; Kubeflow calls a success COMPLETE, and says RUNNING when a condition
+            kept a part of the run from starting or a pod was lost (seen with Kubeflow Pipelines 2.17).
         run: its name on the cluster.
         error: what went wrong, or an empty string.
     """
@@ -75,7 +77,7 @@ def send(outcome: Outcome, storage_uri: str, environment: Mapping[str, str]) -> 
 
 
 def _subject(outcome: Outcome) -> str:
-    return f"Lung-ultrasound pipeline: {outcome.state.lower()}"
+    return f"Lung-ultrasound pipeline: {_WORDS.get(outcome.state, outcome.state.lower())}"
 
 
 def _text(outcome: Outcome, storage_uri: str) -> str:

@@ -151,7 +151,7 @@ def test_an_e_mail_is_sent(tmp_path: Path, mail_server: MailServer) -> None:
         "LUS_MAIL_FROM": "lus@example.org",
         "LUS_MAIL_TO": "a@example.org, b@example.org",
     }
-    send(Outcome("SUCCEEDED", "runs/7", ""), str(tmp_path), environment)
+    send(Outcome("COMPLETE", "runs/7", ""), str(tmp_path), environment)
     assert [line for line in mail_server.lines if line.upper().startswith("RCPT")] == ["rcpt TO:<a@example.org>", "rcpt TO:<b@example.org>"]
     assert "Subject: Lung-ultrasound pipeline: succeeded" in mail_server.lines
     assert "champion: none" in mail_server.lines
