@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.outages import Proxy
+
 # Before cloudpathlib or google-cloud-storage is imported: no search for credentials on the network.
 os.environ.setdefault("NO_GCE_CHECK", "true")
 
@@ -87,3 +89,20 @@ def s3_storage(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     boto3.client("s3").create_bucket(Bucket=bucket)
     client_of.cache_clear()
     return f"s3://{bucket}"
+
+
+@pytest.fixture
+def s3_proxy(s3_storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """What all requests to `s3_storage` go through; who is refused asks again soon."""
+    import tenacity
+
+    from components.core import storage
+    from components.core.object_stores import client_of
+
+    proxy = Proxy(os.environ["AWS_ENDPOINT_URL"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    monkeypatch.setattr(storage, "BACK_OFF", tenacity.wait_fixed(0.05))
+    client_of.cache_clear()
+    yield proxy
+    proxy.stop()
+    client_of.cache_clear()

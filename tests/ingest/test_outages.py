@@ -1,13 +1,10 @@
 """A storage that does not answer in the middle of ingest: the step waits, or ends; no video is called missing because of it."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tenacity
 
-from components.core import object_stores, storage
+from components.core import storage
 from components.core.errors import OutageError, StorageError
 from components.core.manifest import Status
 from components.ingest.ingest import IngestResult, Options, ingest_videos
@@ -15,17 +12,6 @@ from tests.ingest.web import fake_video
 from tests.outages import Proxy
 
 NUM_VIDEOS = 6
-
-
-@pytest.fixture
-def proxy(s3_storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    proxy = Proxy(os.environ["AWS_ENDPOINT_URL"])
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-    monkeypatch.setattr(storage, "BACK_OFF", tenacity.wait_fixed(0.05))
-    object_stores.client_of.cache_clear()
-    yield proxy
-    proxy.stop()
-    object_stores.client_of.cache_clear()
 
 
 def ingest(folder: Path, uris: list[str], storage_uri: str, options: Options | None = None) -> IngestResult:
@@ -45,9 +31,9 @@ def videos(tmp_path: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("num_requests", [0, 10, 30])
 def test_ingest_goes_on_when_the_storage_is_back(
-    tmp_path: Path, videos: list[str], s3_storage: str, proxy: Proxy, num_requests: int
+    tmp_path: Path, videos: list[str], s3_storage: str, s3_proxy: Proxy, num_requests: int
 ) -> None:
-    proxy.stop_after(num_requests, seconds=2.5)
+    s3_proxy.stop_after(num_requests, seconds=2.5)
     result = ingest(tmp_path, videos, s3_storage)
     assert [record.status for record in result.records] == [Status.STORED] * NUM_VIDEOS
     assert all(storage.exists(record.storage_uri) for record in result.records)
@@ -56,13 +42,13 @@ def test_ingest_goes_on_when_the_storage_is_back(
 
 @pytest.mark.parametrize("num_requests", [0, 10, 30])
 def test_ingest_ends_when_the_storage_stays_away_and_the_next_run_goes_on(
-    tmp_path: Path, videos: list[str], s3_storage: str, proxy: Proxy, num_requests: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, videos: list[str], s3_storage: str, s3_proxy: Proxy, num_requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "PATIENCE_S", 1)
-    proxy.stop_after(num_requests)
+    s3_proxy.stop_after(num_requests)
     with pytest.raises(OutageError, match="the storage does not answer"):
         ingest(tmp_path, videos, s3_storage)
-    proxy.start()
+    s3_proxy.start()
     assert ingest(tmp_path, videos, s3_storage).count(Status.STORED) == NUM_VIDEOS
 
 
@@ -74,16 +60,16 @@ def test_a_storage_that_refuses_videos_ends_the_step(tmp_path: Path, videos: lis
 
 
 def test_a_source_in_a_storage_that_does_not_answer_is_not_missing(
-    tmp_path: Path, s3_storage: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "PATIENCE_S", 1)
     storage.write_bytes(f"{s3_storage}/a.mp4", fake_video("mp4"))
     uris = [f"{s3_storage}/a.mp4", f"{s3_storage}/absent.mp4"]
-    proxy.stop()
+    s3_proxy.stop()
     with pytest.raises(OutageError):
         ingest(tmp_path, uris, str(tmp_path / "storage"))
     with pytest.raises(OutageError):
         ingest(tmp_path, ["a.mp4"], str(tmp_path / "storage"), Options(drop_in=s3_storage))
-    proxy.start()
+    s3_proxy.start()
     records = ingest(tmp_path, uris, str(tmp_path / "storage")).records
     assert [(record.status, record.reason) for record in records] == [(Status.STORED, ""), (Status.MISSING, "file not found")]

@@ -13,6 +13,7 @@ from components.core.errors import DataError, StorageError, UsageError
 from components.promote.component import promote
 from components.promote.decision import Rule
 from components.promote.promote import Promotion, promote_model
+from tests.outages import LOST_ANSWER, RESET, Proxy
 
 VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
@@ -72,6 +73,33 @@ def test_the_first_model_above_the_threshold_becomes_the_champion(root: str, tmp
     assert storage.read_bytes(storage.join(uri, "evaluation.json")) == challenger.evaluation.read_bytes()
     assert b"reaches the threshold" in storage.read_bytes(storage.join(uri, "decision.md"))
     assert [change.version for change in champion.history] == [champion.version]
+
+
+def test_a_promotion_rides_out_faults_of_the_storage_and_moves_the_pointer_once(tmp_path: Path, s3_storage: str, s3_proxy: Proxy) -> None:
+    first = Challenger(tmp_path / "a", b"a", 0.63).promote(s3_storage)
+    s3_proxy.faults.extend([RESET, LOST_ANSWER, None, 503] * 8)
+    second = Challenger(tmp_path / "b", b"b", 0.66, champion=first.version, champion_macro_f1=0.64).promote(s3_storage)
+    s3_proxy.faults.clear()
+    assert second.decision.promoted
+    champion = read_champion(s3_storage)
+    assert champion is not None
+    assert [change.version for change in champion.history] == [first.version, second.version]
+    assert list_versions(s3_storage) == sorted([first.version or "", second.version or ""])
+
+
+def test_a_promotion_whose_pointer_was_written_though_the_answer_was_lost_has_won(
+    tmp_path: Path, s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = storage.write_if_unchanged
+
+    def write_without_answer(*arguments: Any) -> None:
+        s3_proxy.faults.append(LOST_ANSWER)
+        write(*arguments)
+
+    monkeypatch.setattr(storage, "write_if_unchanged", write_without_answer)
+    promotion = Challenger(tmp_path / "a", b"a", 0.63).promote(s3_storage)
+    assert promotion.decision.promoted
+    assert promotion.champion_now == promotion.version
 
 
 def test_a_model_below_the_threshold_leaves_nothing_in_storage(root: str, tmp_path: Path) -> None:
