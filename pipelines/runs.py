@@ -35,8 +35,11 @@ def run_id_in(text: str) -> str:
 
 def progress(kubeflow: Kubeflow, run_id: str) -> Progress:
     """Returns how far a run is, and when it has failed what its steps say of that."""
-    run = kubeflow.run(run_id)
-    workflow = kubeflow.workflow(run_id)
+    return _progress_of(kubeflow, kubeflow.run(run_id))
+
+
+def _progress_of(kubeflow: Kubeflow, run: Any) -> Progress:
+    workflow = kubeflow.workflow(run.run_id)
     state = state_of(run)
     steps = steps_of(workflow)
     if state == FAILED:
@@ -45,7 +48,7 @@ def progress(kubeflow: Kubeflow, run_id: str) -> Progress:
         state=state,
         steps=steps,
         error=" ".join(str((run.error and run.error.message) or workflow.get("status", {}).get("message") or "").split()),
-        where_to_look=f"`kubectl describe pods -l pipeline/runid={run_id}` may tell, in the namespace of the run",
+        where_to_look=f"`kubectl describe pods -l pipeline/runid={run.run_id}` may tell, in the namespace of the run",
     )
 
 
@@ -86,7 +89,7 @@ def table(runs: Iterable[Any]) -> str:
 def details(kubeflow: Kubeflow, run_id: str) -> str:
     """Returns a run with its parameters and its steps."""
     run = kubeflow.run(run_id)
-    reached = progress(kubeflow, run_id)
+    reached = _progress_of(kubeflow, run)
     parameters: Mapping[str, Any] = (run.runtime_config and run.runtime_config.parameters) or {}
     lines = [f"{run.display_name}  {reached.state}", kubeflow.run_url(run_id), ""]
     lines += [f"  {name} = {value}" for name, value in sorted(parameters.items())]

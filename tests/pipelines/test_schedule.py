@@ -69,6 +69,27 @@ def test_it_is_paused_resumed_listed_and_deleted(server: KubeflowServer, create:
     assert "there is no schedule 'weekly'; there are: daily" in result.stderr
 
 
+def test_what_goes_on_is_never_ended_with_its_schedule(server: KubeflowServer, create: Lus, run_lus: Lus, training_file: Path) -> None:
+    create()
+    (first,) = server.recurring_runs
+    assert run_lus("submit", training_file, *PARAMETERS).exit_code == 0
+    (run,) = server.runs.values()
+    run |= {"recurring_run_id": first, "state": "RUNNING"}
+    result = create(cron="0 4 * * 1")
+    assert f"goes on to its end: {server.host}/#/runs/details/{run['run_id']}" in result.stdout
+    assert server.recurring_runs[first]["status"] == "DISABLED"
+    assert [line.split()[1] for line in run_lus("schedule", "list").stdout.splitlines()[1:]] == ["active", "retired"]
+    # What was retired is not resumed.
+    run_lus("schedule", "pause", "weekly")
+    run_lus("schedule", "resume", "weekly")
+    assert server.recurring_runs[first]["status"] == "DISABLED"
+    assert "paused: weekly starts no more runs" in run_lus("schedule", "delete", "weekly").stdout
+    assert list(server.recurring_runs) == [first]
+    run["state"] = "SUCCEEDED"
+    assert run_lus("schedule", "delete", "weekly").stdout == "deleted: weekly\n"
+    assert not server.recurring_runs
+
+
 def test_recurring_runs_of_others_are_not_touched(server: KubeflowServer, create: Lus, run_lus: Lus) -> None:
     create()
     (mine,) = server.recurring_runs.values()
