@@ -10,11 +10,12 @@ import pytest
 
 from components.core import clips, storage
 from components.core.drift import drift, used_videos
-from components.core.errors import DataError, UsageError
+from components.core.errors import DataError, OutageError, UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
 from components.core.shards import DatasetIndex, ShardName, read_tfrecords
 from components.evaluate.video_facts import read_video_facts
 from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
+from tests.outages import Proxy
 from tests.videos import CODECS, numbered_frames, write_video
 
 SETTINGS = Settings(
@@ -277,6 +278,26 @@ def test_videos_and_splits_may_lie_in_cloud_storage(tmp_path: Path, records: lis
     dataset = build_dataset(tmp_path / "videos.jsonl", gs_storage, tmp_path / "dataset", SETTINGS, num_workers=1)
     assert dataset.index.fingerprint == build(tmp_path / "local", records).index.fingerprint
     assert storage.exists(storage.join(gs_storage, "splits.json"))
+
+
+def test_a_storage_that_does_not_answer_is_no_video_without_clips(
+    tmp_path: Path, records: list[VideoRecord], s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = []
+    for record in records:
+        uri = storage.join(s3_storage, "videos", Path(record.storage_uri).name)
+        storage.put_file(Path(record.storage_uri), uri)
+        remote.append(dataclasses.replace(record, storage_uri=uri))
+    write_videos(tmp_path / "videos.jsonl", remote)
+    monkeypatch.setattr(storage, "PATIENCE_S", 0.5)
+    s3_proxy.stop_after(8)
+    with pytest.raises(OutageError, match=r"cannot read 's3://.*the storage does not answer"):
+        build_dataset(tmp_path / "videos.jsonl", s3_storage, tmp_path / "dataset", SETTINGS, num_workers=1)
+    assert not (tmp_path / "dataset").exists()
+    s3_proxy.start()
+    assert all(
+        outcome.num_clips for outcome in build_dataset(tmp_path / "videos.jsonl", s3_storage, tmp_path / "dataset", SETTINGS, 1).outcomes
+    )
 
 
 def test_a_class_without_usable_videos_fails_and_leaves_nothing_behind(tmp_path: Path, records: list[VideoRecord]) -> None:
