@@ -16,7 +16,16 @@ pytestmark = pytest.mark.slow
 
 def smoke(server: KubeflowServer, home: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(home), "KF_PIPELINES_ENDPOINT": server.host}
-    command = [sys.executable, "-m", "tests.pipelines.smoke_cluster", *PARAMETERS, "--namespace", "mine"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.pipelines.smoke_cluster",
+        *PARAMETERS,
+        "--namespace",
+        "mine",
+        "--resources",
+        "pipelines/small-cluster.yaml",
+    ]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -25,7 +34,7 @@ def test_every_path_is_taken_once(server: KubeflowServer, tmp_path: Path) -> Non
     result = smoke(server, tmp_path)
     rows = result.stdout.rsplit("seconds\n", 1)[1].splitlines()
     assert result.returncode == 0, result.stdout + result.stderr
-    assert len(rows) == 10
+    assert len(rows) == 11
     assert all(" ok " in row for row in rows)
     assert (len(server.runs), len(server.versions), len(server.recurring_runs)) == (2, 1, 0)
     used = {request.split(" ")[0] + " " + request.split("/")[3].split(":")[0] for request in server.requests}
