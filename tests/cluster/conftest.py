@@ -4,6 +4,7 @@ The tool stands beside the project's checkout, or where LUS_KUBEFLOW says: `star
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from tests.phantom_set import tiny_phantoms
 ROOT = Path(__file__).parents[2]
 TOOL = Path(os.environ.get("LUS_KUBEFLOW", ROOT.parent / "shared" / "tools" / "kubeflow"))
 IMAGES = ("ingest", "preprocess", "train")
+REGISTRY = "lung-ultrasound-pipeline"
 BUCKET = "lungs"
 # As little as can be trained, evaluated and promoted.
 FAST = ("backbone=small", "epochs=1", "pruning_epochs=1", "num_bootstrap=20", "curve_sparsities=", "min_macro_f1=0", "max_p_value=1")
@@ -36,10 +38,12 @@ class Cluster:
     Attributes:
         environment: of commands that talk to it.
         storage: an s3:// URI of this test module's own.
+        tag: of the images, which is made of their content, so that the cache knows one build from the next.
     """
 
     environment: dict[str, str]
     storage: str
+    tag: str
 
     def run(self, *command: object) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end."""
@@ -67,14 +71,15 @@ class Cluster:
 
     def compiled(self, path: Path, *options: object, pipeline: str = "training", resources: Path = SMALL_CLUSTER) -> Path:
         """Compiles a pipeline for it."""
-        result = self.lus("compile", "--pipeline", pipeline, "--resources", resources, "-o", path, *options)
+        result = self.lus("compile", "--pipeline", pipeline, "--resources", resources, "--tag", self.tag, "-o", path, *options)
         assert result.returncode == 0, result.stderr
         return path
 
     def parameters(self, *more: str, manifest: str = "") -> list[str]:
-        """Returns `-p` options of a run."""
-        values = (f"manifest={manifest or f'{self.storage}/in/manifest.csv'}", f"storage={self.storage}/storage", *FAST, *more)
-        return [part for value in values for part in ("-p", value)]
+        """Returns `-p` options of a run that does as little as can be, unless it is to do more."""
+        places = (f"manifest={manifest or f'{self.storage}/in/manifest.csv'}", f"storage={self.storage}/storage")
+        values = dict(value.split("=", 1) for value in (*places, *FAST, *more))
+        return [part for name, value in values.items() for part in ("-p", f"{name}={value}")]
 
     def pod_of(self, step: str, run_id: str, timeout_s: float = 240) -> str:
         """Returns the name of the running pod of a step, once it is there."""
@@ -103,7 +108,9 @@ def until(found: Callable[[], Any], timeout_s: float) -> Any:
 
 def run_id_of(log: Path) -> str:
     """Returns the id of the run that `lus submit` has started, once its output tells."""
-    return until(lambda: re.findall(r"started: .*/([0-9a-f-]{36})", log.read_text()), 90)[0]
+    found = until(lambda: re.findall(r"started: .*/([0-9a-f-]{36})|^(error: .*)", log.read_text(), re.MULTILINE), 90)[0]
+    assert found[0], found[1]
+    return found[0]
 
 
 def steps_in(output: str) -> dict[str, list[str]]:
@@ -134,25 +141,40 @@ def _cluster_environment() -> Iterator[dict[str, str]]:
     if not TOOL.exists():
         pytest.skip("no tool that starts a cluster is here; set LUS_KUBEFLOW to it")
     was_running = "stopped" not in subprocess.run([TOOL, "status"], capture_output=True, text=True, check=False).stdout
-    images = [f"lung-ultrasound-pipeline/{name}:0.1.0" for name in IMAGES]
-    for command in (
-        [TOOL.with_name("docker-engine"), "start"],
-        ["make", "images", f"IMAGES={' '.join(IMAGES)}"],
-        [TOOL, "start"],
-        [TOOL, "load", *images],
-    ):
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    exports = subprocess.run([TOOL, "env"], capture_output=True, text=True, check=True).stdout
-    yield {**os.environ, **dict(re.findall(r"([A-Z_]+)=(\S+)", exports))}
+    output_of(TOOL.with_name("docker-engine"), "start")
+    output_of("make", "images", f"IMAGES={' '.join(IMAGES)}")
+    output_of(TOOL, "start")
+    exports = dict(re.findall(r"([A-Z_]+)=(\S+)", output_of(TOOL, "env")))
+    yield {**os.environ, **exports}
     if not was_running:
         subprocess.run([TOOL, "stop"], capture_output=True, check=False)
 
 
+@pytest.fixture(scope="session")
+def _tag(_cluster_environment: dict[str, str]) -> str:
+    """The tag of the images on the node; what is there already is not loaded again."""
+    names = [f"{REGISTRY}/{name}:0.1.0" for name in IMAGES]
+    tag = hashlib.sha256(output_of("docker", "image", "inspect", "--format", "{{.Id}}", *names).encode()).hexdigest()[:12]
+    kubeconfig = _cluster_environment["KUBECONFIG"]
+    on_node = output_of("kubectl", "--kubeconfig", kubeconfig, "get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names}")
+    for name in IMAGES:
+        if f"{REGISTRY}/{name}:{tag}" not in on_node:
+            output_of("docker", "tag", f"{REGISTRY}/{name}:0.1.0", f"{REGISTRY}/{name}:{tag}")
+            output_of(TOOL, "load", f"{REGISTRY}/{name}:{tag}")
+    return tag
+
+
+def output_of(*command: object) -> str:
+    """Returns what a command writes, which must succeed."""
+    result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout
+
+
 @pytest.fixture(scope="module")
-def cluster(_cluster_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+def cluster(_cluster_environment: dict[str, str], _tag: str, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """The cluster with nine phantoms and their manifest in the bucket."""
-    cluster = Cluster(_cluster_environment, f"s3://{BUCKET}/tests/{uuid.uuid4().hex[:8]}")
+    cluster = Cluster(_cluster_environment, f"s3://{BUCKET}/tests/{uuid.uuid4().hex[:8]}", _tag)
     put_folder(cluster, tiny_phantoms(tmp_path_factory.mktemp("phantoms")).parent)
     return cluster
 

@@ -10,7 +10,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 def test_every_command_works_once(cluster: Cluster) -> None:
-    result = cluster.run(sys.executable, "-m", "tests.pipelines.smoke_cluster", *cluster.parameters(), "--resources", SMALL_CLUSTER)
+    compiling = ("--resources", SMALL_CLUSTER, "--tag", cluster.tag)
+    result = cluster.run(sys.executable, "-m", "tests.pipelines.smoke_cluster", *cluster.parameters(), *compiling)
     rows = result.stdout.rsplit("seconds\n", 1)[1].splitlines()
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(rows) == 11
