@@ -142,7 +142,8 @@ def _cluster_environment() -> Iterator[dict[str, str]]:
         pytest.skip("no tool that starts a cluster is here; set LUS_KUBEFLOW to it")
     was_running = "stopped" not in subprocess.run([TOOL, "status"], capture_output=True, text=True, check=False).stdout
     output_of(TOOL.with_name("docker-engine"), "start")
-    output_of("make", "images", f"IMAGES={' '.join(IMAGES)}")
+    # Without the revision, which is another one with every commit.
+    output_of("make", "images", f"IMAGES={' '.join(IMAGES)}", "TAG=tests", "REVISION=tests")
     output_of(TOOL, "start")
     exports = dict(re.findall(r"([A-Z_]+)=(\S+)", output_of(TOOL, "env")))
     yield {**os.environ, **exports}
@@ -153,13 +154,13 @@ def _cluster_environment() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="session")
 def _tag(_cluster_environment: dict[str, str]) -> str:
     """The tag of the images on the node; what is there already is not loaded again."""
-    names = [f"{REGISTRY}/{name}:0.1.0" for name in IMAGES]
+    names = [f"{REGISTRY}/{name}:tests" for name in IMAGES]
     tag = hashlib.sha256(output_of("docker", "image", "inspect", "--format", "{{.Id}}", *names).encode()).hexdigest()[:12]
     kubeconfig = _cluster_environment["KUBECONFIG"]
     on_node = output_of("kubectl", "--kubeconfig", kubeconfig, "get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names}")
     for name in IMAGES:
         if f"{REGISTRY}/{name}:{tag}" not in on_node:
-            output_of("docker", "tag", f"{REGISTRY}/{name}:0.1.0", f"{REGISTRY}/{name}:{tag}")
+            output_of("docker", "tag", f"{REGISTRY}/{name}:tests", f"{REGISTRY}/{name}:{tag}")
             output_of(TOOL, "load", f"{REGISTRY}/{name}:{tag}")
     return tag
 
