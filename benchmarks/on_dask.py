@@ -8,9 +8,9 @@ answers one request at a time. Without --scheduler a scheduler and workers of on
 imported what they need when the clock starts, as on a cluster that stays. `in memory` is Beam's direct runner in this process with so many
 threads; each of its threads, as each worker, decodes in a child process. On Dask the clips of each video pass through the bucket, too.
 
-Measured on 96 real videos, two runs on two cores on which a Kubernetes cluster and tests ran at the same time (load 4 to 9, so only the order
-of magnitude counts): in memory 36 and 41 s with one thread, 24 and 45 s with two; Dask 77 and 130 s with one worker, 118 and 61 s with two.
-The bytes were the same every time. On one small machine Dask therefore costs time; it is for more machines than one.
+Measured on 96 real videos, two runs on two cores on which a Kubernetes cluster and tests ran at the same time (load 4 to 9, so only the
+order of magnitude counts): in memory 36 and 41 s with one thread, 24 and 45 s with two; Dask 77 and 130 s with one worker, 118 and 61 s
+with two. The bytes were the same every time. On one small machine Dask costs time; it is for more machines than one.
 """
 
 import argparse

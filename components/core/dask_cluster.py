@@ -186,7 +186,7 @@ def _check(client: Any) -> None:
         found["scheduler"] = error
     for who, theirs in found.items():
         if isinstance(theirs, Exception):
-            raise UsageError(f"the Dask {who} cannot import this project ({theirs}); start it from the image of this step.")
+            raise UsageError(f"the Dask {who} cannot run the code of this project ({theirs}); start it from the image of this step.")
         differences = [
             f"{name} {theirs.get(name, 'is missing')} instead of {version}" for name, version in ours.items() if theirs.get(name) != version
         ]

@@ -76,5 +76,5 @@ def test_a_worker_without_the_project_is_named(scheduler: DaskProcesses, tmp_pat
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(WITHOUT_PROJECT)
     scheduler.start_worker(path=folder)
-    with pytest.raises(UsageError, match=r"^the Dask worker tcp://.* cannot import this project .*No module named 'components'"):
+    with pytest.raises(UsageError, match=r"^the Dask worker tcp://.* cannot run the code of this project .*No module named 'components'"):
         connected({"address": scheduler.address, "timeout": TIMEOUT_S}, 1).__enter__()
