@@ -92,7 +92,7 @@ def _platform(connection: dict[str, Any]) -> str:
 
 def _root(pipeline_root: str, parameters: Mapping[str, Any]) -> str:
     if not pipeline_root and "storage" not in parameters:
-        raise UsageError("the pipeline has no parameter storage, so say where the outputs of steps go: --pipeline-root URI.")
+        raise UsageError("the parameter storage is not given, so say where the outputs of steps go: --pipeline-root URI.")
     return pipeline_root or f"{parameters['storage'].rstrip('/')}/runs"
 
 

@@ -192,7 +192,7 @@ def test_a_pipeline_without_a_storage_needs_a_root(server: KubeflowServer, run_l
     assert "dataset_uri must be a gs:// or s3:// URI" in result.stderr
     result = run_lus("submit", file, "-p", "dataset_uri=gs://bucket/dataset")
     assert result.exit_code == 2
-    assert "the pipeline has no parameter storage, so say where the outputs of steps go: --pipeline-root URI" in result.stderr
+    assert "the parameter storage is not given, so say where the outputs of steps go: --pipeline-root URI" in result.stderr
     assert server.requests == []
     assert run_lus("submit", file, "-p", "dataset_uri=gs://bucket/dataset", "--pipeline-root", "gs://bucket/runs").exit_code == 0
     (run,) = server.runs.values()
