@@ -22,7 +22,7 @@ def predict(
         model: The classifier: champion, a version in the storage, or where a model artifact is.
         storage: Where the project keeps its models; not needed when model says where a model artifact is.
         draw_strips: Whether to draw a strip of the clips of each video, with what the model says of them.
-        beam_options: Apache Beam options such as --runner=FlinkRunner, to predict many videos as a Beam pipeline; empty for none.
+        beam_options: Apache Beam options, such as --runner=DaskRunner, to predict many videos as a Beam pipeline; empty for none.
 
     Returns:
         predictions: JSON Lines, one a video: class probabilities, also of each clip, whether the model abstains, or why there is none.

@@ -40,7 +40,7 @@ def preprocess(
         num_folds: Number of parts for a cross-validation over all videos, in whole groups; videos.jsonl says which video is in which.
         num_shards: Number of TFRecord files per split.
         num_workers: Decoding threads of the direct runner.
-        beam_options: Apache Beam options, such as --runner=FlinkRunner --flink_master=HOST; empty for the direct runner.
+        beam_options: Apache Beam options, such as --runner=DaskRunner --dask_client_address=tcp://HOST:8786; empty for the direct runner.
         keep_other: Keep videos of the class other as a fourth class; ingest must be told to take them (classes).
         seed: Seed of the split.
 
