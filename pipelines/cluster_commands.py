@@ -91,7 +91,7 @@ def _platform(connection: dict[str, Any]) -> str:
 
 
 def _root(pipeline_root: str, parameters: Mapping[str, Any]) -> str:
-    if not pipeline_root and "storage" not in parameters:
+    if not pipeline_root and not parameters.get("storage"):
         raise UsageError("the parameter storage is not given, so say where the outputs of steps go: --pipeline-root URI.")
     return pipeline_root or f"{parameters['storage'].rstrip('/')}/runs"
 
@@ -199,10 +199,11 @@ def _create_schedule(
         digest = schedule.digest_of(**settings)
         scheduler = schedule.KubeflowScheduler(kubeflow, settings)
     done = schedule.replace(scheduler, name, digest)
-    replaced = f", in place of {done.num_retired} earlier" if done.num_retired else ""
-    click.echo(f"{'created' if done.is_new else 'unchanged'}: {name}{replaced}{'; it is paused, as before' if done.kept.is_paused else ''}")
-    for url in done.going_on:
-        click.echo(f"a run of the earlier schedule goes on to its end: {url}")
+    num_earlier = done.retired.num_deleted + done.retired.num_paused
+    replaced = f", in place of {num_earlier} earlier" if num_earlier else ""
+    paused = f"; it is paused, as before: `lus schedule resume {name}` lets it start runs" if done.kept.is_paused else ""
+    click.echo(f"{'created' if done.is_new else 'unchanged'}: {name}{replaced}{paused}")
+    _tell_of_runs(done.retired.going_on)
     for time in times:
         click.echo(f"next: {schedule.show_time(time)}")
 
@@ -245,17 +246,24 @@ def _resume_schedule(name: str, **connection: Any) -> None:
 
 
 def _delete_schedule(name: str, **connection: Any) -> None:
-    """Deletes a schedule; while a run that it has started goes on, the schedule is paused, and deleted by the same command later."""
+    """Deletes a schedule; a run that it has started goes on.
+
+    A server before Kubeflow Pipelines 2.16 would end the run, so there the schedule is paused, and deleted by the same command later.
+    """
     from pipelines import schedule
 
     scheduler = _scheduler(connection)
-    going_on = schedule.retire(scheduler, schedule.named(scheduler, name))
-    if not going_on:
+    retired = schedule.retire(scheduler, schedule.named(scheduler, name))
+    if retired.num_paused:
+        click.echo(f"paused: {name} starts no more runs; the same command deletes it when the run that goes on has ended")
+    else:
         click.echo(f"deleted: {name}")
-        return
-    click.echo(f"paused: {name} starts no more runs; the same command deletes it when the run that goes on has ended:")
-    for url in going_on:
-        click.echo(url)
+    _tell_of_runs(retired.going_on)
+
+
+def _tell_of_runs(urls: list[str]) -> None:
+    for url in urls:
+        click.echo(f"a run that it had started goes on to its end: {url}")
 
 
 def _list_runs(experiment: str, limit: int, **connection: Any) -> None:
@@ -306,7 +314,10 @@ def _explain(file: Path) -> None:
 
 
 def _gc(storage: str, keep: int, is_real: bool) -> None:
-    """Deletes old runs, versions of the model, checkpoints and leftovers of workers; the champion, videos and splits stay."""
+    """Deletes old runs, versions of the model, checkpoints and leftovers of workers; the champion, videos and splits stay.
+
+    Kubeflow's cache does not know of it: compile with --no-cache when a step asks for the outputs of a deleted run.
+    """
     from pipelines import gc
 
     doomed = gc.candidates(storage, keep)

@@ -94,8 +94,8 @@ def usages(pipeline: Mapping[str, Any], steps: Iterable[Step]) -> list[Usage]:
                 Usage(
                     name=step.name,
                     seconds=step.seconds,
-                    cpus=num_cpus(limits["resourceCpuLimit"]),
-                    memory_gb=num_gigabytes(limits["resourceMemoryLimit"]),
+                    cpus=num_cpus(limits.get("resourceCpuLimit", "0")),
+                    memory_gb=num_gigabytes(limits.get("resourceMemoryLimit", "0")),
                     gpus=int(accelerator.get("resourceCount", 0)),
                     gpu_type=accelerator.get("resourceType", ""),
                 )
@@ -105,6 +105,8 @@ def usages(pipeline: Mapping[str, Any], steps: Iterable[Step]) -> list[Usage]:
 
 def resources_by_task(pipeline: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the resources of the container of every task, in nested pipelines too, by the task's name."""
+    if not pipeline:
+        return {}
     executors, components = pipeline["deploymentSpec"]["executors"], pipeline["components"]
     found = {}
     for component in (pipeline["root"], *components.values()):

@@ -1,4 +1,4 @@
-"""A Kubeflow Pipelines server as `lus submit` and `lus schedule` see it: kfp's client, with errors in one sentence and retries.
+"""A Kubeflow Pipelines server as the commands of `lus` see it: kfp's client, with errors in one sentence and retries.
 
 Secrets come from a file or an environment variable and go to the server only.
 """
@@ -27,6 +27,7 @@ from pipelines.compile import documents
 
 TOKEN_VARIABLE, COOKIE_VARIABLE = "LUS_KFP_TOKEN", "LUS_KFP_COOKIE"
 PAGE_SIZE = 100
+_NOBODY = "00000000-0000-0000-0000-000000000000"
 NUM_RETRIES = 5
 # 503 and 429 say that nothing was done, so every request may be sent again; Retry-After is honoured.
 RETRIES = urllib3.Retry(
@@ -246,7 +247,8 @@ class Kubeflow:
     def workflow(self, run_id: str) -> Mapping[str, Any]:
         """Returns the Argo Workflow that a run runs as, with the state of its nodes; an empty one when the server keeps none."""
         text = self._as_version_1(run_id).get("pipeline_runtime", {}).get("workflow_manifest") or "{}"
-        workflow: Mapping[str, Any] = json.loads(text)
+        with self._failures(f"understand the steps of the run {run_id}"):
+            workflow: Mapping[str, Any] = json.loads(text)
         return workflow
 
     def pipeline(self, run_id: str) -> Mapping[str, Any]:
@@ -320,15 +322,27 @@ class Kubeflow:
             self._client.enable_recurring_run(schedule_id)
 
     def delete_schedule(self, schedule_id: str) -> None:
-        """Deletes a recurring run; one that is gone already is no error."""
+        """Deletes a recurring run, without the runs that it has started if `deletes_without_runs`; one that is gone already is no error."""
         try:
-            with self._failures("delete the schedule"):
-                # A run that it has started a moment ago belongs to it and would be deleted with it, since Kubeflow Pipelines 2.16 but for
-                # this policy.
-                self._client._recurring_run_api.recurring_run_service_delete_recurring_run(schedule_id, propagation_policy="ORPHAN")
+            self._delete(schedule_id, "ORPHAN")
         except ClusterError as error:
-            if error.status != 404:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
+
+    def deletes_without_runs(self) -> bool:
+        """Tells whether the server can delete a recurring run without a run of it that goes on, as since Kubeflow Pipelines 2.16.
+
+        Earlier ones do not know the policy, and say of a wrong one for a recurring run that is not there only that it is not there.
+        """
+        try:
+            self._delete(_NOBODY, "no such policy")
+        except ClusterError as error:
+            return error.status == HTTPStatus.BAD_REQUEST
+        return False
+
+    def _delete(self, schedule_id: str, policy: str) -> None:
+        with self._failures("delete the schedule"):
+            self._client._recurring_run_api.recurring_run_service_delete_recurring_run(schedule_id, propagation_policy=policy)
 
     @contextlib.contextmanager
     def _failures(self, action: str) -> Iterator[None]:

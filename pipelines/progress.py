@@ -141,6 +141,8 @@ class _Printer:
         self._said: dict[str, str] = {}
 
     def show(self, progress: Progress) -> None:
+        if not progress.steps and progress.state not in FINAL_STATES:
+            self._show_waiting(Step("the run", PENDING, None, None), progress.where_to_look)
         for step in progress.steps:
             if self._shown.get(step.name) != (line := step.line()):
                 self._shown[step.name] = line

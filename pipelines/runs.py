@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.core import storage
-from components.core.errors import PipelineError, UsageError
+from components.core.errors import ClusterError, PipelineError, UsageError
 from pipelines.kubeflow import Kubeflow
 from pipelines.progress import CANCELED, FAILED, FINAL_STATES, PENDING, POLL_S, Progress, Step, duration
 from pipelines.workflow import steps_of
@@ -69,7 +69,9 @@ def _words_of(log_uri: str) -> str:
     if not log_uri:
         return "its log is not kept; see the page of the run"
     try:
-        log = storage.read_bytes(log_uri).decode(errors="replace")
+        # Once: a bucket that cannot be reached from here is no outage.
+        with storage.failures("read", log_uri):
+            log = storage.path_of(log_uri).read_bytes().decode(errors="replace")
     except PipelineError as error:
         return f"its log {log_uri} cannot be read from here ({str(error).rstrip('.')})"
     if found := _SENTENCE.findall(log) or _EXCEPTION.findall(log):
@@ -100,7 +102,11 @@ def details(kubeflow: Kubeflow, run_id: str) -> str:
 
 
 def cancel(kubeflow: Kubeflow, run_id: str) -> str:
-    """Ends a run, unless it is over, and waits until the server says so; returns the state in which it is then."""
+    """Ends a run, unless it is over, and waits until the server says so; returns the state in which it is then.
+
+    Raises:
+        ClusterError: it has been asked to end, and has not ended yet.
+    """
     state = state_of(kubeflow.run(run_id))
     if state in FINAL_STATES:
         return state
@@ -108,6 +114,8 @@ def cancel(kubeflow: Kubeflow, run_id: str) -> str:
     deadline = time.monotonic() + _MAX_CANCELING_S
     while (state := state_of(kubeflow.run(run_id))) not in FINAL_STATES and time.monotonic() < deadline:
         time.sleep(POLL_S)
+    if state not in FINAL_STATES:
+        raise ClusterError(f"the run {run_id} was asked to end, and is {state}; `lus runs wait {run_id}` tells when it has ended.")
     return state
 
 

@@ -5,9 +5,9 @@ in between, both are there until the command is run again, which finds the new o
 The other order could leave none, and a model that nobody trains again is noticed late; two runs at a time do no harm, because whatever a
 step writes appears whole, and promote refuses when the champion changed since the evaluation.
 
-On Kubeflow a recurring run owns the runs that it has started: deleted while one goes on, it takes that one with it. So a schedule is
-retired by pausing it, and deleted only when none of its runs goes on; else the next `create` or `delete` of its name deletes it. The newest
-schedule of a name is the one in use.
+On Kubeflow a recurring run owns the runs that it has started: deleted while one goes on, it takes that one with it, unless the server is
+told to leave it, which those before 2.16 do not understand. There a schedule with a run that goes on is retired by pausing it, and the next
+`create` or `delete` of its name deletes it. The newest schedule of a name is the one in use.
 """
 
 import calendar
@@ -65,7 +65,10 @@ class Scheduler(Protocol):
         """Lets a schedule start runs again."""
 
     def going_on(self, schedule_id: str) -> list[str]:
-        """Returns the addresses of the runs that would end if the schedule were deleted now."""
+        """Returns the addresses of the runs of a schedule that go on."""
+
+    def deletes_without_runs(self) -> bool:
+        """Tells whether a schedule can be deleted without those of its runs that go on."""
 
     def delete(self, schedule_id: str) -> None:
         """Deletes a schedule."""
@@ -134,13 +137,26 @@ class Replacement:
     Attributes:
         kept: the schedule in use.
         is_new: whether it was created now.
-        num_retired: how many others start no more runs.
-        going_on: addresses of runs of those others that go on to their end.
+        retired: what became of the others.
     """
 
     kept: Schedule
     is_new: bool
-    num_retired: int
+    retired: "Retirement"
+
+
+@dataclasses.dataclass(frozen=True)
+class Retirement:
+    """What became of schedules that are to start no more runs.
+
+    Attributes:
+        num_deleted: how many of them were deleted.
+        num_paused: how many were paused instead, because deleting them would end a run.
+        going_on: addresses of their runs that go on to their end.
+    """
+
+    num_deleted: int
+    num_paused: int
     going_on: list[str]
 
 
@@ -150,20 +166,23 @@ def replace(scheduler: Scheduler, name: str, digest: str) -> Replacement:
     is_new = not existing or existing[0].digest != digest
     kept = scheduler.create(name, digest, bool(existing) and existing[0].is_paused) if is_new else existing[0]
     others = [schedule for schedule in existing if schedule.id != kept.id]
-    return Replacement(kept, is_new, len(others), retire(scheduler, others))
+    return Replacement(kept, is_new, retire(scheduler, others))
 
 
-def retire(scheduler: Scheduler, schedules: Iterable[Schedule]) -> list[str]:
-    """Lets schedules start no more runs, and deletes those of which no run goes on; returns the addresses of the runs that do."""
-    going_on = []
+def retire(scheduler: Scheduler, schedules: list[Schedule]) -> Retirement:
+    """Lets schedules start no more runs, and deletes those whose deletion ends no run."""
+    going_on: list[str] = []
+    num_paused = 0
     for schedule in schedules:
         if not schedule.is_paused:
             scheduler.pause(schedule.id)
-        if found := scheduler.going_on(schedule.id):
-            going_on += found
+        found = scheduler.going_on(schedule.id)
+        going_on += found
+        if found and not scheduler.deletes_without_runs():
+            num_paused += 1
         else:
             scheduler.delete(schedule.id)
-    return going_on
+    return Retirement(len(schedules) - num_paused, num_paused, going_on)
 
 
 def named(scheduler: Scheduler, name: str) -> list[Schedule]:
@@ -229,6 +248,10 @@ class KubeflowScheduler:
     def going_on(self, schedule_id: str) -> list[str]:
         """See Scheduler."""
         return [self._kubeflow.run_url(run.run_id) for run in unfinished(self._kubeflow, schedule_id)]
+
+    def deletes_without_runs(self) -> bool:
+        """See Scheduler."""
+        return self._kubeflow.deletes_without_runs()
 
     def delete(self, schedule_id: str) -> None:
         """See Scheduler."""

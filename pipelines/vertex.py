@@ -75,6 +75,7 @@ class Vertex:
             steps=[
                 Step(task.task_name, _state(task.state.name), task.start_time or None, task.end_time or None)
                 for task in job.job_detail.task_details
+                if task.start_time
             ],
             error=" ".join(job.error.message.split()),
         )
@@ -116,8 +117,12 @@ class VertexScheduler:
             self._get(schedule_id).resume(catch_up=False)
 
     def going_on(self, schedule_id: str) -> list[str]:
-        """See Scheduler. Vertex AI deletes a schedule without its runs."""
+        """See Scheduler. Not asked: deleting a schedule ends none of them."""
         return []
+
+    def deletes_without_runs(self) -> bool:
+        """See Scheduler."""
+        return True
 
     def delete(self, schedule_id: str) -> None:
         """See Scheduler."""

@@ -33,6 +33,8 @@ _ATTEMPT = re.compile(r"\(\d+\)")
 _OUT_OF_MEMORY, _OUT_OF_TIME = "OOMKilled", "longer than the specified deadline"
 _NO_ROOM, _NO_CONFIGURATION = "Unschedulable", "CreateContainerConfigError"
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+# Deleted, by a person or with its node; evicted; its node shut down, as a spot node is; preempted.
+_LOST = ("pod deleted", "low on resource", "Evicted", "evicted", "node shutdown", "NodeLost", "preempt")
 _MAX_MESSAGE = 300
 
 Node = Mapping[str, Any]
@@ -99,7 +101,7 @@ def _driver_step(path: str, node: Node, pods: list[Node]) -> Step:
         state=state,
         start=_time(node, "startedAt"),
         end=_time(node, "finishedAt"),
-        waiting=_waiting(pod, {}) if state == PENDING else "",
+        waiting=f"{_message(pod)}; this is a pod of Kubeflow's own, before the step" if state == PENDING and _message(pod) else "",
         failure=f"Kubeflow could not prepare it: {_message(pod)}; its pod is {_pod_name(pod)}" if state == FAILED else "",
     )
 
@@ -144,7 +146,7 @@ def _waiting(pod: Node, container: Mapping[str, Any]) -> str:
             f"its image {container.get('image')!r} cannot be had ({message}); "
             "push it, or compile with the --registry and --tag where it is."
         )
-    if message.startswith(_NO_CONFIGURATION):
+    if message.startswith(_NO_CONFIGURATION) and message.endswith("not found"):
         return f"{message.removeprefix(f'{_NO_CONFIGURATION}: ')}; make it with kubectl, or take it out of the file for --resources."
     return message
 
@@ -160,10 +162,10 @@ def _failure(pod: Node, container: Mapping[str, Any], num_attempts: int) -> str:
         )
     if _OUT_OF_TIME in message:
         return "it took longer than its time limit; raise timeout_s with `lus compile --resources`"
-    if pod["phase"] == "Error":
+    if any(words in message for words in _LOST):
         attempts = f" {num_attempts} times" if num_attempts > 1 else ""
         return f"its pod was lost{attempts} ({message}); start the run again: what was saved is used"
-    return ""
+    return f"Kubernetes did not run its pod: {message}" if pod["phase"] == "Error" else ""
 
 
 def _message(node: Node) -> str:

@@ -1,6 +1,7 @@
 """A real Kubeflow Pipelines on a real Kubernetes, with an S3 server; skipped with the reason where the tool that starts them is not there.
 
-The tool stands beside the project's checkout, or where LUS_KUBEFLOW says: `start`, `load IMAGE…`, `env`, `down SERVICE`, `stop`.
+The tool stands beside the project's checkout, or where LUS_KUBEFLOW says. It takes `start`, `status`, `load IMAGE…`, `env`, `down SERVICE`
+and `stop`; `docker-engine start` beside it starts the engine that builds the images.
 """
 
 import dataclasses
@@ -56,7 +57,8 @@ class Cluster:
     def start_lus(self, log: Path, *arguments: object) -> subprocess.Popen[bytes]:
         """Starts a command of `lus`, which writes to a file."""
         command = [sys.executable, "-u", "-m", "pipelines.cli", *map(str, arguments)]
-        return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log.open("wb"), stderr=subprocess.STDOUT)
+        with log.open("wb") as output:
+            return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT)
 
     def kubectl(self, *arguments: object) -> str:
         """Runs kubectl, which must succeed."""
@@ -173,11 +175,15 @@ def output_of(*command: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(_cluster_environment: dict[str, str], _tag: str, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+def cluster(_cluster_environment: dict[str, str], _tag: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster with nine phantoms and their manifest in the bucket."""
     cluster = Cluster(_cluster_environment, f"s3://{BUCKET}/tests/{uuid.uuid4().hex[:8]}", _tag)
     put_folder(cluster, tiny_phantoms(tmp_path_factory.mktemp("phantoms")).parent)
-    return cluster
+    yield cluster
+    # What a test has left behind would take the room of the next one's.
+    for line in cluster.lus("runs", "list").stdout.splitlines()[1:]:
+        if line.split()[1] in ("PENDING", "RUNNING"):
+            cluster.lus("runs", "cancel", line.split()[0])
 
 
 def put_folder(cluster: Cluster, folder: Path) -> None:

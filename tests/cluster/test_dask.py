@@ -22,10 +22,12 @@ def dask(cluster: Cluster, tmp_path: Path) -> Iterator[None]:
     text = text.replace("tcp://dask-scheduler:", "tcp://localhost:").replace("# hostNetwork", "hostNetwork")
     (tmp_path / "dask.yaml").write_text(text)
     cluster.kubectl("apply", "-f", tmp_path / "dask.yaml")
-    for name in ("dask-scheduler", "dask-worker"):
-        cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
-    yield
-    cluster.kubectl("delete", "-f", tmp_path / "dask.yaml")
+    try:
+        for name in ("dask-scheduler", "dask-worker"):
+            cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
+        yield
+    finally:
+        cluster.kubectl("delete", "-f", tmp_path / "dask.yaml")
 
 
 def preprocessed(cluster: Cluster, file: Path, log: Path, lose_a_worker: bool = False) -> dict[str, str]:

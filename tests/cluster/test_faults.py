@@ -35,9 +35,11 @@ def test_training_goes_on_at_its_checkpoint_after_its_pod_was_lost(cluster: Clus
     if fault == "deleted":
         cluster.kubectl("delete", "pod", pod, "--wait=false")
     else:
-        cluster.kubectl("taint", "node", "node", "drill=yes:NoExecute")
-        until(lambda: pod not in cluster.kubectl("get", "pods", "-o", "name"), 90)
-        cluster.kubectl("taint", "node", "node", "drill-")
+        cluster.kubectl("taint", "nodes", "--all", "drill=yes:NoExecute")
+        try:
+            until(lambda: pod not in cluster.kubectl("get", "pods", "-o", "name"), 90)
+        finally:
+            cluster.kubectl("taint", "nodes", "--all", "drill-")
     assert process.wait(600) == 0, (tmp_path / "log").read_text()
     (going_on,) = [line for line in log_of(cluster, run_id, "train").splitlines() if "going on in epoch" in line]
     assert int(going_on.split("epoch ")[1].split()[0]) >= 3

@@ -1,5 +1,7 @@
 """Pods that cannot start on the real server: `--wait` says why and what to do, and `lus runs cancel` ends the run."""
 
+import datetime
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,10 @@ CASES = {
 }
 
 
+def time_of(line: str) -> datetime.datetime:
+    return datetime.datetime.strptime(line[:8], "%H:%M:%S")
+
+
 def test_why_a_pod_waits_is_said_and_the_run_can_be_ended(cluster: Cluster, tmp_path: Path) -> None:
     waiting = {}
     for case, (resources, options, _, _) in CASES.items():
@@ -26,6 +32,8 @@ def test_why_a_pod_waits_is_said_and_the_run_can_be_ended(cluster: Cluster, tmp_
     for case, (process, log) in waiting.items():
         said = until(lambda log=log: [line for line in log.read_text().splitlines() if "waits: " in line and " ingest " in line], 180)
         assert all(text in said[0] for text in CASES[case][2:]), said
+        (began, *_) = [line for line in log.read_text().splitlines() if re.search(r" ingest +PENDING", line)]
+        assert time_of(said[0]) - time_of(began) <= datetime.timedelta(minutes=1)
         shown = cluster.lus("runs", "show", run_id_of(log))
         assert all(text in shown.stdout for text in CASES[case][2:]), shown.stdout
         canceled = cluster.lus("runs", "cancel", run_id_of(log))

@@ -66,6 +66,8 @@ class KubeflowServer:
         self.faults = Faults()
         self.script: list[tuple[str, dict[str, str]]] = [("SUCCEEDED", {})]
         self.run_error = ""
+        # Before Kubeflow Pipelines 2.16, a recurring run could not be deleted without its runs.
+        self.knows_policies = True
         self.experiments: dict[str, dict[str, Any]] = {}
         self.pipelines: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, dict[str, Any]] = {}
@@ -140,7 +142,7 @@ class KubeflowServer:
             ("GET", "/recurringruns", lambda: self._list_recurring(query)),
             ("POST", "/recurringruns", lambda: self._create_recurring(self._body("V2beta1RecurringRun", body))),
             ("POST", "/recurringruns/([^/:]+):(enable|disable)", self._switch),
-            ("DELETE", "/recurringruns/([^/:]+)", lambda key: self._deleted(self.recurring_runs, key)),
+            ("DELETE", "/recurringruns/([^/:]+)", lambda key: self._delete_recurring(key, query)),
         ]
         for known_method, pattern, action in routes:
             match = re.fullmatch(pattern if pattern.startswith(PREFIX_1) else PREFIX + pattern, path)
@@ -173,7 +175,8 @@ class KubeflowServer:
 
     def _stored(self, members: dict[str, dict[str, Any]], key_name: str, fields: dict[str, Any]) -> dict[str, Any]:
         key = str(uuid.uuid4())
-        members[key] = {**fields, key_name: key, "created_at": self.now()}
+        # The real server leaves out what is empty.
+        members[key] = {name: value for name, value in fields.items() if value != ""} | {key_name: key, "created_at": self.now()}
         return members[key]
 
     def _check_new_name(self, members: dict[str, dict[str, Any]], fields: dict[str, Any], scope: str) -> None:
@@ -315,6 +318,11 @@ class KubeflowServer:
             raise Refusal(404, f"the recurring run {key} does not exist")
         self.recurring_runs[key] |= {"mode": to.upper(), "status": f"{to.upper()}D"}
         return {}
+
+    def _delete_recurring(self, key: str, query: dict[str, str]) -> dict[str, Any]:
+        if self.knows_policies and query.get("propagation_policy", "ORPHAN") != "ORPHAN":
+            raise Refusal(400, "parsing field propagation_policy: it is not a valid value")
+        return self._deleted(self.recurring_runs, key)
 
     def _deleted(self, members: dict[str, dict[str, Any]], key: str) -> dict[str, Any]:
         if key not in members:

@@ -75,6 +75,7 @@ def test_what_goes_on_is_never_ended_with_its_schedule(server: KubeflowServer, c
     assert run_lus("submit", training_file, *PARAMETERS).exit_code == 0
     (run,) = server.runs.values()
     run |= {"recurring_run_id": first, "state": "RUNNING"}
+    server.knows_policies = False
     result = create(cron="0 4 * * 1")
     assert f"goes on to its end: {server.host}/#/runs/details/{run['run_id']}" in result.stdout
     assert server.recurring_runs[first]["status"] == "DISABLED"
@@ -87,6 +88,14 @@ def test_what_goes_on_is_never_ended_with_its_schedule(server: KubeflowServer, c
     assert list(server.recurring_runs) == [first]
     run["state"] = "SUCCEEDED"
     assert run_lus("schedule", "delete", "weekly").stdout == "deleted: weekly\n"
+    assert not server.recurring_runs
+    # A server that knows how to leave the run alone is asked to.
+    server.knows_policies, run["state"] = True, "RUNNING"
+    create()
+    (run["recurring_run_id"],) = server.recurring_runs
+    deleted = run_lus("schedule", "delete", "weekly").stdout.splitlines()
+    assert deleted[0] == "deleted: weekly"
+    assert deleted[1].endswith(run["run_id"])
     assert not server.recurring_runs
 
 

@@ -101,6 +101,9 @@ def test_why_a_pod_waits_is_said(message: str, words: str) -> None:
         ("Failed", "main: OOMKilled (exit code 137)", "it needed more memory than its limit of 5G; give it more with"),
         ("Failed", "Pod was active on the node longer than the specified deadline", "it took longer than its time limit; raise timeout_s"),
         ("Error", "pod deleted", "its pod was lost (pod deleted); start the run again"),
+        ("Failed", "The node was low on resource: memory.", "its pod was lost (The node was low on resource: memory.)"),
+        ("Failed", "Pod was terminated in response to imminent node shutdown.", "its pod was lost"),
+        ("Error", "pods 'x' is forbidden: exceeded quota", "Kubernetes did not run its pod: pods 'x' is forbidden: exceeded quota"),
         ("Failed", "main: Error (exit code 2)", ""),
     ],
 )
@@ -119,7 +122,7 @@ def test_what_stands_before_a_step_is_shown_when_it_does_not_get_going() -> None
     ]
     (step,) = steps(*start)
     assert (step.name, step.state) == ("the run", "PENDING")
-    assert step.waiting.startswith("no node has room for it")
+    assert step.waiting == f"{waits}; this is a pod of Kubeflow's own, before the step"
     failed = [
         node(f"{RUN}.train-driver", "Retry", DRIVER, "Failed", 0, end=3),
         node(f"{RUN}.train-driver(0)", "Pod", DRIVER, "Failed", 0, "main: Error (exit code 1)"),
