@@ -1,4 +1,4 @@
-"""What a cluster gives each step: CPU, memory, GPU, nodes, time, retries and secrets. One table, which `--resources FILE` changes.
+"""What a cluster gives each step: CPU, memory, GPU, nodes, time and secrets. One table, which `--resources FILE` changes.
 
 The table is applied while a pipeline is traced with a placement in force, as `lus compile` does; else, as in a run on this machine, a
 pipeline says nothing about resources. A file of changes is YAML, step by step, or for every step under `all`; a value replaces the

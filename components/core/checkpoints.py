@@ -6,8 +6,8 @@ The key stands for the dataset and the parameters, so a retry of the same step f
 object that is replaced as a whole, and holds arrays only: reading it runs no code. It is deleted when the model has been written.
 
 A process that is asked to end (SIGTERM, as a cluster sends before it takes a node away) finishes its training step, saves and ends with
-Interrupted, which the pipeline retries. A process that is killed loses at most an epoch. Nothing is saved of what comes
-before the training: the search and the cached features.
+Interrupted; started again, as a cluster does with a pod that it has lost, the step goes on there. A process that is killed loses at most an
+epoch. Nothing is saved of what comes before the training: the search and the cached features.
 """
 
 import contextlib

@@ -54,7 +54,7 @@ class ClusterError(PipelineError):
 
 
 class Interrupted(PipelineError):
-    """The process was asked to end; the pipeline's retry goes on from the last state that was saved, if there is one."""
+    """The process was asked to end; started again, it goes on from the last state that was saved, if there is one."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 

@@ -220,11 +220,11 @@ def fit_classifier(
     if checkpoints and checkpoints.exists():
         nothing = tf.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype)
         model.test_on_batch(nothing, tf.zeros((1, model.output_shape[-1])), tf.ones(1))  # makes the variables of the metrics
-        if restored := checkpoints.restore(phase, model, best):
-            progress = restored
-            _log.info("going on in epoch %d of %s, after %d steps of it", progress.epoch + 1, schedule.epochs, progress.step)
+        progress = checkpoints.restore(phase, model, best) or progress
     if progress.finished:
         return progress.history
+    if progress.epoch or progress.step:
+        _log.info("going on in epoch %d of %d, after %d steps of it", progress.epoch + 1, schedule.epochs, progress.step)
     keras_callbacks = tf_keras.callbacks.CallbackList(
         [*callbacks, best, _EpochLog(best)], model=model, epochs=schedule.epochs, steps=steps, verbose=0
     )

@@ -14,6 +14,7 @@ from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import SSLError as BotoSSLError
 from cloudpathlib import GSClient, S3Client
 from cloudpathlib.exceptions import CloudPathException
 from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -23,6 +24,9 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
 
+# A certificate stays wrong, and a server does not learn what it cannot do (HTTP 501, 505).
+_WRONG_CERTIFICATES = (requests.exceptions.SSLError, BotoSSLError)
+_UNABLE = (501, 505)
 # Beside what has a status: no connection, a broken one, none in time, or a body that breaks off.
 _NO_ANSWERS = (
     ConnectionError,
@@ -61,10 +65,12 @@ def is_outage(error: BaseException) -> bool:
     """Tells whether an error is the storage's or the network's, not the caller's, so that it may be gone when the same is tried again."""
     if isinstance(error, S3UploadFailedError) and error.__context__:
         return is_outage(error.__context__)
+    if isinstance(error, _WRONG_CERTIFICATES):
+        return False
     if isinstance(error, _NO_ANSWERS) or (isinstance(error, GoogleAuthError) and error.retryable):
         return True
     status = _status_of(error)
-    return status in (408, 429) or status >= 500
+    return status in (408, 429) or (status >= 500 and status not in _UNABLE)
 
 
 def _status_of(error: BaseException) -> int:

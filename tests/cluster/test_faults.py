@@ -12,7 +12,7 @@ from tests.cluster.conftest import SMALL_CLUSTER, Cluster, log_of, run_id_of, st
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 OUTAGE_S = 60
 # Long enough to be caught in the middle of.
-LONG_TRAINING = ("epochs=12", "patience=12")
+LONG_TRAINING = ("epochs=60", "patience=60")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_training_goes_on_at_its_checkpoint_after_its_pod_was_lost(cluster: Clus
     seed = 1 if fault == "deleted" else 2
     process, run_id = submitted(cluster, training, tmp_path / "log", *LONG_TRAINING, f"seed={seed}")
     pod = cluster.pod_of("train", run_id)
-    until_logged(cluster, pod, "epoch 3/12")
+    until_logged(cluster, pod, "epoch 3/60")
     if fault == "deleted":
         cluster.kubectl("delete", "pod", pod, "--wait=false")
     else:

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 import tenacity
+from botocore.exceptions import ClientError
+from botocore.exceptions import SSLError as BotoSSLError
 
 from components.core import object_stores, storage
 from components.core.champion import list_versions
 from components.core.errors import OutageError, StorageError
+from components.core.object_stores import is_outage
 from tests.outages import CUT_BODY, LOST_ANSWER, RESET, Proxy
 
 ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
@@ -222,3 +226,16 @@ def test_no_error_is_taken_for_the_answer_that_nothing_is_there(
         with pytest.raises(StorageError, match="cannot look up"):
             storage.exists(uri)
         proxy.faults.clear()
+
+
+@pytest.mark.parametrize(
+    "error", [requests.exceptions.SSLError("self-signed"), BotoSSLError(endpoint_url="https://a", error="self-signed")]
+)
+def test_a_certificate_that_is_wrong_is_no_outage(error: Exception) -> None:
+    assert not is_outage(error)
+
+
+@pytest.mark.parametrize(("status", "expected"), [(500, True), (501, False), (503, True), (505, False), (429, True), (403, False)])
+def test_what_a_server_cannot_do_at_all_is_no_outage(status: int, expected: bool) -> None:
+    answer = {"Error": {"Code": "Code"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    assert is_outage(ClientError(answer, "PutObject")) is expected

@@ -118,6 +118,8 @@ class DirectSource:
         with self._hosts.turn(host, manners):
             try:
                 response = self._session().get(url, stream=True, timeout=TIMEOUTS_S, headers=headers)
+            except requests.exceptions.SSLError:
+                raise MissingError(f"the certificate of {host} is not valid") from None
             except (requests.ConnectionError, requests.Timeout) as error:
                 raise _NoAnswer(type(error).__name__) from error
             except ValueError as error:  # of a redirect: requests does not catch all that urllib says of an address
