@@ -31,7 +31,7 @@ def test_training_goes_on_at_its_checkpoint_after_its_pod_was_lost(cluster: Clus
     seed = 1 if fault == "deleted" else 2
     process, run_id = submitted(cluster, training, tmp_path / "log", *LONG_TRAINING, f"seed={seed}")
     pod = cluster.pod_of("train", run_id)
-    until_logged(cluster, pod, "epoch 3/60")
+    until_logged(cluster, pod, " 3/60: loss")
     if fault == "deleted":
         cluster.kubectl("delete", "pod", pod, "--wait=false")
     else:
@@ -61,7 +61,7 @@ def test_a_minute_without_storage_in_each_of_four_steps_ends_no_run(cluster: Clu
     process, run_id = submitted(cluster, training, tmp_path / "log", *LONG_TRAINING, "seed=3")
     for step in ("ingest", "preprocess", "train", "promote"):
         pod = cluster.pod_of(step, run_id, 600)
-        until_logged(cluster, pod, "epoch 2/" if step == "train" else "Got executor_input")
+        until_logged(cluster, pod, " 2/60: loss" if step == "train" else "Got executor_input")
         try:
             cluster.tool("down", "s3")
             time.sleep(OUTAGE_S)
