@@ -50,7 +50,7 @@ test-prism: $(VENV)/.installed ## Run preprocess on Beam's Prism runner and work
 	GOBIN=$(CURDIR)/build/prism go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$($(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
 	PATH=$(CURDIR)/build/prism:$$PATH $(BIN)/pytest tests/preprocess/test_portable_runners.py
 
-smoke-cluster: $(VENV)/.installed ## Try every command on a real cluster: HOST=https://… ARGUMENTS="-p manifest=… -p storage=…"
+smoke-cluster: $(VENV)/.installed ## Try submit, runs and schedule on your own cluster: HOST=https://… ARGUMENTS="-p manifest=… -p storage=…"
 	@test -n "$(HOST)" || { echo "error: say where: make smoke-cluster HOST=https://… ARGUMENTS='-p manifest=gs://… -p storage=gs://… --resources FILE'"; exit 2; }
 	KF_PIPELINES_ENDPOINT=$(HOST) $(BIN)/python -m tests.pipelines.smoke_cluster $(ARGUMENTS)
 

@@ -1,11 +1,12 @@
 """The training pipeline on the real server: from a manifest in a bucket to a champion, and what the cache takes from an earlier run."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Cluster, put_folder, s3_client, steps_in
+from tests.cluster.conftest import Cluster, put_folder, run_id_of, s3_client, steps_in
 from tests.phantom_set import tiny_phantoms
 
 pytestmark = pytest.mark.cluster
@@ -18,7 +19,14 @@ def training(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def first_run(cluster: Cluster, training: Path) -> str:
+def refused_run(cluster: Cluster, training: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Popen[bytes], Path]:
+    """A run whose manifest does not exist, and where it is told what becomes of it; it goes on beside the first run."""
+    log = tmp_path_factory.mktemp("refused") / "log"
+    return cluster.start_lus(log, "submit", training, "--wait", *cluster.parameters(manifest=f"{cluster.storage}/in/absent.csv")), log
+
+
+@pytest.fixture(scope="module")
+def first_run(cluster: Cluster, training: Path, refused_run: object) -> str:
     """The output of a run that was waited for."""
     result = cluster.lus("submit", training, "--wait", *cluster.parameters())
     assert result.returncode == 0, result.stdout + result.stderr
@@ -63,15 +71,16 @@ def test_with_one_video_more_nothing_comes_from_the_cache(cluster: Cluster, trai
     assert "from the cache" not in result.stdout
 
 
-def test_a_manifest_that_does_not_exist_ends_the_run_at_the_first_attempt(cluster: Cluster, training: Path) -> None:
-    absent = f"{cluster.storage}/in/absent.csv"
-    result = cluster.lus("submit", training, "--wait", *cluster.parameters(manifest=absent))
-    assert result.returncode == 1
-    assert f"failed: ingest: manifest {absent!r} does not exist" in result.stderr
-    assert "attempt 2" not in result.stdout
-    assert list(steps_in(result.stdout)) == ["ingest"]
-    run_id = result.stdout.partition("/runs/details/")[2].split()[0]
-    shown = cluster.lus("runs", "show", run_id)
-    assert f"failed: ingest: manifest {absent!r} does not exist" in shown.stdout
+def test_a_manifest_that_does_not_exist_ends_the_run_at_the_first_attempt(
+    cluster: Cluster, refused_run: tuple[subprocess.Popen[bytes], Path]
+) -> None:
+    process, log = refused_run
+    assert process.wait(180) == 1
+    said = f"failed: ingest: manifest '{cluster.storage}/in/absent.csv' does not exist"
+    assert said in log.read_text()
+    assert "attempt 2" not in log.read_text()
+    assert list(steps_in(log.read_text())) == ["ingest"]
+    run_id = run_id_of(log)
+    assert said in cluster.lus("runs", "show", run_id).stdout
     keys = [entry["Key"] for entry in s3_client(cluster).list_objects_v2(Bucket="lungs", Prefix="tests/")["Contents"]]
     assert [key for key in keys if run_id in key and "executor-logs-" in key][0].endswith("executor-logs-0")
