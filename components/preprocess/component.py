@@ -57,10 +57,11 @@ def preprocess(
     with errors.exit_with_message():
         settings = Settings(
             sampling=sampling,
-            frames_per_second=frames_per_second,
+            # Kubeflow gives 10.0 as 10, and the index of the dataset is to have the same bytes everywhere.
+            frames_per_second=float(frames_per_second),
             max_clips_per_video=max_clips_per_video,
-            test_fraction=test_fraction,
-            validation_fraction=validation_fraction,
+            test_fraction=float(test_fraction),
+            validation_fraction=float(validation_fraction),
             num_folds=num_folds,
             num_shards=num_shards,
             keep_other=keep_other,

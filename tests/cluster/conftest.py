@@ -182,8 +182,9 @@ def cluster(_cluster_environment: dict[str, str], _tag: str, tmp_path_factory: p
     yield cluster
     # What a test has left behind would take the room of the next one's.
     for line in cluster.lus("runs", "list").stdout.splitlines()[1:]:
-        if line.split()[1] in ("PENDING", "RUNNING"):
-            cluster.lus("runs", "cancel", line.split()[0])
+        run_id, state = line.split()[:2]
+        if state in ("PENDING", "RUNNING") and cluster.storage in cluster.lus("runs", "show", run_id).stdout:
+            cluster.lus("runs", "cancel", run_id)
 
 
 def put_folder(cluster: Cluster, folder: Path) -> None:
