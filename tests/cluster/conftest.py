@@ -138,7 +138,7 @@ def log_of(cluster: Cluster, run_id: str, step: str) -> str:
     return client.get_object(Bucket=BUCKET, Key=last)["Body"].read().decode()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _cluster_environment() -> Iterator[dict[str, str]]:
     if not TOOL.exists():
         pytest.skip("no tool that starts a cluster is here; set LUS_KUBEFLOW to it")
@@ -153,7 +153,7 @@ def _cluster_environment() -> Iterator[dict[str, str]]:
         subprocess.run([TOOL, "stop"], capture_output=True, check=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _tag(_cluster_environment: dict[str, str]) -> str:
     """The tag of the images on the node; what is there already is not loaded again."""
     names = [f"{REGISTRY}/{name}:tests" for name in IMAGES]
