@@ -1,6 +1,7 @@
 """The training pipeline on the real server: from a manifest in a bucket to a champion, and what the cache takes from an earlier run."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def test_a_manifest_that_does_not_exist_ends_the_run_at_the_first_attempt(
     assert "attempt 2" not in log.read_text()
     assert list(steps_in(log.read_text())) == ["ingest"]
     run_id = run_id_of(log)
-    assert said in cluster.lus("runs", "show", run_id).stdout
-    keys = [entry["Key"] for entry in s3_client(cluster).list_objects_v2(Bucket="lungs", Prefix="tests/")["Contents"]]
-    assert [key for key in keys if run_id in key and "executor-logs-" in key][0].endswith("executor-logs-0")
+    shown = cluster.lus("runs", "show", run_id).stdout
+    assert said in shown
+    folder = re.findall(r"outputs and log: s3://lungs/(\S+)", shown)[0]
+    keys = [entry["Key"] for entry in s3_client(cluster).list_objects_v2(Bucket="lungs", Prefix=f"{folder}/executor-logs")["Contents"]]
+    assert keys == [f"{folder}/executor-logs-0"]
