@@ -55,6 +55,7 @@ def test_the_champion_is_used_from_outside_the_cluster(cluster: Cluster, first_r
     assert sum(probabilities.values()) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_same_again_comes_from_the_cache(cluster: Cluster, training: Path, first_run: str) -> None:
     result = cluster.lus("submit", training, "--wait", *cluster.parameters())
     assert result.returncode == 0, result.stdout + result.stderr

@@ -311,7 +311,9 @@ class KubeflowServer:
         if not 1 <= int(fields.get("max_concurrency") or 0) <= 10:
             raise Refusal(400, "The max concurrency of the recurring run must be at least 1 and at most 10")
         status = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[fields["mode"]]
-        return self._stored(self.recurring_runs, "recurring_run_id", {**fields, "status": status})
+        # As protocol buffers' JSON writes a 64-bit number.
+        numbers = {"max_concurrency": str(fields["max_concurrency"])}
+        return self._stored(self.recurring_runs, "recurring_run_id", {**fields, **numbers, "status": status})
 
     def _switch(self, key: str, to: str) -> dict[str, Any]:
         if key not in self.recurring_runs:
