@@ -1,5 +1,6 @@
 """Runs on Kubeflow Pipelines as `lus runs` and `lus submit --wait` see them: how far they are, and why they failed."""
 
+import dataclasses
 import datetime
 import re
 import time
@@ -14,10 +15,8 @@ from pipelines.workflow import steps_of
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The step's own sentence, as `core.errors` prints it; else the last line of a traceback.
-_SENTENCE, _EXCEPTION = (
-    re.compile(r"^error: (.+)$", re.MULTILINE),
-    re.compile(r"^(\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$", re.MULTILINE),
-)
+_SENTENCE = re.compile(r"^error: (.+)$", re.MULTILINE)
+_EXCEPTION = re.compile(r"^(\w[\w.]*(?:Error|Exception|Interrupt)\b.*)$", re.MULTILINE)
 _MAX_CANCELING_S = 60.0
 _UNFINISHED = ("PENDING", "RUNNING", "CANCELING", "PAUSED")
 
@@ -62,7 +61,7 @@ def _explained(step: Step) -> Step:
     """Returns a failed step with what its log says, unless the cluster knows better."""
     if step.state != FAILED or step.failure:
         return step
-    return Step(**{**vars(step), "failure": _words_of(step.log_uri)})
+    return dataclasses.replace(step, failure=_words_of(step.log_uri))
 
 
 def _words_of(log_uri: str) -> str:
