@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import logging
 import os
 import re
 import warnings
@@ -26,6 +27,9 @@ from components.core.errors import ClusterError, UsageError
 from pipelines.compile import documents
 
 TOKEN_VARIABLE, COOKIE_VARIABLE = "LUS_KFP_TOKEN", "LUS_KFP_COOKIE"
+# urllib3 tells of each retry; what comes of them is said once, in a sentence.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
 PAGE_SIZE = 100
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 NUM_RETRIES = 5
@@ -389,7 +393,7 @@ def _reason(error: Exception) -> str:
     """Returns the innermost reason of an error of urllib3, without the representation of its objects."""
     while isinstance(getattr(error, "reason", None), Exception):
         error = error.reason  # type: ignore[attr-defined]
-    return re.sub(r"<[^>]*>:? ?|^\(|\)$", "", str(error)) or type(error).__name__
+    return re.sub(r"<[^>]*>:? ?|\w+Connection\([^)]*\): ?|^\(|\)$", "", str(error)) or type(error).__name__
 
 
 def _message(body: Any) -> str:
