@@ -38,7 +38,7 @@ demo: $(VENV)/.installed ## Run the whole pipeline on generated phantom videos (
 	$(BIN)/lus run --manifest $(DEMO)/phantoms/manifest.csv --storage $(DEMO)/storage --runner $(RUNNER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.installed ## Run all tests that this machine can run, but for the long ones of test-cluster
-	$(BIN)/pytest -m "not (cluster and slow)"
+	$(BIN)/pytest -m "not (cluster and slow)" --durations=30
 
 test-fast: $(VENV)/.installed ## Run the tests that take seconds
 	$(BIN)/pytest -m "not slow and not docker and not cluster and not real_data and not browser"

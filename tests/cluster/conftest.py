@@ -146,6 +146,8 @@ def _cluster_environment() -> Iterator[dict[str, str]]:
     output_of(TOOL.with_name("docker-engine"), "start")
     # Without the revision, which is another one with every commit.
     output_of("make", "images", f"IMAGES={' '.join(IMAGES)}", "TAG=tests", "REVISION=tests")
+    # Where it has never run, kubelet may come up before containerd answers, and give up; a second start finds the rest running.
+    subprocess.run([TOOL, "start"], capture_output=True, check=False)
     output_of(TOOL, "start")
     exports = dict(re.findall(r"([A-Z_]+)=(\S+)", output_of(TOOL, "env")))
     yield {**os.environ, **exports}
