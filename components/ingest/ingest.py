@@ -98,8 +98,11 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
     options.selection.check(rows)
     if options.cookies and not storage.exists(options.cookies):
         raise UsageError(f"the cookies file {options.cookies!r} does not exist.")
-    store = VideoStore(storage.absolute_uri(storage_uri))
-    with store.work_folder() as work_folder, DropIn(options.drop_in, rows) as drop_in:
+    with (
+        VideoStore(storage.absolute_uri(storage_uri)) as store,
+        store.work_folder() as work_folder,
+        DropIn(options.drop_in, rows) as drop_in,
+    ):
         fetcher = Fetcher(work_folder, Budget(options.max_gigabytes * 1e9), options.cookies)
         records = _Run(store, fetcher, drop_in, options).records(rows)
     result = IngestResult(records, store.put_list(records), store.num_new_objects)

@@ -20,15 +20,13 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import filetype
-
 from components.core import storage
 from components.core.errors import DataError
 from components.core.manifest import ManifestRow, VideoRecord, videos_content
+from components.core.video import containers
+from components.core.video.guarded_reader import GuardedReader
 from components.ingest.outcomes import ChangedError, RejectedError, public_uri
 from components.ingest.sources.direct import Validators
-
-VIDEO_EXTENSIONS = frozenset({"avi", "gif", "m4v", "mkv", "mov", "mp4", "mpg", "webm", "wmv"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +47,22 @@ class Receipt:
 
 
 class VideoStore:
-    """The folder of stored videos and receipts below a storage URI; threads share it."""
+    """The folder of stored videos and receipts below a storage URI; threads share it. A context manager: it has a child process."""
 
     def __init__(self, storage_uri: str) -> None:
         storage.check_writable(storage_uri)
         self._folder = storage.join(storage_uri, "videos")
+        self._reader = GuardedReader(containers.__name__)
+        self._reader_lock = threading.Lock()
         self._lock = threading.Lock()
         self._content_locks: dict[str, threading.Lock] = collections.defaultdict(threading.Lock)
         self.num_new_objects = 0
+
+    def __enter__(self) -> "VideoStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.close()
 
     @contextlib.contextmanager
     def work_folder(self) -> Iterator[Path]:
@@ -120,7 +126,7 @@ class VideoStore:
             uri=public_uri(row.uri),
             sha256=sha256_of(path),
             num_bytes=path.stat().st_size,
-            extension=_video_extension(path),
+            extension=self._extension(path),
             fetched_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             etag=validators.etag,
             last_modified=validators.last_modified,
@@ -149,6 +155,14 @@ class VideoStore:
             storage.write_bytes(uri, content)
         return uri
 
+    def _extension(self, path: Path) -> str:
+        """Returns the usual extension of what the bytes are, whatever the file was called."""
+        try:
+            with self._reader_lock:
+                return self._reader(containers.extension_of, path)
+        except DataError as error:
+            raise RejectedError(str(error)) from None
+
     def _put_object(self, path: Path, receipt: Receipt) -> None:
         with self._lock:
             content_lock = self._content_locks[receipt.sha256]
@@ -175,19 +189,3 @@ def sha256_of(path: Path) -> str:
     """Returns the digest of a local file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _video_extension(path: Path) -> str:
-    """Returns the usual extension of what the bytes are, whatever the file was called."""
-    if not path.stat().st_size:
-        raise RejectedError("the file is empty")
-    kind = filetype.guess(path)
-    if kind is None or kind.extension not in VIDEO_EXTENSIONS:
-        raise RejectedError(f"not a video: the content is {kind.mime if kind else 'of no known type'}{_page_note(path)}")
-    return str(kind.extension)
-
-
-def _page_note(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(256).lstrip().lower()
-    return " (a web page)" if start.startswith((b"<!doctype html", b"<html")) else ""

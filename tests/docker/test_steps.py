@@ -116,5 +116,5 @@ def test_dicom_files_come_in_through_tensorflow_io_and_what_it_cannot_through_py
     manifest = (tmp_path / "out" / "manifest.csv").read_text().splitlines()[1:]
     for (_, expected, tolerance), row in zip((FORMS[form] for form in sorted(FORMS)), manifest, strict=False):
         with open_video(tmp_path / "out" / row.split(",")[1]) as video:
-            images_read = np.stack([pixels()[:, :, ::-1].copy() for _, _, pixels in video.frames()])
+            images_read = np.stack([frame.colours()[:, :, ::-1] for frame in video.frames()])
         assert np.abs(images_read.astype(int) - expected(frames)).mean() <= tolerance, row

@@ -44,7 +44,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def video_frames(folder: Path, row: dict[str, str]) -> tuple[np.ndarray, list[float]]:
     """Frames [n, height, width, 3] uint8 RGB and times in seconds, as preprocess reads them."""
     with open_video(folder / "out" / row["uri"]) as video:
-        read = [(pixels()[:, :, ::-1].copy(), time_s) for _, time_s, pixels in video.frames()]
+        read = [(frame.colours()[:, :, ::-1].copy(), frame.time_s) for frame in video.frames()]
     return np.stack([image for image, _ in read]), [time_s for _, time_s in read]
 
 

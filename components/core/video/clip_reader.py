@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from components.core.errors import DataError
-from components.core.video.decoding import Image, VideoFacts, check_decoder
+from components.core.video.decoding import VideoFacts
+from components.core.video.pixels import Image
 from components.core.video.sampling import Sampling, sample_clips
 from components.core.video.screening import check_ultrasound
 from components.core.video.sector import Kind, Sector, find_sector, given_sector
@@ -54,9 +55,8 @@ def read_clips(path: Path, crop: CropBox | None, sampling: Sampling) -> VideoCli
         sampling: which frames are wanted.
 
     Raises:
-        DataError: the video cannot be decoded right, is too short for a clip, is not moving ultrasound, or the box leaves its frame.
+        DataError: the video cannot be decoded, is too short for a clip, is not moving ultrasound, or the box leaves its frame.
     """
-    check_decoder(path)
     sampled = sample_clips(path, sampling)
     images = [frame.image for frames in sampled.clips for frame in frames]
     sector = _sector(crop, images)

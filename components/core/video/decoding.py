@@ -1,39 +1,38 @@
-"""Decoding of video files with OpenCV (FFmpeg inside): mp4, mov, avi, gif, mpeg, wmv.
+"""Decoding of video files with PyAV (FFmpeg's libraries): every frame that FFmpeg gives, once, at its own time, as players show it.
 
 A file is read on from its start, once: seeking was measured 3–5 times slower and lands on wrong frames in mpeg and mov files, and the
-header's frame count is wrong in one file of six. Frames that nobody asked for are grabbed, not converted.
+header's frame count is wrong in one file of six. Frames that nobody asked for are decoded, not converted.
 
-A decoder can say "ok" and give memory that it never wrote to: OpenCV 4.10–4.12 do so for a real video of 148 × 141 px. `check_decoder` sees
-it, as it was tried with 4.12.
+A damaged part is left out as FFmpeg leaves it out, and counted. A frame of another size than the first one is scaled to it. Edit lists,
+rotation and the shape of the pixels are followed, so sizes and boxes in pixels mean the picture as it is shown.
 """
 
 import contextlib
-import ctypes
 import dataclasses
-import os
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
+import av
 import cv2
-import numpy as np
+from av.container import InputContainer
+from av.format import Flags as FormatFlags
+from av.video.stream import VideoStream
 
 from components.core.errors import DataError
+from components.core.video import pixels
+from components.core.video.containers import open_container
+from components.core.video.pixels import Image
 
 cv2.setNumThreads(1)
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 FALLBACK_FPS = 25.0
 # Larger frames are 8K and beyond, which no ultrasound machine makes; 4096 × 2304 is the largest 4K format.
 MAX_FRAME_PIXELS = 4096 * 2304
 MIN_FRAME_SIDE_PX = 16
-# glibc's mallopt(M_PERTURB, byte): fills memory when it is handed out (https://man7.org/linux/man-pages/man3/mallopt.3.html).
-M_PERTURB = -6
-
-Image: TypeAlias = np.ndarray
-Frame: TypeAlias = tuple[int, float, Callable[[], Image]]
+# Pixels of other shapes are an error of the file: the most extreme one in use is 2.02 (DV, 4:3 as 2.35:1).
+MAX_PIXEL_ASPECT = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +40,15 @@ class VideoFacts:
     """What was seen of a video when it was read.
 
     Attributes:
-        width_px: of its first frame.
-        height_px: of its first frame.
+        width_px: of its first frame, as it is shown.
+        height_px: of its first frame, as it is shown.
         frames_per_second: the nominal rate, FALLBACK_FPS when the file states none.
         num_frames: frames that were read; all of them only if the video was read to its end.
         duration_s: how long these frames are shown.
+        codec: FFmpeg's name of it.
+        pixel_aspect: width of a stored pixel by its height.
+        num_interlaced: frames that hold two fields.
+        num_damaged: parts that could not be decoded, and frames that the decoder calls damaged.
     """
 
     width_px: int
@@ -53,55 +56,117 @@ class VideoFacts:
     frames_per_second: float
     num_frames: int
     duration_s: float
+    codec: str
+    pixel_aspect: float
+    num_interlaced: int
+    num_damaged: int
+
+
+class Frame:
+    """A frame of a video.
+
+    Attributes:
+        index: its number from 0.
+        time_s: its time in seconds from the first frame.
+    """
+
+    def __init__(self, index: int, time_s: float, picture: av.VideoFrame, aspect: Fraction, size: tuple[int, int]) -> None:
+        self.index = index
+        self.time_s = time_s
+        self._picture = picture
+        self._aspect = aspect
+        self._size = size
+
+    def grey(self) -> Image:
+        """Returns its pixels, [height, width] uint8."""
+        return self._shown(pixels.grey(self._picture))
+
+    def colours(self) -> Image:
+        """Returns its pixels, [height, width, 3] uint8 BGR."""
+        return self._shown(pixels.colours(self._picture))
+
+    def _shown(self, image: Image) -> Image:
+        image = pixels.upright(image, self._picture.rotation, self._aspect)
+        if (image.shape[1], image.shape[0]) != self._size:
+            image = cv2.resize(image, self._size, interpolation=cv2.INTER_CUBIC)
+        return image
 
 
 class Video:
     """A video file that is open for one pass over its frames; `open_video` makes it."""
 
-    def __init__(self, capture: cv2.VideoCapture) -> None:
-        self._capture = capture
-        stated = capture.get(cv2.CAP_PROP_FPS)
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._container = container
+        self._stream = stream
+        self._aspect = _pixel_aspect(stream)
+        # Of a raw stream there is no average, for its pictures have no times.
+        has_times = not FormatFlags(container.format.flags) & FormatFlags.no_timestamps
+        stated = float((has_times and stream.average_rate) or stream.guessed_rate or 0)
         self.frames_per_second: float = stated if 0 < stated < 1000 else FALLBACK_FPS
-        # What the header says, which may be wrong or nothing.
-        self.stated_num_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self._size: tuple[int, int] | None = None
-        self._num_frames = 0
+        self._num_frames = self._num_interlaced = self._num_damaged = 0
         self._time_s = -1 / self.frames_per_second
 
     @property
     def facts(self) -> VideoFacts:
         """What has been seen up to now."""
         width, height = self._size or (0, 0)
-        interval_s = 1 / self.frames_per_second
-        return VideoFacts(width, height, self.frames_per_second, self._num_frames, self._time_s + interval_s)
+        return VideoFacts(
+            width_px=width,
+            height_px=height,
+            frames_per_second=self.frames_per_second,
+            num_frames=self._num_frames,
+            duration_s=self._time_s + 1 / self.frames_per_second,
+            codec=self._stream.codec_context.name,
+            pixel_aspect=float(self._aspect),
+            num_interlaced=self._num_interlaced,
+            num_damaged=self._num_damaged,
+        )
 
     def frames(self) -> Iterator[Frame]:
-        """Yields the frames of the video in order.
-
-        Yields:
-            The frame's number from 0, its time in seconds from the first frame (strictly increasing, whatever the file says), and a
-            function that gives its pixels [height, width, 3] uint8 BGR; it must be called before the next frame is asked for.
+        """Yields the frames of the video in order; times grow strictly, whatever the file says.
 
         Raises:
-            DataError: a frame cannot be decoded, or has another size than those before.
+            DataError: frames are too large or too small.
         """
-        start_s = 0.0
-        while self._capture.grab():
-            stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if not self._num_frames:
-                start_s = stamp_s
-            after_last = stamp_s - start_s > self._time_s
-            self._time_s = stamp_s - start_s if after_last else self._time_s + 1 / self.frames_per_second
+        stamps = _Stamps()
+        start_s: float | None = None
+        for picture in self._pictures():
+            next_s = self._time_s + 1 / self.frames_per_second
+            stamp_s = stamps.of(picture)
+            if stamp_s is not None:
+                start_s = stamp_s - next_s if start_s is None else start_s
+                next_s = stamp_s - start_s if stamp_s - start_s > self._time_s else next_s
+            self._time_s = next_s
+            self._size = self._size or self._shown_size(picture)
+            _check_size((picture.width, picture.height))
+            self._num_interlaced += picture.interlaced_frame
+            self._num_damaged += picture.is_corrupt
             self._num_frames += 1
-            yield self._num_frames - 1, self._time_s, self._retrieve
+            yield Frame(self._num_frames - 1, self._time_s, picture, self._aspect, self._size)
 
-    def _retrieve(self) -> Image:
-        image = _retrieved(self._capture)
-        size = image.shape[1], image.shape[0]
-        if self._size and size != self._size:
-            raise DataError(f"its frames change size, from {_size_text(self._size)} to {_size_text(size)}")
-        self._size = size
-        return image
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        """Yields what can be decoded, and counts what cannot."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                self._num_damaged += 1
+                packet = None
+            try:
+                # After the last packet the decoder gives what it still holds.
+                yield from self._stream.codec_context.decode(packet)  # type: ignore[misc]
+            except av.EOFError:
+                return
+            except av.FFmpegError:
+                self._num_damaged += 1
+            if packet is None:
+                return
+
+    def _shown_size(self, picture: av.VideoFrame) -> tuple[int, int]:
+        width, height = pixels.stretched((picture.width, picture.height), self._aspect)
+        return (height, width) if picture.rotation % 180 else (width, height)
 
 
 @contextlib.contextmanager
@@ -109,69 +174,58 @@ def open_video(path: Path) -> Iterator[Video]:
     """Opens a local video file.
 
     Raises:
-        DataError: the file is not a video that the decoder can open, its frames are too large or too small, or the decoder fails in the
-            block.
+        DataError: the file is not a video that the decoder can open, or its frames are too large or too small.
     """
-    with _capture(path) as capture:
-        yield Video(capture)
+    with open_container(path) as (container, stream):
+        if stream.codec_context.width:
+            _check_size((stream.codec_context.width, stream.codec_context.height))
+        yield Video(container, stream)
 
 
-def check_decoder(path: Path) -> None:
-    """Decodes the first frame of a video twice, with fresh memory filled with different bytes.
+def count_packets(path: Path) -> int:
+    """Returns how many pictures a video file holds by its packets, without decoding: mostly the number of its frames.
 
     Raises:
-        DataError: the results differ, or the file is not a video that can be opened.
+        DataError: the file is not a video that the decoder can open.
     """
-    if not np.array_equal(_first_image(path, 0x55), _first_image(path, 0xAA)):
-        raise DataError("the decoder gives other pixels each time that it reads the same frame")
+    num_packets = 0
+    with open_container(path) as (container, stream), contextlib.suppress(av.FFmpegError):
+        for packet in container.demux(stream):
+            num_packets += bool(packet.size) and not packet.is_discard
+    return num_packets
 
 
-@contextlib.contextmanager
-def _capture(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    try:
-        if not capture.isOpened():
-            raise DataError("the decoder cannot open it")
-        _check_size((int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))))
-        yield capture
-    except cv2.error as error:
-        raise DataError(f"the decoder failed: {error.err or error}") from error
-    finally:
-        capture.release()
+class _Stamps:
+    """The times that a file states for its frames: when they are shown, or, once these are less in order, when they were decoded.
+
+    libavcodec's rule (`guess_correct_pts`), for AVI and MPEG-PS state the one or the other.
+    """
+
+    def __init__(self) -> None:
+        self._last = {"pts": -math.inf, "dts": -math.inf}
+        self._num_faults = {"pts": 0, "dts": 0}
+
+    def of(self, picture: av.VideoFrame) -> float | None:
+        """Returns the time of the next frame in seconds, None where the file states none."""
+        stated = {"pts": picture.pts, "dts": picture.dts}
+        for kind, stamp in stated.items():
+            if stamp is not None:
+                self._num_faults[kind] += stamp <= self._last[kind]
+            other = stated["dts" if kind == "pts" else "pts"]
+            self._last[kind] = stamp if stamp is not None else other if other is not None else self._last[kind]
+        shown_first = self._num_faults["pts"] <= self._num_faults["dts"] or picture.dts is None
+        stamp = picture.pts if shown_first and picture.pts is not None else picture.dts
+        return None if stamp is None or picture.time_base is None else float(stamp * picture.time_base)
 
 
-def _first_image(path: Path, fill: int) -> Image:
-    with _fresh_memory_filled_with(fill), _capture(path) as capture:
-        if not capture.grab():
-            raise DataError("no frame could be decoded")
-        return _retrieved(capture)
-
-
-@contextlib.contextmanager
-def _fresh_memory_filled_with(byte: int) -> Iterator[None]:
-    """Lets memory that is handed out hold this byte, where the C library can do that; elsewhere it holds what it happens to hold."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)
-    mallopt(M_PERTURB, byte)
-    try:
-        yield
-    finally:
-        mallopt(M_PERTURB, 0)
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    return aspect if Fraction(1, MAX_PIXEL_ASPECT) <= aspect <= MAX_PIXEL_ASPECT else Fraction(1)
 
 
 def _check_size(size: tuple[int, int]) -> None:
+    text = f"{size[0]} × {size[1]} px"
     if size[0] * size[1] > MAX_FRAME_PIXELS:
-        raise DataError(f"its frames of {_size_text(size)} are too large, the limit is {MAX_FRAME_PIXELS:,} pixels")
+        raise DataError(f"its frames of {text} are too large, the limit is {MAX_FRAME_PIXELS:,} pixels")
     if min(size) < MIN_FRAME_SIDE_PX:
-        raise DataError(f"its frames of {_size_text(size)} are too small, the least is {MIN_FRAME_SIDE_PX} px a side")
-
-
-def _size_text(size: tuple[int, int]) -> str:
-    return f"{size[0]} × {size[1]} px"
-
-
-def _retrieved(capture: cv2.VideoCapture) -> Image:
-    decoded, image = capture.retrieve()
-    if not decoded or image is None:
-        raise DataError("a frame could not be decoded")
-    _check_size((image.shape[1], image.shape[0]))
-    return image
+        raise DataError(f"its frames of {text} are too small, the least is {MIN_FRAME_SIDE_PX} px a side")

@@ -1,13 +1,14 @@
 """Reading videos in a process of its own, so that one on which the decoder crashes, hangs or fills the memory is lost alone.
 
-A GuardedReader has one child process, which it starts anew when a video ends it. The child imports what reading needs, OpenCV and numpy,
-and nothing of its parent: it is a fresh interpreter, not a fork. Parent and child speak over a socket, one video at a time:
+A GuardedReader has one child process, which it starts anew when a video ends it. The child imports what reading needs and nothing of its
+parent: it is a fresh interpreter, not a fork. Parent and child speak over a socket, one video at a time:
 
     parent → child    (function, its arguments)
     child → parent    what the function returns, or the PipelineError that it raises
 """
 
 import contextlib
+import importlib
 import os
 import resource
 import signal
@@ -29,6 +30,7 @@ TIME_LIMIT_S = 3600
 # The largest frames (decoding.MAX_FRAME_PIXELS) of 4 clips, and what a decoder holds beside them, take half of it.
 MEMORY_LIMIT_BYTES = 2 << 30
 READY = "ready"
+CLIP_READER = "components.core.video.clip_reader"
 
 _ROOT = Path(__file__).parents[3]
 # One thread: videos are read side by side by processes.
@@ -41,8 +43,21 @@ class GuardedReader:
     """Runs functions that read videos in a child process; not to be shared between threads."""
 
     def __init__(
-        self, cpu_limit_s: float = CPU_LIMIT_S, time_limit_s: float = TIME_LIMIT_S, memory_limit_bytes: int = MEMORY_LIMIT_BYTES
+        self,
+        module: str = CLIP_READER,
+        cpu_limit_s: float = CPU_LIMIT_S,
+        time_limit_s: float = TIME_LIMIT_S,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
+        """Prepares a child; it starts with the first call.
+
+        Args:
+            module: what the child imports before its memory is limited and its time counted.
+            cpu_limit_s: processor time of a call.
+            time_limit_s: time of a call.
+            memory_limit_bytes: what the child may hold.
+        """
+        self._module = module
         self._limits = (cpu_limit_s, time_limit_s, memory_limit_bytes)
         self._child: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
@@ -86,7 +101,7 @@ class GuardedReader:
     def _start(self) -> Connection:
         ours, theirs = Pipe()
         path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-m", __name__, str(theirs.fileno()), *map(str, self._limits)]
+        command = [sys.executable, "-m", __name__, str(theirs.fileno()), self._module, *map(str, self._limits)]
         # A session of its own: Ctrl-C at a terminal is for the parent, whose end the child sees.
         self._child = subprocess.Popen(
             command,
@@ -122,11 +137,9 @@ class GuardedReader:
         return f"the decoder crashed on it ({how})"
 
 
-def _serve(connection: Connection, cpu_limit_s: float, time_limit_s: float, memory_limit_bytes: int) -> None:
+def _serve(connection: Connection, module: str, cpu_limit_s: float, time_limit_s: float, memory_limit_bytes: int) -> None:
     """Answers calls until the parent is gone."""
-    # The modules that calls need, before memory is limited and time counted.
-    import components.core.video.clip_reader  # noqa: F401
-
+    importlib.import_module(module)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_DATA, (memory_limit_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     connection.send(READY)
@@ -158,4 +171,4 @@ def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 if __name__ == "__main__":
     with contextlib.suppress(ConnectionError):
-        _serve(Connection(int(sys.argv[1])), float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
+        _serve(Connection(int(sys.argv[1])), sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))

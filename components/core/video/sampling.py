@@ -21,13 +21,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from components.core.clips import CLIP_FRAMES
 from components.core.errors import DataError
 from components.core.parameters import CHOICES
-from components.core.video.decoding import Image, VideoFacts, open_video
+from components.core.video.decoding import Frame, VideoFacts, count_packets, open_video
+from components.core.video.pixels import Image
 from components.core.video.screening import coloured_share
 
 # One of so many sampled frames is looked at for colour.
@@ -70,7 +70,7 @@ class SampledFrame:
         index: its number in the video.
         time_s: its time in seconds.
         image: its pixels, [height, width] uint8 grey.
-        coloured: the share of its pixels that had natural colours; None for most frames, for it takes as long as decoding them.
+        coloured: the share of its pixels that had natural colours; None for most frames, for it takes longer than decoding them.
     """
 
     index: int
@@ -114,13 +114,14 @@ def _windows(path: Path, sampling: Sampling) -> tuple[list[list[SampledFrame]], 
     sampled: list[SampledFrame] = []
     with open_video(path) as video:
         half_interval_s = 0.5 / video.frames_per_second
-        for index, time_s, pixels in video.frames():
-            if len(sampled) < wanted and time_s + half_interval_s > len(sampled) / sampling.frames_per_second:
-                frame = _sampled(len(sampled), index, time_s, pixels())
-                while time_s + half_interval_s > len(sampled) / sampling.frames_per_second and len(sampled) < wanted:
-                    sampled.append(frame)
+        for frame in video.frames():
+            shown_until_s = frame.time_s + half_interval_s
+            if len(sampled) < wanted and shown_until_s > len(sampled) / sampling.frames_per_second:
+                chosen = _sampled(len(sampled), frame)
+                while shown_until_s > len(sampled) / sampling.frames_per_second and len(sampled) < wanted:
+                    sampled.append(chosen)
             # Frames of a slow video are taken more than once, so fewer than a clip's may have filled it.
-            if len(sampled) == wanted and index + 1 >= CLIP_FRAMES:
+            if len(sampled) == wanted and frame.index + 1 >= CLIP_FRAMES:
                 break
         facts = video.facts
     starts = range(0, len(sampled) - CLIP_FRAMES + 1, CLIP_FRAMES)
@@ -128,22 +129,21 @@ def _windows(path: Path, sampling: Sampling) -> tuple[list[list[SampledFrame]], 
 
 
 def _whole(path: Path) -> tuple[list[list[SampledFrame]], VideoFacts]:
-    """Returns one clip over the whole video, none when its header misstates the number of frames: then that is known only now."""
-    with open_video(path) as video:
-        stated = video.stated_num_frames
-    frames, facts = _spread_evenly(path, stated)
-    return [frames] if facts.num_frames == stated else [], facts
+    """Returns one clip over the whole video, none when it has not as many frames as packets: that is known only when it is decoded."""
+    num_packets = count_packets(path)
+    frames, facts = _spread_evenly(path, num_packets)
+    return [frames] if facts.num_frames == num_packets else [], facts
 
 
 def _spread_evenly(path: Path, num_frames: int) -> tuple[list[SampledFrame], VideoFacts]:
     """Reads a video to its end; returns CLIP_FRAMES of its frames, which has so many."""
     wanted = set(np.linspace(0, num_frames - 1, CLIP_FRAMES).round().astype(int).tolist())
     with open_video(path) as video:
-        chosen = (frame for frame in video.frames() if frame[0] in wanted)
-        frames = [_sampled(number, index, time_s, pixels()) for number, (index, time_s, pixels) in enumerate(chosen)]
+        chosen = (frame for frame in video.frames() if frame.index in wanted)
+        frames = [_sampled(number, frame) for number, frame in enumerate(chosen)]
         return frames, video.facts
 
 
-def _sampled(number: int, index: int, time_s: float, image: Image) -> SampledFrame:
-    coloured = None if number % COLOUR_INTERVAL else coloured_share(image)
-    return SampledFrame(index, time_s, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), coloured)
+def _sampled(number: int, frame: Frame) -> SampledFrame:
+    coloured = None if number % COLOUR_INTERVAL else coloured_share(frame.colours())
+    return SampledFrame(frame.index, frame.time_s, frame.grey(), coloured)

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from components.core.clips import FRAME_SIZE_PX
-from components.core.video.decoding import Image
+from components.core.video.pixels import Image
 
 # The sector is looked for in so many frames of a video, shrunk to so many pixels on the longer side.
 SEARCH_FRAMES = 8

@@ -87,7 +87,7 @@ def test_planted_shortcuts_are_gone_after_normalisation(tmp_path: Path) -> None:
         frames = np.stack([frame(scanned, 10 + 20 * time, label) for time in times])
         path = write_video(tmp_path / f"{number}.mp4", frames, fps=fps)
         with open_video(path) as video:
-            first = next(pixels() for _, _, pixels in video.frames())
+            first = next(frame.colours() for frame in video.frames())
             before["frame size"].append(np.array(first.shape[:2], float))
             before["frame rate"].append(np.array([video.frames_per_second]))
         before["shape"].append(cells(first.mean(axis=2) > 10, 7))
