@@ -51,9 +51,13 @@ class DecodingOutcome:
         num_clips: how many clips it gave.
         sector: the kind of its sector.
         reason: why it gave no clip, or an empty string.
-        width_px: of its frames, as their height.
+        width_px: of its frames as they are shown, as their height.
         height_px: of its frames.
         frames_per_second: its nominal rate.
+        codec: FFmpeg's name of it.
+        pixel_aspect: width of a stored pixel by its height.
+        num_interlaced: frames that hold two fields, of those that were read.
+        num_damaged: parts that could not be decoded, of what was read.
         read_s: how much of it was read, in seconds.
         brightness: mean grey level of its clips.
         hashes: perceptual hashes of its frames (near_duplicates).
@@ -66,6 +70,10 @@ class DecodingOutcome:
     width_px: int = 0
     height_px: int = 0
     frames_per_second: float = 0.0
+    codec: str = ""
+    pixel_aspect: float = 0.0
+    num_interlaced: int = 0
+    num_damaged: int = 0
     read_s: float = 0.0
     brightness: float = 0.0
     hashes: list[str] = dataclasses.field(default_factory=list)
@@ -202,6 +210,10 @@ class DecodeVideos(beam.DoFn):  # type: ignore[misc]
             width_px=video.facts.width_px,
             height_px=video.facts.height_px,
             frames_per_second=round(video.facts.frames_per_second, 3),
+            codec=video.facts.codec,
+            pixel_aspect=round(video.facts.pixel_aspect, 4),
+            num_interlaced=video.facts.num_interlaced,
+            num_damaged=video.facts.num_damaged,
             read_s=round(video.facts.duration_s, 3),
             brightness=round(float(frames.mean()), 2),
             hashes=near_duplicates.hashes_of(frames),

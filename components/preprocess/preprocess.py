@@ -68,9 +68,13 @@ class VideoOutcome:
         reason: why it gave none, or an empty string.
         label_detail: what the manifest states beside the class, like the sex and the age of the patient; empty where it does not.
         container: of the file, by its content, such as mp4.
-        width_px: of its frames, as their height; 0 when it gave no clip, like the numbers after it.
+        width_px: of its frames as they are shown, as their height; 0 when it gave no clip, like the numbers after it.
         height_px: of its frames.
         frames_per_second: its nominal rate.
+        codec: FFmpeg's name of it.
+        pixel_aspect: width of a stored pixel by its height.
+        num_interlaced: frames that hold two fields, of those that were read; they are taken whole.
+        num_damaged: parts that could not be decoded, of what was read; they are left out.
         read_s: how much of it was read, in seconds.
         brightness: mean grey level of its clips.
         sha256: of the file.
@@ -95,6 +99,10 @@ class VideoOutcome:
     width_px: int
     height_px: int
     frames_per_second: float
+    codec: str
+    pixel_aspect: float
+    num_interlaced: int
+    num_damaged: int
     read_s: float
     brightness: float
     sha256: str
@@ -277,20 +285,13 @@ def _outcome(
         license=row.license,
         split=assignments[row.group] if outcome.num_clips else "",
         fold=folds[row.group] if outcome.num_clips else None,
-        num_clips=outcome.num_clips,
-        sector=outcome.sector,
-        reason=outcome.reason,
         label_detail=row.label_detail,
         sex=row.sex,
         age=row.age,
         container=PurePosixPath(record.storage_uri).suffix.removeprefix("."),
-        width_px=outcome.width_px,
-        height_px=outcome.height_px,
-        frames_per_second=outcome.frames_per_second,
-        read_s=outcome.read_s,
-        brightness=outcome.brightness,
         sha256=record.sha256,
         near_duplicates=sorted({other for pair in pairs if row.video_id in pair[:2] for other in pair[:2]} - {row.video_id}),
+        **{name: value for name, value in dataclasses.asdict(outcome).items() if name not in ("video_id", "hashes")},
     )
 
 
@@ -334,6 +335,8 @@ def _report(index: DatasetIndex, outcomes: list[VideoOutcome]) -> None:
     for outcome in outcomes:
         if not outcome.num_clips:
             _log.warning("no clip from %s: %s", outcome.video_id, outcome.reason)
+        elif outcome.num_damaged:
+            _log.warning("%s is damaged: %d parts could not be decoded and are left out", outcome.video_id, outcome.num_damaged)
     for outcome in outcomes:
         if outcome.near_duplicates:
             _log.info("%s is a near-duplicate of %s; group %s", outcome.video_id, ", ".join(outcome.near_duplicates), outcome.group)

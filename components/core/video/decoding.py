@@ -1,7 +1,9 @@
 """Decoding of video files with PyAV (FFmpeg's libraries): every frame that FFmpeg gives, once, at its own time, as players show it.
 
 A file is read on from its start, once: seeking was measured 3–5 times slower and lands on wrong frames in mpeg and mov files, and the
-header's frame count is wrong in one file of six. Frames that nobody asked for are decoded, not converted.
+header's frame count is wrong in one file of six. Frames that nobody asked for are decoded, not converted. Interlaced frames are taken
+whole: for 42 real videos filmed as interlaced (benchmarks/interlaced.py) the brightness of the rows, which shows A-lines, correlates by
+0.998 with that of the picture, and so does that of the columns, which shows B-lines; FFmpeg's deinterlacers give 0.999.
 
 A damaged part is left out as FFmpeg leaves it out, and counted. A frame of another size than the first one is scaled to it. Edit lists,
 rotation and the shape of the pixels are followed, so sizes and boxes in pixels mean the picture as it is shown.
