@@ -72,7 +72,7 @@ FAULTS: dict[str, tuple[Route, str, str]] = {
         "not a video: the content is of no known type",
     ),
     "a picture": (Page(b"\x89PNG\r\n\x1a\n" + bytes(50)), "rejected", "not a video: the content is image/png"),
-    "login page": (redirect, "rejected", "not a video: the content is of no known type (a web page)"),
+    "login page": (redirect, "rejected", "not a video: the content is a web page"),
     "10 GB": (Page(GOOD, announced=10_000_000_000), "rejected", "larger than the limit of 2 GB"),
     "empty": (Page(b""), "rejected", "the file is empty"),
     "unchanged, though nobody asked": (Page(status=304), "missing", "HTTP status 304"),

@@ -152,7 +152,7 @@ def test_what_cannot_be_had_is_counted_with_its_reason_and_the_run_goes_on(tmp_p
     result = ingest(tmp_path, uris)
     assert [(record.status.value, record.reason.split(" (")[0]) for record in result.records] == [
         ("missing", "HTTP status 404"),
-        ("rejected", "not a video: the content is of no known type"),
+        ("rejected", "not a video: the content is a web page"),
         ("missing", "connection failed"),
         ("missing", "HTTP status 500, 4 times"),
         ("rejected", "the file is empty"),

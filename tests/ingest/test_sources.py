@@ -143,7 +143,7 @@ def test_a_transfer_page_with_a_link_to_no_address_is_missing(world: World) -> N
         ("B lines/Coalescing B lines.mp4", bytes(5_000_000), "a zip bomb: it grows more than 200 times"),
         ("../B lines/Coalescing B lines.mp4", fake_video("mp4"), "unsafe name in the zip file: '../B lines/Coalescing B lines.mp4'"),
         ("B lines/Coalescing B lines.mp4", zipped({"a.mp4": fake_video("mp4")}), "an archive in the zip file"),
-        ("B lines/Coalescing B lines.mp4", b"<html>moved</html>", "not a video: the content is of no known type (a web page)"),
+        ("B lines/Coalescing B lines.mp4", b"<html>moved</html>", "not a video: the content is a web page"),
     ],
 )
 def test_what_is_dangerous_in_a_zip_is_rejected_and_the_rest_is_stored(world: World, stored: str, content: bytes, reason: str) -> None:

@@ -2,14 +2,19 @@
 
 import contextlib
 import dataclasses
+import functools
 import http.server
 import io
 import socket
+import tempfile
 import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from email.message import Message
+from pathlib import Path
+
+from tests.videos import numbered_frames, write_video
 
 
 @dataclasses.dataclass
@@ -128,17 +133,19 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 def fake_video(kind: str, seed: int = 0, num_bytes: int = 2000) -> bytes:
-    """Returns bytes that begin as a video of that kind does; nobody decodes them in ingest."""
-    starts = {
-        "mp4": b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom",
-        "mov": b"\x00\x00\x00\x14ftypqt  \x00\x00\x02\x00qt  ",
-        "gif": b"GIF89a",
-        "avi": b"RIFF\x00\x10\x00\x00AVI LIST",
-        "wmv": b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c",
-    }
-    noise = bytes((position * 31 + seed * 7 + (position >> 8) * seed) % 251 for position in range(min(num_bytes, 4096)))
-    body = noise * (num_bytes // max(len(noise), 1) + 1)
-    return (starts[kind] + seed.to_bytes(4, "big") + body)[:num_bytes]
+    """Returns a tiny video, filled up with bytes that no decoder looks at; of about `num_bytes`, and another one for each seed."""
+    video = _tiny_video(kind)
+    noise = bytes((position * 31 + seed * 7 + (position >> 8) * seed) % 251 for position in range(4096))
+    length = max(16, num_bytes - len(video))
+    # A box of free space (ISO 14496-12); the other kinds end before it.
+    filling = length.to_bytes(4, "big") + b"free" + seed.to_bytes(4, "big") + noise * (length // len(noise) + 1)
+    return video + filling[:length]
+
+
+@functools.cache
+def _tiny_video(kind: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return write_video(Path(folder) / f"v.{kind}", numbered_frames(2, 32, 32)).read_bytes()
 
 
 @contextlib.contextmanager

@@ -35,8 +35,8 @@ def test_every_bad_video_is_named_with_its_reason(tmp_path: Path) -> None:
     good = [stored(tmp_path, f"{name} № {n} + (ü)", name, numbered_frames(20), ".mp4") for name in clips.CLASS_NAMES for n in range(4)]
     whole = write_video(tmp_path / "whole.avi", numbered_frames(60)).read_bytes()
     bad = {
-        with_content(tmp_path / "zero.mp4", b""): "the decoder cannot open it",
-        with_content(tmp_path / "text.mp4", b"<!doctype html><title>404</title>"): "the decoder cannot open it",
+        with_content(tmp_path / "zero.mp4", b""): "the file is empty",
+        with_content(tmp_path / "text.mp4", b"<!doctype html><title>404</title>"): "not a video: the content is a web page",
         with_content(tmp_path / "few frames left.avi", whole[: len(whole) // 6]): "it has",
         write_video(tmp_path / "one pixel.gif", np.zeros((20, 1, 1, 3), np.uint8)): "its frames of 1 × 1 px are too small",
         write_video(tmp_path / "one frame.mp4", numbered_frames(1)): "it has 1 frames, a clip needs 14",

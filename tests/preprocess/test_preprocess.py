@@ -155,9 +155,10 @@ def test_a_video_that_gives_no_clip_is_named_with_its_reason(tmp_path: Path, rec
     ]
     dataset = build(tmp_path, [*records, *bad])
     lines = [json.loads(line) for line in (dataset.path / "videos.jsonl").read_text().splitlines()]
+    cut = "a video that cannot be opened: video/mp4, cut short or damaged (Invalid data found when processing input)"
     assert {line["video_id"]: line["reason"] for line in lines if not line["num_clips"]} == {
-        "broken": "the decoder cannot open it",
-        "truncated": "the decoder cannot open it",
+        "broken": "not a video: the content is of no known type",
+        "truncated": cut,
         "absent": f"cannot read {str(tmp_path / 'absent')!r}: [Errno 2] No such file or directory: {str(tmp_path / 'absent')!r}; "
         "check that it exists and that you may access it.",
         "lost": "missing at ingest: HTTP status 404",

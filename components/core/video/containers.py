@@ -6,6 +6,7 @@ This is the one decision; ingest stores what passes it, and everything that read
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,10 @@ CONTAINERS = {
     "rm": "rm",
     "yuv4mpegpipe": "y4m",
 }
+# How containers end whose header does not say how long they are: GIF's trailer; a page of Ogg (RFC 3533) with its third flag set.
+END_MARKS = {"gif": re.compile(rb"\x3b\0*\Z"), "ogg": re.compile(rb"OggS\0[\4-\7](?!.*OggS)", re.DOTALL)}
+MAX_PAGE_BYTES = 1 << 16
+FILE = "file:"
 EXTENSIONS = frozenset({*CONTAINERS.values(), "3gp", "m2ts", "m4v", "mov", "mpeg", "webm"})
 # -genpts: times that a file does not state are not to be made up.
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file", "fflags": "-genpts"}
@@ -57,7 +62,7 @@ def open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """
     try:
         # `file:`, for the part of a name before a colon would be taken for a protocol.
-        container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="ignore")
+        container = av.open(f"{FILE}{path}", options=_OPTIONS, metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
         raise DataError(_refusal(path, error)) from None
     with container:
@@ -80,6 +85,13 @@ def extension_of(path: Path) -> str:
     if name.startswith("matroska") and b"webm" in start:
         return "webm"
     return CONTAINERS[name]
+
+
+def has_end_mark(path: Path, format_name: str) -> bool:
+    """Tells whether a file of a format of END_MARKS has its end."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MAX_PAGE_BYTES))
+        return END_MARKS[format_name].search(file.read()) is not None
 
 
 def _stream(container: InputContainer) -> VideoStream:

@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from components.core.errors import DataError
 from components.core.video import pixels
-from components.core.video.containers import open_container
+from components.core.video.containers import END_MARKS, FILE, has_end_mark, open_container
 from components.core.video.pixels import Image
 
 cv2.setNumThreads(1)
@@ -35,6 +35,10 @@ MAX_FRAME_PIXELS = 4096 * 2304
 MIN_FRAME_SIDE_PX = 16
 # Pixels of other shapes are an error of the file: the most extreme one in use is 2.02 (DV, 4:3 as 2.35:1).
 MAX_PIXEL_ASPECT = 4
+# Containers that state how long they are, but not how many frames they hold.
+STATING_DURATION = ("matroska,webm", "flv", "asf")
+# What they state is rounded, and may leave the last frame out.
+MAX_UNSTATED_FRAMES = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +54,8 @@ class VideoFacts:
         codec: FFmpeg's name of it.
         pixel_aspect: width of a stored pixel by its height.
         num_interlaced: frames that hold two fields.
-        num_damaged: parts that could not be decoded, and frames that the decoder calls damaged.
+        num_damaged: parts that could not be decoded, frames that the decoder calls damaged, and one if the file states another number of
+            frames, or another end.
     """
 
     width_px: int
@@ -149,22 +154,36 @@ class Video:
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         """Yields what can be decoded, and counts what cannot."""
-        packets = self._container.demux(self._stream)
-        while True:
+        num_packets = 0
+        for packet in self._packets():
+            num_packets += packet is not None and packet.size > 0
             try:
-                packet = next(packets, None)
+                yield from self._stream.codec_context.decode(packet)
+            except av.EOFError:  # what the decoder held back is out
+                pass
             except av.FFmpegError:
                 self._num_damaged += 1
-                packet = None
-            try:
-                # After the last packet the decoder gives what it still holds.
-                yield from self._stream.codec_context.decode(packet)  # type: ignore[misc]
-            except av.EOFError:
-                return
-            except av.FFmpegError:
-                self._num_damaged += 1
-            if packet is None:
-                return
+        self._num_damaged += not self._is_whole(num_packets)
+
+    def _packets(self) -> Iterator[av.Packet | None]:
+        """Yields the parts of the file, at last one that makes the decoder give what it still holds."""
+        try:
+            yield from self._container.demux(self._stream)
+        except av.FFmpegError:
+            self._num_damaged += 1
+            yield None
+
+    def _is_whole(self, num_packets: int) -> bool:
+        """Tells whether as much was found as the file states, as far as its container does."""
+        name = self._container.format.name
+        if name in END_MARKS:
+            return has_end_mark(Path(self._container.name.removeprefix(FILE)), name)
+        if self._stream.frames:
+            return num_packets == self._stream.frames
+        # The duration of the container is that of its longest stream; in other containers it is estimated.
+        if name not in STATING_DURATION or self._container.duration is None or len(self._container.streams) > 1:
+            return True
+        return abs(self.facts.duration_s - self._container.duration / av.time_base) * self.frames_per_second < MAX_UNSTATED_FRAMES
 
     def _shown_size(self, picture: av.VideoFrame) -> tuple[int, int]:
         width, height = pixels.stretched((picture.width, picture.height), self._aspect)
