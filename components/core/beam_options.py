@@ -4,7 +4,6 @@ import contextlib
 import logging
 import re
 import shlex
-import tempfile
 import threading
 import time
 import uuid
@@ -15,8 +14,8 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.runner import create_runner
 from apache_beam.utils.shared import Shared
 
-from components.core import dask_cluster, storage
-from components.core.errors import DataError, OutageError, PipelineError, StorageError, UsageError
+from components.core import dask_cluster, local_files, storage
+from components.core.errors import DataError, DiskError, OutageError, PipelineError, StorageError, UsageError
 
 # Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
 DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -28,7 +27,7 @@ _RUNNERS_HERE = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 # A line of progress comes after a tenth of the videos, at the latest after so many.
 MAX_VIDEOS_A_LINE = 100
 
-_KINDS = {kind.__name__: kind for kind in (DataError, OutageError, StorageError, UsageError)}
+_KINDS = {kind.__name__: kind for kind in (DataError, DiskError, OutageError, StorageError, UsageError)}
 _LAST_LINE = re.compile(rf"^components\.core\.errors\.({'|'.join(_KINDS)}): (.*)$", re.MULTILINE)
 _STEP = re.compile(r" \[while running .*\]$")
 
@@ -86,8 +85,8 @@ def work_folder(options: PipelineOptions, storage_uri: str, local_folder: Path |
     check_workers_see(options, [] if is_here else [storage_uri])
     with _cluster(options):
         if is_here:
-            with tempfile.TemporaryDirectory(dir=local_folder, prefix="work-") as folder:
-                yield folder
+            with local_files.temporary_folder("work-", local_folder) as folder:
+                yield str(folder)
             return
         uri = storage.join(storage.absolute_uri(storage_uri), storage.WORK_NAME, uuid.uuid4().hex)
         try:
