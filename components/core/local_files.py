@@ -14,7 +14,7 @@ import sys
 import tempfile
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -150,6 +150,18 @@ def written_aside(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_files(contents: Mapping[str, bytes]) -> None:
+    """Writes files, all of them or none, given what is to be at each path.
+
+    Raises:
+        DiskError, StorageError: one cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, content in contents.items():
+            with writing(path):
+                stack.enter_context(written_aside(Path(path))).write_bytes(content)
 
 
 @contextlib.contextmanager
