@@ -4,11 +4,13 @@ import contextlib
 import logging
 import re
 import shlex
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
@@ -35,6 +37,16 @@ _log = logging.getLogger(__name__)
 
 # Beam tells of every channel and thread that it opens.
 logging.getLogger("apache_beam").setLevel(logging.WARNING)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tells whether Beam logs something else than an error of this project, which `worker_failures` raises and the step tells."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, PipelineError) and not _LAST_LINE.search(record.getMessage())
+
+
+for _name in ("apache_beam.runners.common", "apache_beam.runners.worker.sdk_worker"):
+    logging.getLogger(_name).addFilter(_is_news)
 
 
 def pipeline_options(beam_options: str, *defaults: str) -> PipelineOptions:
@@ -191,14 +203,32 @@ class _Counts:
                 )
 
 
+class _WithoutTold:
+    """A text stream before another one that leaves out tracebacks of this project's errors, which Beam's worker prints as a whole."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._left_out = False
+
+    def write(self, text: str) -> int:
+        was_left_out, self._left_out = self._left_out, bool(_LAST_LINE.search(text))
+        if not self._left_out and not (was_left_out and text == "\n"):
+            self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def worker_failures() -> Iterator[None]:
-    """Raises an error of this project that ended a worker as it was, without what Beam makes of it.
+    """Raises an error of this project that ended a worker as it was, without what Beam makes and prints of it.
 
     A runner in this process adds the step to the message; others give the text of a traceback.
     """
     try:
-        yield
+        with contextlib.redirect_stderr(cast(TextIO, _WithoutTold(sys.stderr))):
+            yield
     except PipelineError as error:
         raise type(error)(_STEP.sub("", str(error))) from None
     except RuntimeError as error:

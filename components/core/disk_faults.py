@@ -5,6 +5,7 @@ The system tells them by the number of an OSError. Libraries in C (TensorFlow, H
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,7 +75,9 @@ def _file_of(error: BaseException) -> str:
 
 
 def _folder_of(name: str) -> str:
-    return name if os.path.isdir(name) else os.path.dirname(name) or os.curdir
+    """Returns the folder of a file or folder, of something unfinished the one that outlasts it."""
+    folder = name if os.path.isdir(name) else os.path.dirname(name) or os.curdir
+    return re.sub(r"/[^/]*\.partial.*", "", folder) or "/"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
