@@ -10,12 +10,12 @@ from typing import Any
 import click
 from kfp.dsl import executor, structures
 
-from components.command_line import Failure, is_parameter, load_step, parameter_options, step_names
+from components.command_line import Commands, Failure, is_parameter, load_step, parameter_options, step_names
 from components.core.errors import PipelineError, UsageError
 from components.core.parameters import check_values
 
 
-class _Steps(click.Group):
+class _Steps(Commands):
     """The steps as sub-commands; a step is imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -10,7 +10,8 @@ import click
 from kfp.dsl import structures
 
 import components
-from components.core.errors import PipelineError
+from components.core.environment import prepare_process
+from components.core.errors import PipelineError, exit_with_message
 
 
 class _JsonObject(click.ParamType):  # type: ignore[type-arg]
@@ -33,6 +34,16 @@ _CLICK_TYPES: dict[str, Any] = {
     "Boolean": click.BOOL,
     "PipelineTaskFinalStatus": _JsonObject(),
 }
+
+
+class Commands(click.Group):
+    """A group of commands that a user starts: the process is prepared for them, and a full disk is a sentence, wherever it is met."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the command that the arguments of this process name."""
+        prepare_process()
+        with exit_with_message():
+            return super().__call__(*args, **kwargs)
 
 
 class Failure(click.ClickException):

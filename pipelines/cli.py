@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from components.__main__ import step_command
-from components.command_line import Failure, parameter_options
+from components.command_line import Commands, Failure, parameter_options
 from components.core import storage as storage_uris
 from components.core.errors import PipelineError
 from pipelines.architecture_search import architecture_search, run_search
@@ -23,7 +23,7 @@ from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
 from pipelines.training import training
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lung-ultrasound-pipeline")
 def main() -> None:
     """Lung-ultrasound video classification: from public videos to a pruned, evaluated, promoted classifier.

@@ -2,14 +2,13 @@
 
 import logging
 import shlex
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import click
 from kfp import dsl
 
+from components.core.local_files import STDOUT, temporary_folder
 from components.predict.component import predict as step
 
 
@@ -22,7 +21,10 @@ def _default(name: str) -> str:
 @click.option("--model", default=_default("model"), show_default=True, help=step.component_spec.inputs["model"].description)
 @click.option("--storage", default=_default("storage"), help=step.component_spec.inputs["storage"].description)
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File for the JSON Lines.  [default: standard output]"
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for the JSON Lines; until the end it is OUTPUT.partial-…  [default: standard output, a line when a video is done]",
 )
 @click.option("--strips", type=click.Path(file_okay=False, path_type=Path), help="Folder for a strip of every video (PNG), to look at.")
 @click.option("--beam-options", default=_default("beam_options"), help=step.component_spec.inputs["beam_options"].description)
@@ -33,17 +35,13 @@ def predict(videos: tuple[str, ...], model: str, storage: str, output: Path | No
     diagnosis.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="lus-") as folder:
-        predictions = output or Path(folder) / "predictions.jsonl"
+    with temporary_folder() as folder:
         step.python_func(
             videos=shlex.join(videos),
-            predictions=dsl.Artifact(uri=str(predictions.absolute())),
-            strips=dsl.Artifact(uri=str(strips.absolute() if strips else Path(folder) / "strips")),
+            predictions=dsl.Artifact(uri=str((output or STDOUT).absolute())),
+            strips=dsl.Artifact(uri=str(strips.absolute() if strips else folder / "strips")),
             model=model,
             storage=storage,
             draw_strips=strips is not None,
             beam_options=beam_options,
         )
-        if output is None:
-            with predictions.open(encoding="utf-8") as file:
-                shutil.copyfileobj(file, sys.stdout)

@@ -34,7 +34,7 @@ def compare(
     """
     from pathlib import Path
 
-    from components.core import errors
+    from components.core import errors, local_files
     from components.core.parameters import check_values
     from components.core.tensorflow_startup import load_tensorflow
 
@@ -46,7 +46,7 @@ def compare(
         paths = {"convlstm2d": convlstm2d.path, "cnn_lstm": cnn_lstm.path, "cnn_gru": cnn_gru.path}
         models = {architecture: Path(path) for architecture, path in paths.items()}
         comparison = compare_models(Path(dataset.path), models, num_bootstrap, batch_size, seed)
-        Path(table.path).write_text(comparison.to_markdown(), encoding="utf-8")
+        local_files.write_files({table.path: comparison.to_markdown().encode()})
         for name, value in comparison.metrics().items():
             metrics.log_metric(name, value)
         print(comparison.to_markdown())

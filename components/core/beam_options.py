@@ -4,19 +4,20 @@ import contextlib
 import logging
 import re
 import shlex
-import tempfile
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 from apache_beam.utils.shared import Shared
 
-from components.core import dask_cluster, storage
-from components.core.errors import DataError, OutageError, PipelineError, StorageError, UsageError
+from components.core import dask_cluster, local_files, storage
+from components.core.errors import DataError, DiskError, OutageError, PipelineError, StorageError, UsageError
 
 # Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
 DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -28,7 +29,7 @@ _RUNNERS_HERE = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 # A line of progress comes after a tenth of the videos, at the latest after so many.
 MAX_VIDEOS_A_LINE = 100
 
-_KINDS = {kind.__name__: kind for kind in (DataError, OutageError, StorageError, UsageError)}
+_KINDS = {kind.__name__: kind for kind in (DataError, DiskError, OutageError, StorageError, UsageError)}
 _LAST_LINE = re.compile(rf"^components\.core\.errors\.({'|'.join(_KINDS)}): (.*)$", re.MULTILINE)
 _STEP = re.compile(r" \[while running .*\]$")
 
@@ -36,6 +37,16 @@ _log = logging.getLogger(__name__)
 
 # Beam tells of every channel and thread that it opens.
 logging.getLogger("apache_beam").setLevel(logging.WARNING)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tells whether Beam logs something else than an error of this project, which `worker_failures` raises and the step tells."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, PipelineError) and not _LAST_LINE.search(record.getMessage())
+
+
+for _name in ("apache_beam.runners.common", "apache_beam.runners.worker.sdk_worker"):
+    logging.getLogger(_name).addFilter(_is_news)
 
 
 def pipeline_options(beam_options: str, *defaults: str) -> PipelineOptions:
@@ -86,8 +97,8 @@ def work_folder(options: PipelineOptions, storage_uri: str, local_folder: Path |
     check_workers_see(options, [] if is_here else [storage_uri])
     with _cluster(options):
         if is_here:
-            with tempfile.TemporaryDirectory(dir=local_folder, prefix="work-") as folder:
-                yield folder
+            with local_files.temporary_folder("work-", local_folder) as folder:
+                yield str(folder)
             return
         uri = storage.join(storage.absolute_uri(storage_uri), storage.WORK_NAME, uuid.uuid4().hex)
         try:
@@ -192,14 +203,32 @@ class _Counts:
                 )
 
 
+class _WithoutTold:
+    """A text stream before another one that leaves out tracebacks of this project's errors, which Beam's worker prints as a whole."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._left_out = False
+
+    def write(self, text: str) -> int:
+        was_left_out, self._left_out = self._left_out, bool(_LAST_LINE.search(text))
+        if not self._left_out and not (was_left_out and text == "\n"):
+            self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def worker_failures() -> Iterator[None]:
-    """Raises an error of this project that ended a worker as it was, without what Beam makes of it.
+    """Raises an error of this project that ended a worker as it was, without what Beam makes and prints of it.
 
     A runner in this process adds the step to the message; others give the text of a traceback.
     """
     try:
-        yield
+        with contextlib.redirect_stderr(cast(TextIO, _WithoutTold(sys.stderr))):
+            yield
     except PipelineError as error:
         raise type(error)(_STEP.sub("", str(error))) from None
     except RuntimeError as error:

@@ -12,16 +12,18 @@ once one wins; the versions of the others stay. It carries its own history: one 
 Comparison is the part of evaluation.json that evaluate writes for promote.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.core import storage
 from components.core.classifier import METADATA_NAME, MODEL_NAME, ClassifierMetadata, read_metadata
-from components.core.errors import DataError, OutageError, StorageError, UsageError
+from components.core.errors import DataError, DiskError, OutageError, StorageError, UsageError
 from components.core.storage import ABSENT, Generation
 
 MODELS_NAME = "models"
@@ -225,11 +227,23 @@ def publish_version(
     """
     version = f"{published_at.astimezone(datetime.UTC):{_TIME_FORMAT}}-{model_sha256(model_path)[:8]}"
     uri = version_uri(storage_uri, version)
-    storage.put_file(evaluation_path, storage.join(uri, EVALUATION_NAME))
-    storage.put_file(report_path, storage.join(uri, REPORT_NAME))
-    storage.write_bytes(storage.join(uri, DECISION_NAME), decision.encode())
-    storage.put_folder(model_path, uri, last=METADATA_NAME)
+    with nothing_left_on_a_full_disk(storage_uri, version):
+        storage.put_file(evaluation_path, storage.join(uri, EVALUATION_NAME))
+        storage.put_file(report_path, storage.join(uri, REPORT_NAME))
+        storage.write_bytes(storage.join(uri, DECISION_NAME), decision.encode())
+        storage.put_folder(model_path, uri, last=METADATA_NAME)
     return version
+
+
+@contextlib.contextmanager
+def nothing_left_on_a_full_disk(storage_uri: str, version: str) -> Iterator[None]:
+    """Deletes what there is of a version when the block, which is to bring it into use, fails because of a disk of this machine."""
+    try:
+        yield
+    except DiskError:
+        with contextlib.suppress(StorageError):
+            storage.delete_folder(version_uri(storage_uri, version))
+        raise
 
 
 def is_version_name(name: str) -> bool:
@@ -272,7 +286,7 @@ def read_version(storage_uri: str, version: str) -> Version:
         metadata = read_metadata(path.parent)
     try:
         comparison = Comparison.read(storage.join(uri, EVALUATION_NAME))
-    except OutageError:
+    except (OutageError, DiskError):
         raise
     except (DataError, StorageError):
         comparison = None

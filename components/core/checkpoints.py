@@ -15,16 +15,15 @@ import dataclasses
 import hashlib
 import json
 import signal
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from components.core import storage
 from components.core.errors import DataError, Interrupted
+from components.core.local_files import temporary_folder
 
 FOLDER = "checkpoints"
 
@@ -108,8 +107,8 @@ class Checkpoints:
         arrays = {f"best/{number}": array for number, array in enumerate(best.weights)}
         for name, variables in _variables(model).items():
             arrays |= {f"{name}/{number}": variable.numpy() for number, variable in enumerate(variables)}
-        with tempfile.TemporaryDirectory(prefix="lus-") as folder:
-            path = Path(folder) / "checkpoint.npz"
+        with temporary_folder() as folder:
+            path = folder / "checkpoint.npz"
             np.savez(path, progress=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
             storage.put_file(path, self.uri)
 

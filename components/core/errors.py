@@ -4,7 +4,8 @@
     ├── UsageError         exit code 2: a parameter, a manifest or a command is wrong
     ├── DataError          the videos, clips or models that came in cannot be used
     ├── StorageError       a storage URI cannot be read or written
-    │   └── OutageError    the storage did not answer, however often it was asked; what is there is not known
+    │   ├── OutageError    the storage did not answer, however often it was asked; what is there is not known
+    │   └── DiskError      a disk of this machine is full or may not be written; no data is at fault
     ├── ClusterError       a cluster refuses or does not answer; or a run there did not succeed, with an exit code of its own
     └── Interrupted        exit code 75: the process was asked to end; started again, it goes on from what it has saved
 
@@ -14,6 +15,9 @@ Every message is one sentence that says what is wrong, the value received and wh
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import NoReturn
+
+from components.core import disk_faults
 
 
 class PipelineError(Exception):
@@ -40,6 +44,10 @@ class OutageError(StorageError):
     """A storage did not answer, however often it was asked; this says nothing about what is in it."""
 
 
+class DiskError(StorageError):
+    """A disk of this machine is full, read-only, or may not be written; the step ends, and no video is blamed for it."""
+
+
 class ClusterError(PipelineError):
     """A cluster refuses or does not answer, or a run there did not succeed.
 
@@ -63,7 +71,8 @@ class Interrupted(PipelineError):
 def exit_with_message() -> Iterator[None]:
     """Ends the process with one line on stderr and the error's exit code when a PipelineError escapes.
 
-    Any other exception is a defect of the program and keeps its traceback.
+    What a full or read-only disk of this machine made of any other place in the program is told in the same way. Any other exception is a
+    defect of the program and keeps its traceback.
 
     Raises:
         SystemExit: with the exit code of the PipelineError.
@@ -71,5 +80,15 @@ def exit_with_message() -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
+        _end(error)
+    except Exception as error:
+        sentence = disk_faults.sentence_about(error)
+        if not sentence:
+            raise
+        _end(DiskError(sentence))
+
+
+def _end(error: PipelineError) -> NoReturn:
+    with contextlib.suppress(OSError):  # stderr may be on the full disk
         print(f"error: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(error.exit_code) from None
+    raise SystemExit(error.exit_code) from None

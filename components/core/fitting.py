@@ -21,6 +21,7 @@ import tensorflow as tf
 import tf_keras
 from tqdm import tqdm
 
+from components.core import disk_faults
 from components.core.augmentation import Augmentation, augment
 from components.core.checkpoints import Checkpoints, Progress
 from components.core.dataset import Part, failures_of_shards, in_colour, parse_clip, part_of_split, read_clips, read_records
@@ -339,7 +340,9 @@ def failures_of_training(schedule: Schedule, dataset_path: Path | None) -> Itera
     with failures_of_shards(dataset_path) if dataset_path else contextlib.nullcontext():
         try:
             yield
-        except (tf.errors.ResourceExhaustedError, MemoryError):
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            if disk_faults.sentence_about(error):
+                raise  # TensorFlow says the same of a full disk
             advice = f"try --batch-size {schedule.batch_size // 2}" if schedule.batch_size > 1 else "use a device with more memory"
             raise DataError(f"the memory is too small for batches of {schedule.batch_size} clips; {advice}.") from None
 

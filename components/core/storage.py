@@ -2,7 +2,9 @@
 
 cloudpathlib does the work (through google-cloud-storage and boto3, with their usual credentials); this module adds what it does not give: a
 closed list of schemes, errors in one sentence, and commits. Whatever is written here appears under its final name only when it is
-complete: files are written aside and moved, directories are staged and moved, and cloud objects appear whole by themselves.
+complete: local files are written aside and moved (core.local_files), and cloud objects appear whole by themselves.
+
+A full or read-only disk of this machine, of the storage or of temporary files, ends the step at once with a DiskError.
 
 A storage that does not answer (no connection, a broken one, HTTP 408, 429 or 5xx, a body that breaks off) is asked again for PATIENCE_S,
 which is said once; only then does the step end, with an OutageError. What is wrong in itself (no such object or bucket, no access) ends
@@ -21,7 +23,6 @@ import mimetypes
 import os
 import re
 import shutil
-import tempfile
 import threading
 import time
 import uuid
@@ -40,7 +41,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
-from components.core.errors import OutageError, StorageError, UsageError
+from components.core import disk_faults, local_files
+from components.core.errors import DiskError, OutageError, StorageError, UsageError
+from components.core.local_files import staged_folder as staged_folder
 from components.core.object_stores import client_of, is_outage
 
 StoragePath: TypeAlias = Path | CloudPath
@@ -53,6 +56,8 @@ PATIENCE_S = 180.0
 BACK_OFF = tenacity.wait_random_exponential(multiplier=0.5, max=10)
 
 _CLOUD_PATHS: dict[str, type[CloudPath]] = {"gs": GSPath, "s3": S3Path}
+# What may be refused because of a video, and not because of the disk.
+_READING = ("open", "look up", "list", "read")
 _FAILURES = (
     OSError,
     CloudPathException,
@@ -82,10 +87,12 @@ def path_of(uri: str | os.PathLike[str]) -> StoragePath:
     """Returns a local path or a cloud path; both offer pathlib's reading methods.
 
     Raises:
-        UsageError: the URI is empty, its scheme is not supported, or it names no bucket.
+        UsageError: the URI is empty, holds a NUL, its scheme is not supported, or it names no bucket.
         StorageError: the credentials cannot be used.
     """
     text = os.fspath(uri) if isinstance(uri, os.PathLike) and not isinstance(uri, CloudPath) else str(uri)
+    if "\0" in text:
+        raise UsageError(f"storage URI {text!r} holds a NUL character; no system has such names.")
     if not text:
         raise UsageError("a storage URI is empty; give a local path, a gs:// or an s3:// URI.")
     scheme = scheme_of(text)
@@ -112,6 +119,15 @@ def absolute_uri(uri: str) -> str:
     return str(path.absolute()) if isinstance(path, Path) else str(path)
 
 
+def spelled(uri: str | os.PathLike[str]) -> str:
+    """Returns the URI of what is there, where a local name differs from it in Unicode's normal form alone (local_files.as_spelled)."""
+    text = str(uri)
+    if scheme_of(text) or text.isascii():
+        return text
+    found = local_files.as_spelled(Path(text))
+    return text if found == Path(text) else str(found)
+
+
 def join(uri: str, *parts: str) -> str:
     """Returns the URI of something below a storage URI."""
     return str(path_of(uri).joinpath(*parts))
@@ -119,18 +135,27 @@ def join(uri: str, *parts: str) -> str:
 
 @contextlib.contextmanager
 def failures(action: str, uri: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns what storage libraries raise into a StorageError that names the action and the URI."""
+    """Turns what storage libraries raise into a StorageError that names the action and the URI.
+
+    Raises:
+        DiskError: a disk of this machine is full, read-only, or refuses what is not only reading.
+        OutageError: the storage does not answer.
+        StorageError: it cannot be done.
+    """
     start = time.monotonic()
     try:
         yield
     except _FAILURES as error:
+        is_local = not scheme_of(str(uri))
+        if sentence := disk_faults.sentence_about(error, uri if is_local else "", writing=is_local and action not in _READING):
+            raise DiskError(sentence) from error
         if is_outage(error):
             tried_s = time.monotonic() - start
             raise OutageError(
-                f"cannot {action} {str(uri)!r}, tried for {tried_s:.0f} s: the storage does not answer ({_detail(error)}); "
+                f"cannot {action} {str(uri)!r}, tried for {tried_s:.0f} s: the storage does not answer ({local_files.detail(error)}); "
                 "start again when it does."
             ) from error
-        raise StorageError(f"cannot {action} {str(uri)!r}: {_detail(error)}; check that it exists and that you may access it.") from error
+        raise local_files.failure(action, str(uri), error) from error
 
 
 def patiently(action: str, uri: str | os.PathLike[str], operation: Callable[[], _T]) -> _T:
@@ -176,7 +201,7 @@ class _Outages:
         with self._lock:
             if (name := self._name(uri)) not in self._names:
                 self._names.add(name)
-                reason = _PATHS.sub(r"\1", _detail(error))
+                reason = _PATHS.sub(r"\1", local_files.detail(error))
                 _log.warning("%s does not answer (%s); it is asked again for up to %g s", name, reason, PATIENCE_S)
 
     def end(self, uri: str | os.PathLike[str]) -> None:
@@ -192,10 +217,6 @@ class _Outages:
 
 
 _outages = _Outages()
-
-
-def _detail(error: BaseException | None) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 def check_writable(uri: str) -> None:
@@ -304,7 +325,7 @@ def _write(path: StoragePath, data: bytes) -> None:
     elif isinstance(path, S3Path):
         path.client.client.put_object(Bucket=path.bucket, Key=path.key, Body=data, ContentType=content_type)
     else:
-        with written_aside(Path(str(path))) as aside:
+        with local_files.written_aside(Path(str(path))) as aside:
             aside.write_bytes(data)
 
 
@@ -366,7 +387,7 @@ def _write_local(path: Path, data: bytes, generation: Generation) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _read_local(path)[1] != generation:
             return False
-        with written_aside(path) as aside:
+        with local_files.written_aside(path) as aside:
             aside.write_bytes(data)
         return True
 
@@ -381,7 +402,7 @@ def put_file(local_path: Path, uri: str) -> None:
 
     def put() -> None:
         if isinstance(path, Path):
-            with written_aside(path) as aside:
+            with local_files.written_aside(path) as aside:
                 shutil.copyfile(local_path, aside)
         else:
             # Forced: what a first try has written, whose answer was lost, is newer than the file.
@@ -399,7 +420,7 @@ def move_file(local_path: Path, uri: str) -> None:
     path = path_of(uri)
     if isinstance(path, Path) and path.parent.exists() and path.parent.stat().st_dev == local_path.stat().st_dev:
         with failures("write", uri):
-            os.replace(local_path, path)
+            os.replace(local_path, local_files.target_of(path))
     else:
         put_file(local_path, uri)
         local_path.unlink()
@@ -454,11 +475,11 @@ def new_file(uri: str) -> Iterator[Path]:
     path = path_of(uri)
     with failures("write", uri):
         if isinstance(path, Path):
-            with written_aside(path) as aside:
+            with local_files.written_aside(path) as aside:
                 yield aside
             return
-        with tempfile.TemporaryDirectory(prefix="lus-") as folder:
-            local = Path(folder) / path.name
+        with local_files.temporary_folder() as folder:
+            local = folder / path.name
             yield local
             put_file(local, uri)
 
@@ -470,14 +491,14 @@ def local_copy(uri: str) -> Iterator[Path]:
     Raises:
         StorageError: it cannot be read.
     """
-    path = path_of(uri)
+    path = path_of(spelled(uri))
     if isinstance(path, Path):
         with failures("read", uri):
             path.stat()
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="lus-") as folder:
-        local = Path(folder) / path.name
+    with local_files.temporary_folder() as folder:
+        local = folder / path.name
         patiently("read", uri, lambda: path.download_to(local))
         yield local
 
@@ -493,37 +514,9 @@ def local_folder(uri: str) -> Iterator[Path]:
     if isinstance(path, Path):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="lus-") as folder:
-        patiently("read", uri, lambda: path.download_to(Path(folder)))
-        yield Path(folder)
-
-
-@contextlib.contextmanager
-def staged_folder(path: Path, replace: bool = False) -> Iterator[Path]:
-    """Gives an empty folder beside `path`; it takes that name when the block ends well, and is deleted when it fails.
-
-    A process that is killed leaves the staged folder behind under its `.partial-…` name. An empty folder at `path` is replaced.
-
-    Args:
-        path: of the folder to be.
-        replace: whether a folder with content is replaced, too.
-
-    Raises:
-        StorageError: `path` cannot be written; or it has content already, which is said before the block begins.
-    """
-    with failures("create", path):
-        if not replace and path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise StorageError(f"{str(path)!r} has content already; give a new or an empty folder.")
-        staged = path.with_name(f"{path.name}.partial-{uuid.uuid4().hex[:8]}")
-        staged.mkdir(parents=True)
-    try:
-        yield staged
-        with failures("write", path):
-            if path.is_dir():
-                shutil.rmtree(path) if replace else path.rmdir()
-            os.replace(staged, path)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+    with local_files.temporary_folder() as folder:
+        patiently("read", uri, lambda: path.download_to(folder))
+        yield folder
 
 
 def put_folder(local_folder_path: Path, uri: str, last: str) -> None:
@@ -536,15 +529,3 @@ def put_folder(local_folder_path: Path, uri: str, last: str) -> None:
     names = [path.relative_to(local_folder_path).as_posix() for path in files]
     for name in sorted(names, key=lambda name: (name == last, name)):
         put_file(local_folder_path / name, join(uri, name))
-
-
-@contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Gives a path beside `path` that replaces it when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -52,7 +52,7 @@ def crossval(
     """
     from pathlib import Path
 
-    from components.core import errors
+    from components.core import errors, local_files
     from components.core.parameters import check_values
     from components.core.tensorflow_startup import load_tensorflow
     from components.train.options import TrainingOptions
@@ -76,8 +76,7 @@ def crossval(
         from components.crossval.crossval import cross_validate
 
         result = cross_validate(Path(dataset.path), options, divide_by, num_repeats, num_bootstrap)
-        Path(scores.path).write_text(result.to_json(), encoding="utf-8")
-        Path(table.path).write_text(result.markdown(), encoding="utf-8")
+        local_files.write_files({scores.path: result.to_json().encode(), table.path: result.markdown().encode()})
         print(result.markdown())
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)

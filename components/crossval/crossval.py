@@ -10,7 +10,6 @@ Two baselines see the same videos: always the class that is most frequent among 
 
 import dataclasses
 import logging
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from components.core.dataset import Part, failures_of_shards, open_dataset, part
 from components.core.errors import DataError
 from components.core.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.fitting import ClipExamples, make_reproducible
+from components.core.local_files import temporary_folder
 from components.core.shards import ClipSource, read_clip_sources
 from components.crossval.scores import CrossValidation, Videos, score_of
 from components.train.options import TrainingOptions
@@ -114,10 +114,10 @@ def cross_validate(
     probabilities = np.zeros((num_repeats, len(sources), len(index.class_names)))
     everything = part_of_videos(dataset_path, "all", sources)
     everything.check_classes()
-    with tempfile.TemporaryDirectory(prefix="lus-features-") as folder, failures_of_shards(dataset_path):
+    with temporary_folder("lus-features-") as folder, failures_of_shards(dataset_path):
         thumbnails = _thumbnails(dataset_path, everything, rows)
         answers = {MAJORITY: np.zeros((1, len(sources)), int), THUMBNAIL: np.zeros((1, len(sources)), int)}
-        features = _shared_features(everything, len(index.class_names), options, Path(folder))
+        features = _shared_features(everything, len(index.class_names), options, folder)
         for repeat in range(num_repeats):
             for number, division in enumerate(divisions, start=1):
                 repeated = dataclasses.replace(options, seed=options.seed + repeat)

@@ -27,11 +27,11 @@ def decide_training(
     """
     from pathlib import Path
 
-    from components.core import errors
+    from components.core import errors, local_files
     from components.decide_training.decide_training import decide
 
     with errors.exit_with_message():
         result = decide(Path(videos.path), storage, max_age_days, force)
-        Path(decision.path).write_text(result.to_markdown(), encoding="utf-8")
+        local_files.write_files({decision.path: result.to_markdown().encode()})
         print(result.to_markdown())
         return result.needed

@@ -38,7 +38,7 @@ def evaluate(
     """
     from pathlib import Path
 
-    from components.core import errors, tensorflow_startup
+    from components.core import errors, local_files, tensorflow_startup
     from components.core.parameters import check_values
 
     with errors.exit_with_message():
@@ -50,8 +50,7 @@ def evaluate(
         result = evaluate_models(
             Path(dataset.path), Path(dense_model.path), Path(pruned_model.path), storage, num_bootstrap, batch_size, seed
         )
-        Path(evaluation.path).write_text(result.to_json(), encoding="utf-8")
-        Path(report.path).write_text(render_report(result), encoding="utf-8")
+        local_files.write_files({evaluation.path: result.to_json().encode(), report.path: render_report(result).encode()})
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         classification_metrics.log_confusion_matrix(result.class_names, result.confusion_of_pruned())

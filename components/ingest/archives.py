@@ -3,12 +3,16 @@
 A file is found by its name and written to a path of our own, so no name in an archive ever becomes a path here.
 """
 
+import errno
+import logging
 import lzma
 import stat
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from components.core.local_files import writer
 from components.ingest.outcomes import MissingError, RejectedError
 
 MAX_MEMBERS = 10_000
@@ -16,7 +20,11 @@ MAX_RATIO = 200
 CHUNK_BYTES = 1 << 18
 # What zipfile and its decompressors raise of a damaged file; a ValueError: of names that are not UTF-8, or of offsets.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, ValueError)
+# Of OSErrors: bzip2's own have no number, and a damaged offset leads before the start of the file.
+_DAMAGE_NUMBERS = (None, errno.EINVAL)
 _NESTED = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
+
+_log = logging.getLogger(__name__)
 
 
 def extract(archive_path: Path, name: str, path: Path, max_bytes: int) -> None:
@@ -29,8 +37,9 @@ def extract(archive_path: Path, name: str, path: Path, max_bytes: int) -> None:
         max_bytes: size of the largest acceptable file.
 
     Raises:
-        MissingError: it has no such file, or several.
+        MissingError: it has no such file, or several, or may not be read.
         RejectedError: the archive or the file in it is damaged or dangerous.
+        DiskError: `path` cannot be written.
     """
     try:
         with zipfile.ZipFile(archive_path) as archive:
@@ -39,6 +48,10 @@ def extract(archive_path: Path, name: str, path: Path, max_bytes: int) -> None:
             _write(archive, member, path, max_bytes)
     except _DAMAGES as error:
         raise RejectedError(f"the zip file cannot be read ({error})") from None
+    except OSError as error:
+        if error.errno in _DAMAGE_NUMBERS:
+            raise RejectedError(f"the zip file cannot be read ({error})") from None
+        raise MissingError(f"the zip file cannot be read ({error.strerror})") from None
 
 
 def names(archive_path: Path) -> list[str]:
@@ -46,7 +59,8 @@ def names(archive_path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive_path) as archive:
             return [member.filename for member in archive.infolist()[:MAX_MEMBERS] if not member.is_dir() and parts(member.filename)]
-    except _DAMAGES:
+    except (*_DAMAGES, OSError) as error:
+        _log.warning("%s cannot be read as a zip file (%s), so nothing is taken from it", archive_path, error)
         return []
 
 
@@ -63,8 +77,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 
 
 def parts(name: str) -> tuple[str, ...]:
-    """Returns the folders and the name of a file in an archive, which some programs write with backslashes."""
-    return PurePosixPath(name.replace("\\", "/")).parts
+    """Returns the folders and the name of a file in an archive, in Unicode's form NFC; some programs write them with backslashes."""
+    return PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).parts
 
 
 def _check(member: zipfile.ZipInfo, max_bytes: int) -> None:
@@ -82,11 +96,11 @@ def _check(member: zipfile.ZipInfo, max_bytes: int) -> None:
 def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, max_bytes: int) -> None:
     """Unpacks no more than was announced, whatever the archive's directory says."""
     left = min(max_bytes, member.file_size)
-    with archive.open(member) as source, path.open("wb") as target:
+    with archive.open(member) as source, writer(path) as write:
         while chunk := source.read(CHUNK_BYTES):
             if source.tell() == len(chunk) and chunk.startswith(_NESTED):
                 raise RejectedError("an archive in the zip file")
             left -= len(chunk)
             if left < 0:
                 raise RejectedError("a zip bomb: it holds more than it says")
-            target.write(chunk)
+            write(chunk)

@@ -48,7 +48,7 @@ def ingest(
     """
     from pathlib import Path
 
-    from components.core import errors, parameters, selection
+    from components.core import errors, local_files, parameters, selection
     from components.ingest.ingest import Options, ingest_videos
 
     with errors.exit_with_message():
@@ -59,4 +59,4 @@ def ingest(
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         result.check(min_videos_per_class)
-        Path(videos_uri).write_text(result.videos_uri, encoding="utf-8")
+        local_files.write_files({videos_uri: result.videos_uri.encode()})

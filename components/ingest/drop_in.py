@@ -6,6 +6,7 @@ A file belongs to a row when it is called `<video_id>.<anything>`, or as the row
 import collections
 import contextlib
 import dataclasses
+import unicodedata
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urldefrag
 
@@ -79,7 +80,8 @@ class DropIn:
             self._found[key].append(found)
 
     def _names(self, row: ManifestRow) -> list[str]:
-        return [row.video_id, *([row.file] if row.file in self._unique_files else [])]
+        names = [row.video_id, *([row.file] if row.file in self._unique_files else [])]
+        return [unicodedata.normalize("NFC", name) for name in names]
 
 
 def _only(found: list[_Found], row: ManifestRow, name: str) -> _Found:

@@ -1,16 +1,16 @@
 """Getting the bytes of a manifest row into a local file, by the way in which its source serves them."""
 
 import hashlib
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 from components.core import storage
-from components.core.errors import OutageError, StorageError
+from components.core.errors import DiskError, OutageError, StorageError
+from components.core.local_files import writer
 from components.core.manifest import TRANSFER_PAGE, VIMEO, ZIPPED_VIAS, ManifestRow
 from components.ingest import archives
 from components.ingest.hosts import Budget, Hosts, manners_of
-from components.ingest.outcomes import MissingError, RejectedError, host_name
+from components.ingest.outcomes import MissingError, RejectedError, host_name, name_bytes
 from components.ingest.sources import google_drive, transfer_page, vimeo
 from components.ingest.sources.direct import NOTHING_KNOWN, DirectSource, Validators
 
@@ -46,7 +46,7 @@ class Fetcher:
 
     def work_path(self, uri: str) -> Path:
         """Returns the local file of a URI; a later run finds there what this one leaves unfinished."""
-        return self._folder / hashlib.sha256(uri.encode()).hexdigest()[:32]
+        return self._folder / hashlib.sha256(name_bytes(uri)).hexdigest()[:32]
 
     def fetch(self, row: ManifestRow, path: Path, known: Validators) -> Validators:
         """Writes the video of a row to a local file.
@@ -106,20 +106,23 @@ class Fetcher:
 
 
 def copy(uri: str, path: Path, max_bytes: int) -> None:
-    """Copies a file of a storage to a local one.
+    """Copies a file of a storage to a local one; a name in the other normal form of Unicode than the file's finds it.
 
     Raises:
         MissingError: it is not there, or cannot be read.
         RejectedError: it is too large.
         OutageError: the storage does not answer.
+        DiskError: the copy cannot be written.
     """
+    uri = storage.spelled(uri)
     try:
         num_bytes = storage.patiently("look up", uri, lambda: storage.path_of(uri).stat().st_size)
         if num_bytes > max_bytes:
             raise RejectedError(f"larger than the limit of {max_bytes / 1e9:g} GB")
-        with storage.local_copy(uri) as source:
-            shutil.copyfile(source, path)
-    except OutageError:
+        with storage.local_copy(uri) as source, source.open("rb") as content, writer(path) as write:
+            while chunk := content.read(archives.CHUNK_BYTES):
+                write(chunk)
+    except (OutageError, DiskError):
         raise
     except StorageError as error:
         raise MissingError("file not found" if _is_absent(uri) else str(error)) from None

@@ -11,10 +11,11 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from components.core import storage
+from components.core import disk_faults, json_lines, storage
 from components.core.clips import CLASS_NAMES
-from components.core.errors import DataError, StorageError, UsageError
-from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest, write_videos
+from components.core.errors import DataError, DiskError, StorageError, UsageError
+from components.core.local_files import write_files
+from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest
 from components.core.parameters import check_values
 from components.core.selection import Selection
 from components.ingest.drop_in import DropIn
@@ -61,8 +62,8 @@ class IngestResult:
 
     def write(self, videos_path: Path, summary_path: Path) -> None:
         """Writes videos.jsonl and the Markdown summary."""
-        write_videos(videos_path, self.records)
-        storage.write_bytes(summary_path, summary(self.records).encode())
+        videos = json_lines.to_bytes(record.to_json() for record in self.records)
+        write_files({str(videos_path): videos, str(summary_path): summary(self.records).encode("utf-8", "backslashreplace")})
 
     def check(self, min_videos_per_class: int) -> None:
         """Checks that enough came.
@@ -89,6 +90,7 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
 
     Raises:
         UsageError: the manifest or an option is wrong.
+        DiskError: a disk of this machine is full, or refuses; what is stored stays, what is unfinished is deleted.
         StorageError: the storage cannot be written, or a storage that videos come from does not answer; what is stored stays.
         DataError: a receipt in the storage is broken.
     """
@@ -133,9 +135,11 @@ class _Run:
         pool = concurrent.futures.ThreadPoolExecutor(NUM_THREADS)
         try:
             with logging_redirect_tqdm():
-                for found in pool.map(lambda members: self._ingest_together(members, progress), tasks):
-                    records.update({record.row.video_id: record for record in found})
+                futures = [pool.submit(self._ingest_together, members, progress) for members in tasks]
+                for future in concurrent.futures.as_completed(futures):
+                    records.update({record.row.video_id: record for record in future.result()})
         except BaseException:  # Ctrl-C among them: the pool waits for its threads
+            progress.stop()
             self._fetcher.stop()
             raise
         finally:
@@ -195,7 +199,12 @@ class _Run:
         return earlier
 
     def _collect(self, row: ManifestRow, earlier: Receipt | None, known: Validators = NOTHING_KNOWN) -> Receipt:
-        """Takes a video from the drop-in folder or from its source, and stores it."""
+        """Takes a video from the drop-in folder or from its source, and stores it.
+
+        Raises:
+            MissingError, RejectedError: the video's own fault.
+            StorageError: not its fault.
+        """
         path = self._fetcher.work_path(row.uri)
         validators = NOTHING_KNOWN
         try:
@@ -207,6 +216,8 @@ class _Run:
             raise
         except OSError as error:
             path.unlink(missing_ok=True)
+            if sentence := disk_faults.sentence_about(error, path.parent, writing=True):
+                raise DiskError(sentence) from error
             raise MissingError(f"local disk: {error.strerror or type(error).__name__}") from None
 
 
@@ -216,9 +227,14 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._lock = threading.Lock()
+        self._stopped = False
         self._done = 0
         self._num_bytes = 0
         self._bar = tqdm(total=total, unit="video", disable=None, leave=False)  # None: not where nobody watches
+
+    def stop(self) -> None:
+        """Says nothing more: what is left undone now is no video's fault."""
+        self._stopped = True
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -226,6 +242,8 @@ class _Progress:
 
     def __call__(self, record: VideoRecord) -> None:
         with self._lock:
+            if self._stopped:
+                return
             self._done += 1
             self._num_bytes += record.num_bytes
             if record.status is not Status.STORED:
@@ -238,7 +256,7 @@ class _Progress:
 
 def _has_changed(row: ManifestRow, receipt: Receipt) -> bool:
     """Tells whether a local file is there, can be read, and holds something else than what was stored."""
-    path = Path(row.uri)
+    path = Path(storage.spelled(row.uri))
     try:
         return not storage.scheme_of(row.uri) and path.is_file() and sha256_of(path) != receipt.sha256
     except OSError:

@@ -44,3 +44,8 @@ def public_sentence(message: str) -> str:
 def host_name(url: str) -> str:
     """Returns the host and port of a URL, without user and password."""
     return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def name_bytes(uri: str) -> bytes:
+    """Returns what a URI is known by, also one that names a file whose name is not UTF-8."""
+    return uri.encode("utf-8", "surrogateescape")

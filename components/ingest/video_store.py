@@ -15,18 +15,20 @@ import datetime
 import fcntl
 import hashlib
 import json
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from components.core import storage
-from components.core.errors import DataError
-from components.core.manifest import ManifestRow, VideoRecord, videos_content
+from components.core import json_lines, storage
+from components.core.errors import DataError, DiskError
+from components.core.local_files import temporary_folder, writing
+from components.core.manifest import ManifestRow, VideoRecord
 from components.core.video import containers
 from components.core.video.guarded_reader import GuardedReader
-from components.ingest.outcomes import ChangedError, RejectedError, public_uri
+from components.ingest.outcomes import ChangedError, RejectedError, name_bytes, public_uri
 from components.ingest.sources.direct import Validators
+
+LOCK_NAME = "lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,21 +68,32 @@ class VideoStore:
 
     @contextlib.contextmanager
     def work_folder(self) -> Iterator[Path]:
-        """Gives a local folder for unfinished downloads, which the next run finds again if the storage is local and this one is killed."""
-        if storage.scheme_of(self._folder):
-            with tempfile.TemporaryDirectory(prefix="lus-ingest-") as temporary:
-                yield Path(temporary)
-            return
-        folder = Path(self._folder) / ".partial"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                with tempfile.TemporaryDirectory(prefix="lus-ingest-") as temporary:
-                    yield Path(temporary)
+        """Gives a local folder for unfinished downloads, which the next run finds again if the storage is local and this one is killed.
+
+        When a disk is full they are deleted: they would keep it so.
+        """
+        with contextlib.ExitStack() as stack:
+            folder = None if storage.scheme_of(self._folder) else self._locked_folder(stack)
+            if folder is None:
+                yield stack.enter_context(temporary_folder("lus-ingest-"))
                 return
-            yield folder
+            try:
+                yield folder
+            except DiskError:
+                _delete_unfinished(folder)
+                raise
+
+    def _locked_folder(self, stack: contextlib.ExitStack) -> Path | None:
+        """Returns the folder in the storage, which is this run's until the stack is closed, or None when another run works there."""
+        folder = Path(self._folder) / ".partial"
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / LOCK_NAME).open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return None
+        return folder
 
     def object_uri(self, receipt: Receipt) -> str:
         """Returns where the video of a receipt is stored."""
@@ -88,7 +101,7 @@ class VideoStore:
 
     def receipt_uri(self, row: ManifestRow) -> str:
         """Returns where the receipt of a row is stored."""
-        return storage.join(self._folder, "receipts", f"{hashlib.sha256(row.uri.encode()).hexdigest()}.json")
+        return storage.join(self._folder, "receipts", f"{hashlib.sha256(name_bytes(row.uri)).hexdigest()}.json")
 
     def receipt(self, row: ManifestRow) -> Receipt | None:
         """Returns the receipt of a row, if there is one.
@@ -149,7 +162,7 @@ class VideoStore:
         Raises:
             StorageError: the storage cannot be written.
         """
-        content = videos_content(dataclasses.replace(record, fetched_at="") for record in records)
+        content = json_lines.to_bytes(dataclasses.replace(record, fetched_at="").to_json() for record in records)
         uri = storage.join(self._folder, "lists", f"{hashlib.sha256(content).hexdigest()}.jsonl")
         if not storage.exists(uri):
             storage.write_bytes(uri, content)
@@ -173,6 +186,13 @@ class VideoStore:
             storage.move_file(path, self.object_uri(receipt))
         with self._lock:
             self.num_new_objects += 1
+
+
+def _delete_unfinished(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != LOCK_NAME:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def check_expected(row: ManifestRow, receipt: Receipt) -> None:

@@ -3,7 +3,7 @@
     videos → read clips → one element a clip → RunInference (batches of clips) → gathered by video → lines in the order of the videos
 
 Clips travel as JPEG files, 0.2 MB each. A worker reads the videos and the model from their URIs, so these must be where it can see them.
-What it writes comes back through the storage, unless the workers run on this machine.
+What it writes comes back through the storage, unless the workers run on this machine; the lines come together at the end, all or none.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,8 +15,9 @@ import numpy as np
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.core import storage
+from components.core import json_lines, storage
 from components.core.beam_options import VideoProgress, check_workers_see, pipeline_options, work_folder, worker_failures
+from components.core.local_files import is_stream
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask
@@ -102,6 +103,8 @@ def predict_with_beam(
     """
     options = pipeline_options(beam_options)
     check_workers_see(options, [model.uri, *(task.uri for task in tasks if not task.obstacle)])
+    if not is_stream(predictions_path):
+        storage.check_writable(str(predictions_path.parent))
     with work_folder(options, storage_uri) as work_uri:
         lines_uri = storage.join(work_uri, "predictions.jsonl")
         strips_uri = storage.join(work_uri, "strips") if strips_path else ""
@@ -155,4 +158,4 @@ def _line(gathered: tuple[int, dict[str, Any]], model: ChosenModel, strips_uri: 
 
 def _write(gathered: tuple[None, Iterable[tuple[int, str]]], uri: str) -> None:
     _, lines = gathered
-    storage.write_bytes(uri, "".join(f"{line}\n" for _, line in sorted(lines)).encode())
+    storage.write_bytes(uri, json_lines.to_bytes(line for _, line in sorted(lines)))

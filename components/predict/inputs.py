@@ -64,11 +64,12 @@ def list_videos(uris: list[str]) -> list[VideoTask]:
 
 def _listed(uri: str) -> Iterator[tuple[str, VideoTask]]:
     """Yields the videos, each with its id in the manifest that lists it, or an empty string."""
+    uri = storage.spelled(uri)
     path = storage.path_of(uri)
     suffix = path.suffix.lower()
     if uri == CATALOG or suffix == ".csv":
         for row in read_manifest(uri):
-            yield row.video_id, VideoTask(0, row.video_id, row.uri, row.crop, _obstacle(row.uri))
+            yield row.video_id, VideoTask(0, row.video_id, storage.spelled(row.uri), row.crop, _obstacle(row.uri))
         return
     if not storage.exists(uri):
         raise UsageError(f"{uri!r} does not exist; give videos, folders of videos or manifests.")

@@ -8,6 +8,10 @@
                    clips             start_s and end_s in the video, and the probabilities of each clip
     strips/        number and id of the video .png: every clip in a row, with what the model says of it
 
+Each line is written when its video is done. A file of predictions appears whole at the end; until then it grows beside its place, and what
+was done outlives the process (core.local_files.growing_file). A pipe or /dev/stdout gets line by line. A name that is not UTF-8 is said so
+that `os.fsencode(json.loads(line)["uri"])` finds the file (core.json_lines).
+
 Videos are read by the code that preprocess reads them with, sampled as the model's own training clips were, and their frames pass through
 the same JPEG, so that a prediction is what evaluate would find. For many videos the same functions run with Beam (beam_prediction).
 """
@@ -23,10 +27,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from components.core import storage
+from components.core import json_lines, storage
 from components.core.classifier import load_classifier
 from components.core.dataset import decode_frames
-from components.core.errors import DataError, OutageError, PipelineError
+from components.core.errors import DataError, DiskError, OutageError, PipelineError
+from components.core.local_files import growing_file
 from components.core.video.clip_reader import read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
@@ -89,7 +94,7 @@ class VideoPrediction:
                 for (start_s, end_s), row in zip(read.times_s, self.probabilities, strict=True)
             ],
         }
-        return json.dumps(fields, ensure_ascii=False)
+        return json.dumps(fields, ensure_ascii=False)  # json_lines makes bytes of it
 
     def summary(self) -> str:
         """Returns what a person wants to see of it in a line."""
@@ -119,7 +124,8 @@ def predict_videos(
         tasks: the videos.
         model_name: see `open_model`.
         storage_uri: where the project keeps its models, and where Beam's workers pass files when they run elsewhere; may be empty.
-        predictions_path: file to write; it appears complete or not at all.
+        predictions_path: file to write, or a stream; the file appears complete or not at all, and of a run that failed there is
+            `<name>.partial-…` with the lines of the videos before.
         strips_path: folder for the strips; it is made in any case.
         draw_strips: whether strips are drawn.
         beam_options: options of Apache Beam; empty to do without.
@@ -127,29 +133,27 @@ def predict_videos(
     Raises:
         UsageError: there is no such model, or the options name no runner.
         DataError: the model cannot be used, or gives something else than probabilities.
-        StorageError: the storage cannot be read, or an output cannot be written.
+        StorageError: the storage cannot be read, or an output cannot be written; the message says where the lines before are kept.
     """
     with open_model(model_name, storage_uri) as (model, folder):
         sampling = model.sampling
         _log.info("model %s, classes %s; not for diagnosis", model.version or model.uri, ", ".join(model.metadata.class_names))
         with storage.failures("write", strips_path):
             strips_path.mkdir(parents=True, exist_ok=True)
-        storage.check_writable(str(predictions_path.parent))
         if beam_options:
             from components.predict.beam_prediction import predict_with_beam
 
             drawn = strips_path if draw_strips else None
             predict_with_beam(tasks, model, sampling, storage_uri, predictions_path, drawn, beam_options)
             return
-        classifier, _ = load_classifier(folder)
-        lines = []
-        num_predicted = 0
-        for prediction in _predictions(tasks, classifier, model, sampling):
-            num_predicted += not prediction.read.reason
-            finish(prediction, str(strips_path) if draw_strips else "")
-            lines.append(prediction.to_json() + "\n")
-            _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
-        storage.write_bytes(predictions_path, "".join(lines).encode())
+        with growing_file(predictions_path) as add:
+            classifier, _ = load_classifier(folder)
+            num_predicted = 0
+            for prediction in _predictions(tasks, classifier, model, sampling):
+                num_predicted += not prediction.read.reason
+                finish(prediction, str(strips_path) if draw_strips else "")
+                add(json_lines.to_bytes([prediction.to_json()]))
+                _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
     _log.info("%d of %d videos have a prediction", num_predicted, len(tasks))
 
 
@@ -167,13 +171,14 @@ def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> Re
 
     Raises:
         OutageError: the storage does not answer.
+        DiskError: there is no room for a copy of the video.
     """
     if task.obstacle:
         return ReadVideo(task, reason=task.obstacle)
     try:
         with storage.local_copy(task.uri) as path:
             video = reader(read_clips, path, task.crop, sampling)
-    except OutageError:
+    except (OutageError, DiskError):
         raise
     except PipelineError as error:
         return ReadVideo(task, reason=str(error))

@@ -21,10 +21,10 @@ import numpy as np
 from apache_beam.metrics.metric import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.core import storage
+from components.core import json_lines, storage
 from components.core.beam_options import VideoProgress, check_workers_see, worker_failures
 from components.core.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
-from components.core.errors import OutageError, PipelineError
+from components.core.errors import DiskError, OutageError, PipelineError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
 from components.core.video.clip_reader import Clip, VideoClips, read_clips
@@ -153,7 +153,7 @@ def _gather(items: Any, uri: str) -> None:
 
 def _write_lines(gathered: tuple[None, Iterable[str]], uri: str) -> None:
     _, lines = gathered
-    storage.write_bytes(uri, "".join(f"{line}\n" for line in sorted(lines)).encode())
+    storage.write_bytes(uri, json_lines.to_bytes(sorted(lines)))
 
 
 def _read_lines(uri: str) -> list[dict[str, Any]]:
@@ -196,8 +196,8 @@ class DecodeVideos(beam.DoFn):  # type: ignore[misc]
         try:
             with storage.local_copy(task.storage_uri) as path:
                 video = self._reader(self._read, path, task.row.crop, self._sampling)
-        except OutageError:
-            raise  # the storage's fault, not the video's
+        except (OutageError, DiskError):
+            raise  # not the video's fault
         except PipelineError as error:
             return DecodingOutcome(task.row.video_id, reason=str(error))
         with storage.new_file(task.clips_uri) as file:

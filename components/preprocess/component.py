@@ -67,8 +67,7 @@ def preprocess(
             keep_other=keep_other,
             seed=seed,
         )
-        result = build_dataset(videos, storage, Path(dataset.path), settings, num_workers, beam_options)
-        Path(dataset_report.path).write_text(result.report_html(), encoding="utf-8")
+        result = build_dataset(videos, storage, Path(dataset.path), settings, num_workers, beam_options, Path(dataset_report.path))
         dataset.metadata["fingerprint"] = result.index.fingerprint
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)

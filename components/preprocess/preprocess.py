@@ -1,6 +1,7 @@
 """Preprocess: the videos that ingest stored → a clip dataset (core.shards has its layout)."""
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -9,11 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.core import parameters, storage
+from components.core import json_lines, parameters, storage
 from components.core.beam_options import pipeline_options, work_folder
 from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_names
 from components.core.drift import statistics_of
 from components.core.errors import UsageError
+from components.core.local_files import staged_folder, written_aside
 from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_videos
 from components.core.shards import (
     INDEX_NAME,
@@ -133,9 +135,15 @@ class BuiltDataset:
 
 
 def build_dataset(
-    videos_uri: Path | str, storage_uri: str, dataset_path: Path, settings: Settings, num_workers: int, beam_options: str = ""
+    videos_uri: Path | str,
+    storage_uri: str,
+    dataset_path: Path,
+    settings: Settings,
+    num_workers: int,
+    beam_options: str = "",
+    report_path: Path | None = None,
 ) -> BuiltDataset:
-    """Builds a clip dataset; it appears at `dataset_path` complete or not at all.
+    """Builds a clip dataset; it appears at `dataset_path`, and its report at `report_path`, complete or not at all.
 
     Args:
         videos_uri: the list of videos of ingest.
@@ -144,6 +152,7 @@ def build_dataset(
         settings: see Settings.
         num_workers: threads of the direct runner.
         beam_options: options of another runner, whose workers pass files through `<storage_uri>/work/`.
+        report_path: HTML file for the report; None for none.
 
     Raises:
         UsageError: a parameter is out of its range, or there is no such list.
@@ -159,7 +168,8 @@ def build_dataset(
     candidates = [record for record in records if record.row.video_id not in exclusions]
     check_groups((record.row for record in candidates), settings.class_names)
     _log.info("%d videos to decode, %d excluded", len(candidates), len(exclusions))
-    with storage.staged_folder(dataset_path) as staged, work_folder(options, storage_uri, staged) as work_uri:
+    report = written_aside(report_path) if report_path else contextlib.nullcontext()
+    with report as new_report, staged_folder(dataset_path) as staged, work_folder(options, storage_uri, staged) as work_uri:
         decoding = _decode(candidates, work_uri, settings, options)
         pairs = near_duplicates.find_near_duplicates({video_id: outcome.hashes for video_id, outcome in decoding.items()})
         merged = near_duplicates.linked_groups({record.row.group for record in records}, _links(records, pairs))
@@ -180,6 +190,8 @@ def build_dataset(
         statistics = statistics_of([dataclasses.asdict(outcome) for outcome in outcomes if outcome.num_clips])
         (staged / STATISTICS_NAME).write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         (staged / INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
+        if new_report:
+            new_report.write_text(BuiltDataset(staged, index, outcomes).report_html(), encoding="utf-8")
         # Before the dataset appears: when another run has decided otherwise meanwhile, it must not.
         splits.write_assignments(storage_uri, {group: assignments[name] for group, name in merged.items() if name in assignments})
     _report(index, outcomes)
@@ -297,7 +309,7 @@ def _outcome(
 
 def _write_outcomes(path: Path, outcomes: list[VideoOutcome]) -> None:
     lines = (json.dumps(dataclasses.asdict(outcome), ensure_ascii=False) for outcome in sorted(outcomes, key=lambda o: o.video_id))
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    path.write_bytes(json_lines.to_bytes(lines))
 
 
 def _index(summaries: list[ShardSummary], outcomes: list[VideoOutcome], settings: Settings) -> DatasetIndex:

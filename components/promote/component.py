@@ -38,14 +38,14 @@ def promote(
     """
     from pathlib import Path
 
-    from components.core import errors
+    from components.core import errors, local_files
     from components.promote.decision import Rule
     from components.promote.promote import promote_model
 
     with errors.exit_with_message():
         rule = Rule(min_macro_f1, tolerance, max_p_value)
         promotion = promote_model(Path(model.path), Path(evaluation.path), Path(report.path), storage, rule)
-        Path(decision.path).write_text(promotion.to_markdown(), encoding="utf-8")
+        local_files.write_files({decision.path: promotion.to_markdown().encode()})
         for name, value in promotion.metrics().items():
             metrics.log_metric(name, value)
         if promotion.version:

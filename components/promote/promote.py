@@ -14,6 +14,7 @@ from components.core.champion import (
     check_kept,
     model_sha256,
     moved_to,
+    nothing_left_on_a_full_disk,
     publish_version,
     read_pointer,
     set_champion,
@@ -117,7 +118,8 @@ def promote_model(model_path: Path, evaluation_path: Path, report_path: Path, st
         version = publish_version(storage_uri, model_path, evaluation_path, report_path, now, "\n".join(_verdict(decision)) + "\n")
         champion = moved_to(version, sha256, comparison.challenger_macro_f1, " ".join(decision.reasons), before)
         try:
-            set_champion(storage_uri, champion, generation)
+            with nothing_left_on_a_full_disk(storage_uri, version):
+                set_champion(storage_uri, champion, generation)
         except storage.ConflictError:
             champion, _ = read_pointer(storage_uri)
             decision = _lost(decision, champion, version)

@@ -6,7 +6,6 @@ weights are stored once. The clip is [1, frames, …], so that no size is open.
 """
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +25,7 @@ from components.core.exports import (
     TFLITE_INT8,
     TFLITE_NAMES,
 )
+from components.core.local_files import temporary_folder
 from components.core.tensorflow_startup import native_messages_dropped
 
 _log = logging.getLogger(__name__)
@@ -99,10 +99,10 @@ def write_tflite(model: tf_keras.Model, calibration_clips: Iterable[np.ndarray],
     def classify(clip: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": unrolled(clip, training=False)}
 
-    with tempfile.TemporaryDirectory() as folder:
-        _save(folder, classify, unrolled)
+    with temporary_folder() as folder:
+        _save(str(folder), classify, unrolled)
         for name in TFLITE_NAMES:
-            content = _converted(folder, name, clips)
+            content = _converted(str(folder), name, clips)
             (model_path / PATHS[name]).write_bytes(content)
             _log.info("exported %s: %d bytes", PATHS[name], len(content))
 

@@ -16,7 +16,6 @@ import csv
 import dataclasses
 import logging
 import math
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,8 @@ from components.core.fitting import (
     steps_per_epoch,
     write_history,
 )
+from components.core.local_files import staged_folder, temporary_folder, written_aside
 from components.core.parameters import parse_sparsities
-from components.core.storage import staged_folder
 from components.prune.comparison import DENSE, compare_exports
 from components.prune.export import export_classifier
 from components.prune.options import PruningOptions
@@ -92,7 +91,7 @@ def prune_classifier(
     check_belongs(DENSE, dense_metadata, index)
     make_reproducible(options.seed)
     results = {f"dense_{name}": value for name, value in _measure(dense, dense_model_path, dataset_path, options.batch_size).items()}
-    with staged_folder(pruned_model_path) as staged:
+    with written_aside(summary_path) as summary, staged_folder(pruned_model_path) as staged:
         history = _write_pruned(staged, dense_model_path, dataset_path, options)
         write_history(staged / LOG_NAME, history)
 
@@ -123,7 +122,7 @@ def prune_classifier(
             ),
         )
         curve_path = staged / CURVE_NAME if options.curve_sparsities else None
-        summary_path.write_text(summary_html(files, kernels, index.splits["validation"].num_clips, curve_path), encoding="utf-8")
+        summary.write_text(summary_html(files, kernels, index.splits["validation"].num_clips, curve_path), encoding="utf-8")
     _log.info(
         "sparsity %.3f: validation macro-F1 %.3f before, %.3f after; gzipped %d bytes before, %d after",
         results["sparsity"],
@@ -174,9 +173,9 @@ def _curve(dense_model_path: Path, dataset_path: Path, options: PruningOptions, 
     """Trains the dense model with each of the other sparsities, 0 among them, just as with the chosen one."""
     points = [SparsityPoint(options.sparsity, results["validation_macro_f1"], results["model_gzip_bytes"])]
     for sparsity in sorted({0.0, *parse_sparsities(options.curve_sparsities)} - {options.sparsity}):
-        with tempfile.TemporaryDirectory() as folder:
-            _write_pruned(Path(folder), dense_model_path, dataset_path, dataclasses.replace(options, sparsity=sparsity))
-            measured = _measure(load_export(Path(folder) / MODEL_NAME), Path(folder), dataset_path, options.batch_size)
+        with temporary_folder() as folder:
+            _write_pruned(folder, dense_model_path, dataset_path, dataclasses.replace(options, sparsity=sparsity))
+            measured = _measure(load_export(folder / MODEL_NAME), folder, dataset_path, options.batch_size)
         points.append(SparsityPoint(sparsity, measured["validation_macro_f1"], measured["model_gzip_bytes"]))
     return sorted(points, key=lambda point: point.sparsity)
 

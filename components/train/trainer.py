@@ -15,7 +15,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,8 @@ from components.core.fitting import (
     make_reproducible,
     write_history,
 )
+from components.core.local_files import staged_folder, temporary_folder, written_aside
 from components.core.shards import DatasetIndex
-from components.core.storage import staged_folder
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.models import build_classifier, free_upper_blocks
@@ -83,11 +82,12 @@ def train_classifier(
     half = use_half_precision_on_gpus()
     checkpoints = Checkpoints(storage_uri, index.fingerprint, dataclasses.asdict(options), code_revision()) if storage_uri else None
     listening = checkpoints.listening() if checkpoints else contextlib.nullcontext()
-    with listening, staged_folder(model_path) as staged, tempfile.TemporaryDirectory(prefix="lus-features-") as folder:
+    outputs = written_aside(curves_path), staged_folder(model_path)
+    with listening, outputs[0] as curves, outputs[1] as staged, temporary_folder("lus-features-") as folder:
         trials: list[Trial] = []
         cached = None
         if options.num_trials:
-            options, trials, cached = _searched(options, examples, len(index.class_names), strategy, checkpoints, Path(folder))
+            options, trials, cached = _searched(options, examples, len(index.class_names), strategy, checkpoints, folder)
         with strategy.scope():
             model = build_network(len(index.class_names), options)
         _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
@@ -101,7 +101,7 @@ def train_classifier(
         if trials:
             write_trials(staged / TRIALS_NAME, trials)
         draw_curves(staged / CURVES_NAME, fitted.history, fitted.best_epoch)
-        curves_path.write_text(curves_html(staged / CURVES_NAME, results), encoding="utf-8")
+        curves.write_text(curves_html(staged / CURVES_NAME, results), encoding="utf-8")
     if checkpoints:
         checkpoints.delete()
     _log.info("best epoch %d: validation macro-F1 %.3f", results["best_epoch"], results["validation_macro_f1"])
@@ -169,10 +169,10 @@ def fit_in_phases(
     )
     with model.distribute_strategy.scope():
         parts = cut_at_learning(model) if options.cached_versions or cached else None
-    with tempfile.TemporaryDirectory(prefix="lus-features-") as folder:
+    with temporary_folder("lus-features-") as folder:
         if parts:
             frozen, learning = parts
-            seen = cached or _LazyExamples(examples.num_training, lambda: _cached(frozen, examples, options, Path(folder), checkpoints))
+            seen = cached or _LazyExamples(examples.num_training, lambda: _cached(frozen, examples, options, folder, checkpoints))
             history = fit_classifier(learning, seen, best, schedule, callbacks, checkpoints, phase="head")
         else:
             history = fit_classifier(model, examples, best, schedule, callbacks, checkpoints, phase="head")

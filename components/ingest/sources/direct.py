@@ -11,6 +11,7 @@ from pathlib import Path
 import requests
 import tenacity
 
+from components.core.local_files import writer
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, TransientError, host_name
 
@@ -179,7 +180,7 @@ class DirectSource:
         self._budget.spend(announced)
         received, paid = 0, announced
         try:
-            with path.open("ab" if start else "wb") as file:
+            with writer(path, "ab" if start else "wb") as write:
                 for chunk in response.iter_content(CHUNK_BYTES):
                     received += len(chunk)
                     if start + received > max_bytes:
@@ -187,7 +188,7 @@ class DirectSource:
                     if received > paid:
                         self._budget.spend(len(chunk))
                         paid += len(chunk)
-                    file.write(chunk)
+                    write(chunk)
         finally:
             self._budget.spend(min(0, received - paid))
 
@@ -266,7 +267,8 @@ class _Partial:
 
     def remember(self, validators: Validators) -> None:
         if validators.strong():
-            self._note.write_text(json.dumps(dataclasses.asdict(validators)), encoding="utf-8")
+            with writer(self._note) as write:
+                write(json.dumps(dataclasses.asdict(validators)).encode())
 
     def forget(self) -> None:
         self._note.unlink(missing_ok=True)

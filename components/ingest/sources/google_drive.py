@@ -6,6 +6,7 @@ import gdown
 import requests
 from gdown.exceptions import DownloadError
 
+from components.core.local_files import disk_of
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, host_name, public_sentence
 from components.ingest.sources.direct import ATTEMPTS, TIME_LIMIT_S, TIMEOUTS_S, Deadline
@@ -20,7 +21,7 @@ def download_zip(url: str, path: Path, hosts: Hosts, budget: Budget, manners: Ma
     """
     progress = _Progress(hosts, budget, max_bytes)
     try:
-        with hosts.turn(host_name(url), manners):
+        with hosts.turn(host_name(url), manners), disk_of(path.parent):
             gdown.download(
                 url=url,
                 output=str(path),

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from yt_dlp.extractor.vimeo import VimeoIE
 from yt_dlp.utils import YoutubeDLError
 
 from components.core import storage
+from components.core.local_files import disk_of, temporary_folder
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, host_name, public_sentence
 from components.ingest.sources.direct import ATTEMPTS, TIME_LIMIT_S, TIMEOUTS_S, Deadline
@@ -59,7 +59,7 @@ def download(url: str, path: Path, cookies_uri: str, hosts: Hosts, budget: Budge
         }
         try:
             # Vimeo's player and plain pages with a video; not every site that yt-dlp knows, for a page must not lead elsewhere.
-            with YoutubeDL(options, auto_init=False) as downloader:
+            with disk_of(path.parent), YoutubeDL(options, auto_init=False) as downloader:
                 for extractor in (VimeoIE(), HTML5MediaEmbedIE(), GenericIE()):
                     downloader.add_info_extractor(extractor)
                 downloader.download([url])
@@ -76,5 +76,5 @@ def _private_copy(cookies_uri: str) -> Iterator[str | None]:
     if not cookies_uri:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="lus-") as folder, storage.local_copy(cookies_uri) as source:
-        yield str(shutil.copyfile(source, Path(folder) / "cookies.txt"))
+    with temporary_folder() as folder, storage.local_copy(cookies_uri) as source:
+        yield str(shutil.copyfile(source, folder / "cookies.txt"))
