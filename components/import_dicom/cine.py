@@ -18,6 +18,8 @@ from components.import_dicom.outcomes import RejectedError
 
 FALLBACK_FPS = 25.0
 MAX_DURATION_MS = 3_600_000
+NO_TIMES = f"it does not state its frame times; {FALLBACK_FPS:g} frames per second are assumed"
+OTHER_TIMES = "the tag that should hold its frame times cannot be used; they were taken from another one"
 # As many as preprocess takes.
 MAX_FRAME_PIXELS = 4096 * 2304
 
@@ -40,7 +42,7 @@ _TAGS = (
     "EncryptedAttributesSequence",
 )
 _PROBES = {"LINEAR": "linear", "CURVED LINEAR": "convex"}
-_FRAME_TIME = 0x00181063
+_FRAME_TIME, _FRAME_TIME_VECTOR = 0x00181063, 0x00181065
 _TWO_DIMENSIONAL = 1
 
 
@@ -74,7 +76,7 @@ class Cine:
         num_frames_is_stated: whether the tags say it, too; else it is by the pixel data alone. A single frame need not be stated.
         form: how the pixels are coded.
         times_ms: when each frame was taken, from the first one on; whole milliseconds, strictly increasing.
-        times_are_stated: whether the file tells them; else FALLBACK_FPS is assumed.
+        doubt_of_times: what a person should know of them, or empty.
         regions: where the two-dimensional images are; None when the file does not tell.
         burned_in_text: YES or NO as BurnedInAnnotation states, else empty.
         probe: linear, convex, or empty.
@@ -89,7 +91,7 @@ class Cine:
     width_px: int
     form: Form
     times_ms: tuple[int, ...]
-    times_are_stated: bool
+    doubt_of_times: str
     regions: tuple[Box, ...] | None
     burned_in_text: str
     probe: str
@@ -144,8 +146,10 @@ def _cine(dataset: Any, pixels: PixelData) -> Cine:
         raise RejectedError("its frames have no size")
     if height_px * width_px > MAX_FRAME_PIXELS:
         raise RejectedError(f"its frames are too large, the limit is {MAX_FRAME_PIXELS:,} pixels")
-    num_frames = len(frame_codes.frame_spans(dataset, pixels))
-    times_ms, times_are_stated = _times_ms(dataset, num_frames)
+    frames = frame_codes.frame_spans(dataset, pixels)
+    frame_codes.check_sizes(dataset, pixels, frames)
+    num_frames = len(frames)
+    times_ms, doubt = _times_ms(dataset, num_frames)
     burned_in_text = str(dataset.get("BurnedInAnnotation", ""))
     return Cine(
         patient=" / ".join(filter(None, (_text(dataset, "PatientID"), _text(dataset, "IssuerOfPatientID")))),
@@ -162,7 +166,7 @@ def _cine(dataset: Any, pixels: PixelData) -> Cine:
             int(dataset.BitsAllocated),
         ),
         times_ms=times_ms,
-        times_are_stated=times_are_stated,
+        doubt_of_times=doubt,
         regions=_regions(dataset, height_px, width_px),
         burned_in_text=burned_in_text if burned_in_text in ("YES", "NO") else "",
         probe=_PROBES.get(_text(dataset, "TransducerType").upper(), ""),
@@ -173,8 +177,8 @@ def _text(dataset: Any, name: str) -> str:
     return str(dataset.get(name) or "").strip()
 
 
-def _times_ms(dataset: Any, num_frames: int) -> tuple[tuple[int, ...], bool]:
-    """Returns the time of each frame, and whether the file states it.
+def _times_ms(dataset: Any, num_frames: int) -> tuple[tuple[int, ...], str]:
+    """Returns the time of each frame, and what is to be said of them.
 
     FrameIncrementPointer says which tag holds (PS3.3 C.7.6.6); where it is silent or points at what cannot be used, a vector of intervals
     goes before one interval, and that before a rate.
@@ -182,19 +186,23 @@ def _times_ms(dataset: Any, num_frames: int) -> tuple[tuple[int, ...], bool]:
     Raises:
         RejectedError: the times cannot be right.
     """
-    sources = [_vector_ms(dataset, num_frames), _interval_ms(dataset, num_frames)]
-    if _FRAME_TIME in np.atleast_1d(dataset.get("FrameIncrementPointer") or []):
-        sources.reverse()
+    pointers = set(np.atleast_1d(dataset.get("FrameIncrementPointer") or []).tolist())
+    sources = {_FRAME_TIME_VECTOR: _vector_ms(dataset, num_frames), _FRAME_TIME: _interval_ms(dataset, num_frames)}
+    pointed = [times_ms for tag, times_ms in sources.items() if tag in pointers]
     rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
-    sources.append(np.arange(num_frames) * 1000 / rate if rate > 0 else None)
-    stated = [times_ms for times_ms in sources if times_ms is not None]
+    at_rate = np.arange(num_frames) * 1000 / rate if rate > 0 else None
+    stated = [times_ms for times_ms in (*pointed, *sources.values(), at_rate) if times_ms is not None]
     times_ms = stated[0] if stated else np.arange(num_frames) * 1000 / FALLBACK_FPS
     if not times_ms[-1] <= MAX_DURATION_MS:  # nor is it a number
         raise RejectedError("its frame times span more than an hour, or are no numbers")
     rounded = np.rint(times_ms).astype(int)
     # No two frames share a millisecond, not even where a loop was taken at over 1000 frames per second.
     rounded = np.maximum.accumulate(rounded - np.arange(num_frames)) + np.arange(num_frames)
-    return tuple(rounded.tolist()), bool(stated) or num_frames == 1
+    if num_frames == 1 or (stated and any(times is stated[0] for times in pointed or stated)):
+        doubt = ""
+    else:
+        doubt = OTHER_TIMES if stated else NO_TIMES
+    return tuple(rounded.tolist()), doubt
 
 
 def _vector_ms(dataset: Any, num_frames: int) -> np.ndarray | None:

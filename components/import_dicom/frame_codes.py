@@ -10,6 +10,7 @@ from typing import Any
 
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
 
+from components.import_dicom.code_headers import coded_size
 from components.import_dicom.data_sets import PixelData
 from components.import_dicom.outcomes import RejectedError
 
@@ -27,6 +28,7 @@ TAGS = (
 
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 _HEAD_BYTES = 12
+_HEADER_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 20
 _START_OF_JPEG = re.compile(rb"\xff\xd8")
 # A code stream with its size marker, or the signature of a JP2 file.
@@ -110,6 +112,20 @@ def _encapsulated(dataset: Any, pixels: PixelData, syntax: UID) -> list[list[Spa
             if len(frames) == stated:
                 return frames
     raise RejectedError("its pixel data hold another number of frames than its tags state")
+
+
+def check_sizes(dataset: Any, pixels: PixelData, frames: list[list[Span]]) -> None:
+    """Checks that every frame is coded in the size that the tags state.
+
+    Raises:
+        RejectedError: one is not.
+    """
+    if not pixels.is_encapsulated or dataset.file_meta.TransferSyntaxUID == RLELossless:
+        return
+    stated = int(dataset.Rows), int(dataset.Columns)
+    for (offset, num_bytes), *_ in frames:
+        if coded_size(pixels.read(offset, min(num_bytes, _HEADER_BYTES))) not in (None, stated):
+            raise RejectedError("its frames are coded in another size than its tags state")
 
 
 def _items(pixels: PixelData) -> list[Span]:

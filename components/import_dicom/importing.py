@@ -35,7 +35,6 @@ PROGRESS_EVERY = 10
 MAX_LINES_TOLD = 20
 TEXT_INSIDE = "BurnedInAnnotation says YES: text inside of the image would still be there; look at the video before you share it"
 NO_REGIONS = "it has no ultrasound regions, and BurnedInAnnotation says NO: nothing was blacked out; look at the video before you share it"
-NO_TIMES = "it does not state its frame times; 25 frames per second are assumed"
 NO_PATIENT = "it names no patient; its study is its group"
 NO_COUNT = "it does not state how many frames it has; they were counted in its pixel data"
 SAME_UID = "its SOPInstanceUID is that of file {number}, but its patient, its frames or their times are others: both were imported"
@@ -201,8 +200,8 @@ class _Import:
         boxes, warnings = _image_boxes(cine, label)
         if not cine.num_frames_is_stated:
             warnings.append(NO_COUNT)
-        if not cine.times_are_stated:
-            warnings.append(NO_TIMES)
+        if cine.doubt_of_times:
+            warnings.append(cine.doubt_of_times)
         if not cine.patient:
             warnings.append(NO_PATIENT)
         with tempfile.TemporaryDirectory(prefix="lus-dicom-") as folder:

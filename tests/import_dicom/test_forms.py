@@ -15,8 +15,10 @@ from PIL import Image
 from pydicom import uid
 from pydicom.pixels import apply_color_lut, pixel_array
 
+from components.import_dicom.cine import read_cine
 from components.import_dicom.importing import NO_COUNT, NO_REGIONS, Outcome, import_dicom_files
-from tests.import_dicom.forms import FORMS, INTERVAL_MS, DicomForm, rgb
+from components.import_dicom.outcomes import RejectedError
+from tests.import_dicom.forms import FORMS, HEIGHT, INTERVAL_MS, WIDTH, DicomForm, rgb, written
 
 _DCMTK = {  # the program of each transfer syntax; none knows JPEG 2000
     **dict.fromkeys((uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1), "dcmj2pnm"),
@@ -100,3 +102,13 @@ def by_dcmtk(form: DicomForm, folder: Path) -> np.ndarray:
 @pytest.mark.parametrize("name", FORMS)
 def test_the_frames_are_those_of_dcmtk(imported: tuple[Path, dict[str, Outcome]], name: str, tmp_path: Path) -> None:
     assert_alike(frames_of(imported, name)[0], by_dcmtk(FORMS[name], tmp_path), 3, 1)
+
+
+@pytest.mark.parametrize("name", ["jpeg-ybr422", "jpeg-grey", "jpeg-lossless-rgb", "jpeg-ls-rgb", "jpeg-2000-rct"])
+@pytest.mark.parametrize(("rows", "columns"), [(WIDTH, HEIGHT), (HEIGHT - 1, WIDTH), (HEIGHT, WIDTH + 1)])
+def test_frames_coded_in_another_size_than_stated_are_rejected(tmp_path: Path, name: str, rows: int, columns: int) -> None:
+    dataset = FORMS[name].make()
+    dataset.Rows, dataset.Columns = rows, columns
+    (tmp_path / "a").write_bytes(written(dataset))
+    with pytest.raises(RejectedError, match="coded in another size than its tags state"):
+        read_cine(tmp_path / "a")

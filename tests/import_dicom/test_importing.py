@@ -26,8 +26,9 @@ from components.core.errors import DataError, StorageError, UsageError
 from components.core.manifest import Status
 from components.core.video.decoding import open_video
 from components.import_dicom import data_sets
+from components.import_dicom.cine import NO_TIMES, OTHER_TIMES
 from components.import_dicom.deidentification import KEY_VARIABLE
-from components.import_dicom.importing import NO_REGIONS, NO_TIMES, SAME_UID, TEXT_INSIDE, ImportResult, import_dicom_files
+from components.import_dicom.importing import NO_REGIONS, SAME_UID, TEXT_INSIDE, ImportResult, import_dicom_files
 from components.ingest.ingest import ingest_videos
 from tests.dicoms import FORMS, PATIENT_ID, PATIENT_NAME, PYDICOM_FILES, dicom, moving_frames, region, regions, write
 
@@ -112,7 +113,6 @@ def test_a_cine_loop_of_another_maker_equals_another_decoder(tmp_path: Path) -> 
         ({"FrameTime": 50, "FrameTimeVector": [0, 10, 30, 20]}, [0, 10, 40, 60]),
         ({"FrameTime": 50, "FrameTimeVector": [0, 10, 30, 20], "FrameIncrementPointer": 0x00181063}, [0, 50, 100, 150]),
         ({"FrameTime": 50, "FrameTimeVector": [0, 10, 30, 20], "FrameIncrementPointer": 0x00181065}, [0, 10, 40, 60]),
-        ({"FrameTime": 50, "FrameTimeVector": [0, 10], "FrameIncrementPointer": 0x00181065}, [0, 50, 100, 150]),
         ({"FrameTime": None, "FrameTimeVector": [10, 30, 20]}, [0, 10, 40, 60]),
         ({"FrameTime": None, "FrameTimeVector": [0, 10, 0, 20]}, [0, 10, 11, 30]),
     ],
@@ -122,7 +122,16 @@ def test_frame_times_come_from_the_tags(tmp_path: Path, tags: dict[str, object],
     result = run_import(tmp_path)
     _, times_s = video_frames(tmp_path, rows(tmp_path)[0])
     assert times_s == pytest.approx(np.array(expected_ms) / 1000)
-    assert NO_TIMES not in result.imported[0].warnings
+    assert not {NO_TIMES, OTHER_TIMES}.intersection(result.imported[0].warnings)
+
+
+@pytest.mark.parametrize(
+    "tags", [{"FrameTime": 50, "FrameTimeVector": [0, 10]}, {"FrameTime": None, "FrameTimeVector": [0, 10], "CineRate": 20}]
+)
+def test_frame_times_that_are_elsewhere_than_stated_are_told(tmp_path: Path, tags: dict[str, object]) -> None:
+    write(dicom(moving_frames(4), FrameIncrementPointer=0x00181065, **tags), tmp_path / "source" / "a.dcm")
+    assert OTHER_TIMES in run_import(tmp_path).imported[0].warnings
+    assert video_frames(tmp_path, rows(tmp_path)[0])[1] == pytest.approx([0, 0.05, 0.1, 0.15])
 
 
 def test_assumed_frame_times_are_told(tmp_path: Path) -> None:
