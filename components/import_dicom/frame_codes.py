@@ -29,7 +29,6 @@ TAGS = (
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 _HEAD_BYTES = 12
 _HEADER_BYTES = 1 << 16
-_CHUNK_BYTES = 1 << 20
 _START_OF_JPEG = re.compile(rb"\xff\xd8")
 # A code stream with its size marker, or the signature of a JP2 file.
 _START_OF_JPEG_2000 = re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  ")
@@ -89,11 +88,7 @@ def _frame_bytes(dataset: Any) -> int:
 def _is_padding(pixels: PixelData, offset: int, frame_bytes: int) -> bool:
     """Tells whether what follows the frames is less than a frame, and either the byte that makes the length even or zeros."""
     num_bytes = pixels.num_bytes - offset
-    if num_bytes <= 1:
-        return True
-    if num_bytes >= frame_bytes:
-        return False
-    return not any(pixels.read(offset + start, _CHUNK_BYTES).strip(b"\0") for start in range(0, num_bytes, _CHUNK_BYTES))
+    return num_bytes <= 1 or (num_bytes < frame_bytes and not pixels.read(offset, num_bytes).strip(b"\0"))
 
 
 def _encapsulated(dataset: Any, pixels: PixelData, syntax: UID) -> list[list[Span]]:

@@ -238,6 +238,7 @@ def bare(dataset: FileDataset) -> bytes:
 
 def padded(dataset: FileDataset) -> bytes:
     dataset.PixelData += bytes(64)
+    dataset.DataSetTrailingPadding = b"\1" * 64  # what follows the pixels is none of them
     return written(dataset)
 
 
