@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, AllTransferSyntaxes, MediaStorageDirectoryStorage, MPEGTransferSyntaxes
+from pydicom.uid import UID, AllTransferSyntaxes, JPEG2000TransferSyntaxes, MediaStorageDirectoryStorage, MPEGTransferSyntaxes
 
 from components.import_dicom import frame_codes
 from components.import_dicom.data_sets import PixelData, open_data_set, quiet_pydicom
@@ -41,6 +41,8 @@ _TAGS = (
     "TransducerType",
     "EncryptedAttributesSequence",
 )
+_PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422")
+_PHOTOMETRIC_OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
 _PROBES = {"LINEAR": "linear", "CURVED LINEAR": "convex"}
 _FRAME_TIME, _FRAME_TIME_VECTOR = 0x00181063, 0x00181065
 _TWO_DIMENSIONAL = 1
@@ -58,12 +60,18 @@ class Box:
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How pixels are coded: what decides which decoder can be asked."""
+    """How pixels are coded: what decides which decoder can be asked.
+
+    Attributes:
+        transfer_syntax, photometric_interpretation, planar_configuration, bits_allocated: the tags of these names.
+        is_plain: whether every frame is coded in one piece, and the tags state how many there are.
+    """
 
     transfer_syntax: str
     photometric_interpretation: str
     planar_configuration: int
     bits_allocated: int
+    is_plain: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,12 +148,21 @@ def _check_syntax(syntax: UID) -> None:
         raise RejectedError(f"there is no decoder for its transfer syntax ({name}); export it as JPEG or uncompressed")
 
 
+def _check_colours(dataset: Any) -> None:
+    """Refuses what decoders would take for colours of another kind."""
+    photometric = dataset.PhotometricInterpretation
+    is_jpeg_2000 = dataset.file_meta.TransferSyntaxUID in JPEG2000TransferSyntaxes
+    if photometric not in _PHOTOMETRIC and not (is_jpeg_2000 and photometric in _PHOTOMETRIC_OF_JPEG_2000):
+        raise RejectedError("its photometric interpretation is none of grey, palette, RGB or YCbCr that go with its transfer syntax")
+
+
 def _cine(dataset: Any, pixels: PixelData) -> Cine:
     height_px, width_px = int(dataset.Rows), int(dataset.Columns)
     if min(height_px, width_px, frame_codes.stated_num_frames(dataset) or 1) < 1:
         raise RejectedError("its frames have no size")
     if height_px * width_px > MAX_FRAME_PIXELS:
         raise RejectedError(f"its frames are too large, the limit is {MAX_FRAME_PIXELS:,} pixels")
+    _check_colours(dataset)
     frames = frame_codes.frame_spans(dataset, pixels)
     frame_codes.check_sizes(dataset, pixels, frames)
     num_frames = len(frames)
@@ -164,6 +181,7 @@ def _cine(dataset: Any, pixels: PixelData) -> Cine:
             _text(dataset, "PhotometricInterpretation"),
             int(dataset.get("PlanarConfiguration") or 0),
             int(dataset.BitsAllocated),
+            is_plain=frame_codes.stated_num_frames(dataset) is not None and all(len(pieces) == 1 for pieces in frames),
         ),
         times_ms=times_ms,
         doubt_of_times=doubt,

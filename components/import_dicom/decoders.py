@@ -115,7 +115,7 @@ def installed_decoders() -> list[Decoder]:
 
 def takes_tensorflow_io(form: Form) -> bool:
     """Tells whether tensorflow-io gives the pixels that pydicom gives; of samples of over 8 bits it would cut the upper bits off."""
-    if form.bits_allocated > 8 or form.planar_configuration:
+    if form.bits_allocated > 8 or form.planar_configuration or not form.is_plain:
         return False
     photometric = form.photometric_interpretation
     if form.transfer_syntax == JPEGBaseline8Bit:

@@ -1,6 +1,7 @@
 import contextlib
 import csv
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -241,6 +242,8 @@ def test_ingest_takes_the_manifest(tmp_path: Path) -> None:
         ({"NumberOfFrames": None, "Rows": 59}, "no whole number of them"),
         ({"Rows": 40000, "Columns": 40000}, "frames are too large"),
         ({"BitsStored": 9}, "cannot be decoded"),
+        ({"PhotometricInterpretation": "YBR_RCT"}, "photometric interpretation is none of"),
+        ({"PhotometricInterpretation": "HSV"}, "photometric interpretation is none of"),
         ({"PhotometricInterpretation": "YBR_FULL_422"}, "odd number of pixels"),
         ({"BurnedInAnnotation": None}, "no ultrasound regions, so burned-in text"),
         ({"BurnedInAnnotation": "YES"}, "no ultrasound regions, so burned-in text"),
@@ -536,6 +539,12 @@ def test_a_file_that_cannot_be_read_is_told_by_its_number_and_the_others_are_imp
     result = run_import(tmp_path)
     assert [outcome.reason for outcome in result.outcomes] == ["it cannot be read from the source", ""]
     assert "Mustermann" not in result.to_markdown()
+
+
+def test_a_name_that_is_no_text_hinders_nothing(tmp_path: Path) -> None:
+    path = write(dicom(moving_frames(2)), tmp_path / "source" / "a")
+    os.rename(path, os.fsencode(path.parent) + b"/M\xfcller")
+    run_import(tmp_path).check()
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
