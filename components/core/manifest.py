@@ -1,7 +1,8 @@
 """Manifests: the list of videos that a user writes, and the one that ingest gives on.
 
-Manifest in, CSV with a header: `video_id, uri, label, group` and optionally the columns of OPTIONAL_COLUMNS. Other columns are ignored.
-    uri      http(s), gs://, s3://, or a path relative to the manifest
+Manifest in, CSV with a header (core.tables): `video_id, uri, label, group` and optionally the columns of OPTIONAL_COLUMNS. Other columns
+are ignored.
+    uri      http(s), gs://, s3://, or a path relative to the manifest, in whichever of Unicode's spellings
     label    one of clips.ALL_CLASS_NAMES, or a name that CLASS_OF_LABEL has; `other` is used only if that is asked for
     group    what must never be split: the patient, else the case; an empty cell means the video itself
     crop     `x,y,width,height` in pixels: the box of the frame to use
@@ -17,11 +18,10 @@ The manifest `catalog` is the one of the public videos that comes with the proje
 Manifest out, JSON Lines: one VideoRecord a row of the input, in the order of the input.
 """
 
-import csv
 import dataclasses
 import enum
-import io
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 from components.core import storage
 from components.core.clips import ALL_CLASS_NAMES, SPLITS
 from components.core.errors import DataError, UsageError
+from components.core.tables import read_table
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
 _TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "sex", "age", "anatomy", "exclude", "file")
@@ -129,21 +130,8 @@ def read_manifest(uri: str) -> list[ManifestRow]:
         UsageError: it is missing or empty, a column is absent, or a row is wrong; the message names the first such row.
     """
     path = _CATALOG_PATH if uri == CATALOG else storage.path_of(uri)
-    if not storage.patiently("look up", uri, lambda: path.exists() and not path.is_dir()):
-        raise UsageError(f"manifest {uri!r} does not exist; give a CSV file with the columns {', '.join(REQUIRED_COLUMNS)}.")
-    try:
-        text = storage.read_bytes(str(path)).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"manifest {uri!r} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    absent = [name for name in REQUIRED_COLUMNS if name not in (reader.fieldnames or ())]
-    if absent:
-        present = ", ".join(reader.fieldnames or ()) or "none"
-        raise UsageError(f"manifest {uri!r} lacks the column(s) {', '.join(absent)}; it has {present}.")
-    try:
-        rows = [_checked_row(cells, f"manifest {uri!r}, line {reader.line_num}", path.parent) for cells in reader]
-    except csv.Error as error:
-        raise UsageError(f"manifest {uri!r}, after line {reader.line_num}: no CSV ({error}); look for a quotation mark too many.") from None
+    table = read_table(str(path), "manifest", REQUIRED_COLUMNS, OPTIONAL_COLUMNS)
+    rows = [_checked_row(row.cells, f"manifest {uri!r}, line {row.line}", path.parent) for row in table]
     if not rows:
         raise UsageError(f"manifest {uri!r} lists no video; add a row per video.")
     _check_unique_ids(rows, uri)
@@ -155,14 +143,12 @@ def absolute_manifest_uri(uri: str) -> str:
     return uri if uri == CATALOG else storage.absolute_uri(uri)
 
 
-def _checked_row(cells: dict[str | None, str | None], where: str, base: storage.StoragePath) -> ManifestRow:
-    if surplus := cells.get(None):
-        raise UsageError(f"{where}: it has more cells than the header, {surplus}; quote cells that hold a comma.")
-    values = {name: (cells.get(name) or "").strip() for name in REQUIRED_COLUMNS + OPTIONAL_COLUMNS}
+def _checked_row(values: dict[str, str], where: str, base: storage.StoragePath) -> ManifestRow:
     for name in ("video_id", "uri"):
         if not values[name]:
             raise UsageError(f"{where}: {name} is empty; every row needs one.")
-    stated, values["label"] = values["label"], _class_of(values["label"])
+    stated = values["label"]
+    values = {**values, "label": _class_of(stated)}
     for name, allowed in (("label", (*ALL_CLASS_NAMES, *CLASS_OF_LABEL)), ("via", ("", *VIAS))):
         if values[name] not in allowed:
             raise UsageError(f"{where}: unknown {name} {values[name]!r}; use one of {', '.join(filter(None, allowed))}.")
@@ -197,7 +183,39 @@ def _absolute_uri(uri: str, where: str, base: storage.StoragePath) -> str:
         raise UsageError(f"{where}: {error}") from None
     except ValueError as error:
         raise UsageError(f"{where}: the uri is not a usable URL ({error}).") from None
-    return storage.absolute_uri(str(base / uri))
+    return _as_on_disk(storage.absolute_uri(str(base / uri)))
+
+
+def _as_on_disk(uri: str) -> str:
+    """Returns the path of a local file as its folders spell it: `é` may be one character (NFC) or two (NFD)."""
+    if uri.isascii() or storage.scheme_of(uri):
+        return uri
+    found = Path(uri)
+    if _exists(found):
+        return uri
+    found = Path(found.anchor)
+    for part in Path(uri).parts[1:]:
+        alike = part if _exists(found / part) else _spelled_alike(found, part)
+        if alike is None:
+            return uri
+        found /= alike
+    return str(found)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # it may not be looked at, or can be no path
+        return False
+
+
+def _spelled_alike(folder: Path, name: str) -> str | None:
+    """Returns the one entry of a folder that is the name in another normalisation."""
+    try:
+        alike = [entry.name for entry in folder.iterdir() if unicodedata.normalize("NFC", entry.name) == unicodedata.normalize("NFC", name)]
+    except OSError:
+        return None
+    return alike[0] if len(alike) == 1 else None
 
 
 def _parsed_crop(text: str, where: str) -> tuple[int, int, int, int] | None:

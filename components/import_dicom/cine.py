@@ -3,24 +3,25 @@
 Tags and their meaning: DICOM PS3.3, US Image (C.8.5.6), US Region Calibration (C.8.5.5), Cine (C.7.6.5) and Multi-frame (C.7.6.6) modules.
 """
 
-import contextlib
 import dataclasses
-import logging
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import MediaStorageDirectoryStorage, MPEGTransferSyntaxes
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, AllTransferSyntaxes, JPEG2000TransferSyntaxes, MediaStorageDirectoryStorage, MPEGTransferSyntaxes
 
+from components.import_dicom import frame_codes
+from components.import_dicom.data_sets import PixelData, open_data_set, quiet_pydicom
 from components.import_dicom.outcomes import RejectedError
 
 FALLBACK_FPS = 25.0
 MAX_DURATION_MS = 3_600_000
+NO_TIMES = f"it does not state its frame times; {FALLBACK_FPS:g} frames per second are assumed"
+OTHER_TIMES = "the tag that should hold its frame times cannot be used; they were taken from another one"
+# As many as preprocess takes.
+MAX_FRAME_PIXELS = 4096 * 2304
 
 _TAGS = (
     "Modality",
@@ -28,10 +29,9 @@ _TAGS = (
     "StudyInstanceUID",
     "PatientID",
     "IssuerOfPatientID",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "BitsAllocated",
+    *frame_codes.TAGS,
+    "PlanarConfiguration",
+    "FrameIncrementPointer",
     "FrameTime",
     "FrameTimeVector",
     "CineRate",
@@ -40,12 +40,12 @@ _TAGS = (
     "BurnedInAnnotation",
     "TransducerType",
     "EncryptedAttributesSequence",
-    "PixelData",
 )
+_PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422")
+_PHOTOMETRIC_OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
 _PROBES = {"LINEAR": "linear", "CURVED LINEAR": "convex"}
+_FRAME_TIME, _FRAME_TIME_VECTOR = 0x00181063, 0x00181065
 _TWO_DIMENSIONAL = 1
-# An ASN.1 sequence that opens with an object identifier of PKCS #7, as RFC 5652 and PS3.15 (Secure DICOM File) have it.
-_CMS = re.compile(rb"\x30.{1,9}?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +59,32 @@ class Box:
 
 
 @dataclasses.dataclass(frozen=True)
+class Form:
+    """How pixels are coded: what decides which decoder can be asked.
+
+    Attributes:
+        transfer_syntax, photometric_interpretation, planar_configuration, bits_allocated: the tags of these names.
+        is_plain: whether every frame is coded in one piece, and the tags state how many there are.
+    """
+
+    transfer_syntax: str
+    photometric_interpretation: str
+    planar_configuration: int
+    bits_allocated: int
+    is_plain: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Cine:
     """A cine loop, or a single frame, by the tags that are read of it.
 
     Attributes:
         patient, study, instance: what identifies; for Pseudonyms only.
-        num_frames, height_px, width_px: the size of the pixel data.
-        bits_allocated: of a sample.
+        num_frames, height_px, width_px: the size of the pixel data, which the tags do not contradict.
+        num_frames_is_stated: whether the tags say it, too; else it is by the pixel data alone. A single frame need not be stated.
+        form: how the pixels are coded.
         times_ms: when each frame was taken, from the first one on; whole milliseconds, strictly increasing.
-        times_are_stated: whether the file tells them; else FALLBACK_FPS is assumed.
+        doubt_of_times: what a person should know of them, or empty.
         regions: where the two-dimensional images are; None when the file does not tell.
         burned_in_text: YES or NO as BurnedInAnnotation states, else empty.
         probe: linear, convex, or empty.
@@ -77,87 +94,97 @@ class Cine:
     study: str = dataclasses.field(repr=False)
     instance: str = dataclasses.field(repr=False)
     num_frames: int
+    num_frames_is_stated: bool
     height_px: int
     width_px: int
-    bits_allocated: int
+    form: Form
     times_ms: tuple[int, ...]
-    times_are_stated: bool
+    doubt_of_times: str
     regions: tuple[Box, ...] | None
     burned_in_text: str
     probe: str
 
 
-@contextlib.contextmanager
-def _quiet_pydicom() -> Iterator[None]:
-    """Keeps pydicom's warnings, which quote the values of tags, out of the log."""
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def read_cine(path: Path) -> Cine:
-    """Reads the tags of a DICOM file.
+    """Reads the tags of a DICOM file, and counts its frames.
 
     Raises:
         RejectedError: it is no DICOM file of ultrasound frames that can be decoded one by one.
     """
-    with _quiet_pydicom():
+    with quiet_pydicom():
         try:
-            dataset = pydicom.dcmread(path, specific_tags=list(_TAGS), defer_size=1024)
-        except InvalidDicomError:
-            raise RejectedError(_no_dicom(path)) from None
-        except Exception as error:
-            raise RejectedError(f"its tags cannot be read ({type(error).__name__})") from None
-        _check_kind(dataset)
-        try:
-            return _cine(dataset)
+            with open_data_set(path, _TAGS) as (dataset, pixels):
+                return _cine(dataset, _checked_pixels(dataset, pixels))
         except RejectedError:
             raise
         except Exception as error:
             raise RejectedError(f"a tag that is needed is absent or malformed ({type(error).__name__})") from None
 
 
-def _no_dicom(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(32)
-    return "an encrypted file (CMS); decrypt it first" if _CMS.match(start) else "not a DICOM file"
-
-
-def _check_kind(dataset: Any) -> None:
-    """Refuses what holds no frames of ultrasound."""
+def _checked_pixels(dataset: Any, pixels: PixelData | None) -> PixelData:
+    """Refuses what holds no frames of ultrasound that can be decoded."""
     if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         raise RejectedError("a DICOMDIR, the index of a medium")
     modality = str(dataset.get("Modality", ""))
     if modality != "US":
         raise RejectedError(f"not ultrasound (modality {modality if re.fullmatch('[A-Z]{2}', modality) else 'not stated'})")
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is None:
-        raise RejectedError("it does not state its transfer syntax")
+    _check_syntax(dataset.file_meta.TransferSyntaxUID)
+    if pixels is None:
+        encrypted = "EncryptedAttributesSequence" in dataset
+        reason = "attributes are encrypted" if encrypted else "it has none, or ends before they do"
+        raise RejectedError(f"without pixels that can be read: {reason}")
+    return pixels
+
+
+def _check_syntax(syntax: UID) -> None:
     if syntax in MPEGTransferSyntaxes:
         raise RejectedError("its pixels are a video stream (MPEG-2, MPEG-4 or HEVC); export it as frames, for example JPEG")
-    if "PixelData" not in dataset:
-        encrypted = "EncryptedAttributesSequence" in dataset
-        raise RejectedError("without pixels that can be read: attributes are encrypted" if encrypted else "without pixels")
+    try:
+        is_decodable = get_decoder(syntax).is_available
+    except NotImplementedError:
+        is_decodable = False
+    if not is_decodable:
+        name = syntax.name if syntax in AllTransferSyntaxes else "none that the standard knows"
+        raise RejectedError(f"there is no decoder for its transfer syntax ({name}); export it as JPEG or uncompressed")
 
 
-def _cine(dataset: Any) -> Cine:
-    num_frames = int(dataset.get("NumberOfFrames") or 1)
+def _check_colours(dataset: Any) -> None:
+    """Refuses what decoders would take for colours of another kind."""
+    photometric = dataset.PhotometricInterpretation
+    is_jpeg_2000 = dataset.file_meta.TransferSyntaxUID in JPEG2000TransferSyntaxes
+    if photometric not in _PHOTOMETRIC and not (is_jpeg_2000 and photometric in _PHOTOMETRIC_OF_JPEG_2000):
+        raise RejectedError("its photometric interpretation is none of grey, palette, RGB or YCbCr that go with its transfer syntax")
+
+
+def _cine(dataset: Any, pixels: PixelData) -> Cine:
     height_px, width_px = int(dataset.Rows), int(dataset.Columns)
-    if min(num_frames, height_px, width_px) < 1:
+    if min(height_px, width_px, frame_codes.stated_num_frames(dataset) or 1) < 1:
         raise RejectedError("its frames have no size")
-    times_ms, times_are_stated = _times_ms(dataset, num_frames)
+    if height_px * width_px > MAX_FRAME_PIXELS:
+        raise RejectedError(f"its frames are too large, the limit is {MAX_FRAME_PIXELS:,} pixels")
+    _check_colours(dataset)
+    frames = frame_codes.frame_spans(dataset, pixels)
+    frame_codes.check_sizes(dataset, pixels, frames)
+    num_frames = len(frames)
+    times_ms, doubt = _times_ms(dataset, num_frames)
     burned_in_text = str(dataset.get("BurnedInAnnotation", ""))
     return Cine(
         patient=" / ".join(filter(None, (_text(dataset, "PatientID"), _text(dataset, "IssuerOfPatientID")))),
         study=_text(dataset, "StudyInstanceUID"),
         instance=_text(dataset, "SOPInstanceUID"),
         num_frames=num_frames,
+        num_frames_is_stated=num_frames == 1 or frame_codes.stated_num_frames(dataset) is not None,
         height_px=height_px,
         width_px=width_px,
-        bits_allocated=int(dataset.BitsAllocated),
+        form=Form(
+            str(dataset.file_meta.TransferSyntaxUID),
+            _text(dataset, "PhotometricInterpretation"),
+            int(dataset.get("PlanarConfiguration") or 0),
+            int(dataset.BitsAllocated),
+            is_plain=frame_codes.stated_num_frames(dataset) is not None and all(len(pieces) == 1 for pieces in frames),
+        ),
         times_ms=times_ms,
-        times_are_stated=times_are_stated,
+        doubt_of_times=doubt,
         regions=_regions(dataset, height_px, width_px),
         burned_in_text=burned_in_text if burned_in_text in ("YES", "NO") else "",
         probe=_PROBES.get(_text(dataset, "TransducerType").upper(), ""),
@@ -168,26 +195,47 @@ def _text(dataset: Any, name: str) -> str:
     return str(dataset.get(name) or "").strip()
 
 
-def _times_ms(dataset: Any, num_frames: int) -> tuple[tuple[int, ...], bool]:
-    """Returns the time of each frame, and whether the file states it: a vector of intervals, one interval, or a rate.
+def _times_ms(dataset: Any, num_frames: int) -> tuple[tuple[int, ...], str]:
+    """Returns the time of each frame, and what is to be said of them.
+
+    FrameIncrementPointer says which tag holds (PS3.3 C.7.6.6); where it is silent or points at what cannot be used, a vector of intervals
+    goes before one interval, and that before a rate.
 
     Raises:
         RejectedError: the times cannot be right.
     """
-    intervals = np.atleast_1d(np.asarray(dataset.get("FrameTimeVector") or [], float))
-    if len(intervals) == num_frames > 1 and (intervals[1:] > 0).all():
-        times_ms, stated = np.cumsum([0.0, *intervals[1:]]), True
-    else:
-        interval_ms = float(dataset.get("FrameTime") or 0)
-        rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
-        stated = interval_ms > 0 or rate > 0
-        times_ms = np.arange(num_frames) * (interval_ms if interval_ms > 0 else 1000 / (rate if rate > 0 else FALLBACK_FPS))
+    pointers = set(np.atleast_1d(dataset.get("FrameIncrementPointer") or []).tolist())
+    sources = {_FRAME_TIME_VECTOR: _vector_ms(dataset, num_frames), _FRAME_TIME: _interval_ms(dataset, num_frames)}
+    pointed = [times_ms for tag, times_ms in sources.items() if tag in pointers]
+    rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
+    at_rate = np.arange(num_frames) * 1000 / rate if rate > 0 else None
+    stated = [times_ms for times_ms in (*pointed, *sources.values(), at_rate) if times_ms is not None]
+    times_ms = stated[0] if stated else np.arange(num_frames) * 1000 / FALLBACK_FPS
     if not times_ms[-1] <= MAX_DURATION_MS:  # nor is it a number
         raise RejectedError("its frame times span more than an hour, or are no numbers")
     rounded = np.rint(times_ms).astype(int)
     # No two frames share a millisecond, not even where a loop was taken at over 1000 frames per second.
     rounded = np.maximum.accumulate(rounded - np.arange(num_frames)) + np.arange(num_frames)
-    return tuple(rounded.tolist()), stated or num_frames == 1
+    if num_frames == 1 or (stated and any(times is stated[0] for times in pointed or stated)):
+        doubt = ""
+    else:
+        doubt = OTHER_TIMES if stated else NO_TIMES
+    return tuple(rounded.tolist()), doubt
+
+
+def _vector_ms(dataset: Any, num_frames: int) -> np.ndarray | None:
+    """Returns the times by FrameTimeVector, whose first interval lies before the first frame and is left out by some."""
+    intervals = np.atleast_1d(np.asarray(dataset.get("FrameTimeVector") or [], float))
+    following = intervals[len(intervals) - num_frames + 1 :]
+    if num_frames == 1 or len(intervals) not in (num_frames - 1, num_frames) or not ((following >= 0).all() and following.any()):
+        return None
+    return np.cumsum([0.0, *following])
+
+
+def _interval_ms(dataset: Any, num_frames: int) -> np.ndarray | None:
+    """Returns the times by FrameTime."""
+    interval_ms = float(dataset.get("FrameTime") or 0)
+    return np.arange(num_frames) * interval_ms if interval_ms > 0 else None
 
 
 def _regions(dataset: Any, height_px: int, width_px: int) -> tuple[Box, ...] | None:

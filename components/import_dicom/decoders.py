@@ -1,6 +1,7 @@
 """Decoders of DICOM pixels, in the order in which they are asked: tensorflow-io where it is installed, then pydicom with GDCM.
 
-What one cannot decode goes to the next. A decoder's word is not taken for it: number and size of the frames must be what the tags say.
+What one cannot decode goes to the next. A decoder's word is not taken for it: number and size of the frames must be what tags and data say,
+and tensorflow-io is only asked for the forms in which its pixels have been compared.
 """
 
 import json
@@ -9,11 +10,13 @@ import select
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
-from components.import_dicom.cine import Cine
+from components.import_dicom.cine import Cine, Form
 from components.import_dicom.outcomes import RejectedError
 
 # Where the image has the Python that can import tensorflow-io.
@@ -28,17 +31,17 @@ class DecodingError(Exception):
 class Decoder:
     """A library that decodes, in a process that is started when it is first needed, and again when it has died."""
 
-    def __init__(self, name: str, python: str = sys.executable, max_bits: int = 16) -> None:
+    def __init__(self, name: str, python: str = sys.executable, takes: Callable[[Form], bool] = lambda form: True) -> None:
         """Chooses the library.
 
         Args:
             name: one of decoding_worker.DECODERS.
             python: the interpreter that has it.
-            max_bits: samples with more are left to others.
+            takes: tells the forms for which it is asked; the others are left to other decoders.
         """
         self.name = name
         self._python = python
-        self._max_bits = max_bits
+        self._takes = takes
         self._process: subprocess.Popen[str] | None = None
 
     def decode(self, path: Path, cine: Cine, folder: Path) -> np.ndarray:
@@ -55,8 +58,8 @@ class Decoder:
         Raises:
             DecodingError: it cannot, or the frames are not what the tags say.
         """
-        if cine.bits_allocated > self._max_bits:
-            raise DecodingError(f"samples of {cine.bits_allocated} bits")
+        if not self._takes(cine.form):
+            raise DecodingError("not asked for this form of pixels")
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".npy", delete=False) as file:
             answer = self._answer({"path": str(path), "frames_path": file.name})
         if not answer:
@@ -71,7 +74,7 @@ class Decoder:
             raise DecodingError(error)
         frames = np.load(file.name, mmap_mode="c")
         if frames.shape[:3] != (cine.num_frames, cine.height_px, cine.width_px) or frames.shape[3:] not in ((1,), (3,)):
-            raise DecodingError("other frames than the tags say")
+            raise DecodingError("other frames than tags and data say")
         return frames
 
     def close(self) -> None:
@@ -107,8 +110,21 @@ class Decoder:
 def installed_decoders() -> list[Decoder]:
     """Returns the decoders in the order in which they are asked."""
     python = os.environ.get(TENSORFLOW_IO_VARIABLE)
-    # tensorflow-io would cut samples of over 8 bits off.
-    return [*([Decoder("tensorflow-io", python, max_bits=8)] if python else []), Decoder("pydicom")]
+    return [*([Decoder("tensorflow-io", python, takes_tensorflow_io)] if python else []), Decoder("pydicom")]
+
+
+def takes_tensorflow_io(form: Form) -> bool:
+    """Tells whether tensorflow-io gives the pixels that pydicom gives; of samples of over 8 bits it would cut the upper bits off."""
+    if form.bits_allocated > 8 or form.planar_configuration or not form.is_plain:
+        return False
+    photometric = form.photometric_interpretation
+    if form.transfer_syntax == JPEGBaseline8Bit:
+        return photometric in ("MONOCHROME2", "YBR_FULL", "YBR_FULL_422")
+    return form.transfer_syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless) and photometric in (
+        "MONOCHROME2",
+        "RGB",
+        "YBR_FULL",
+    )
 
 
 def decoded(path: Path, cine: Cine, decoders: list[Decoder], folder: Path) -> tuple[np.ndarray, str]:

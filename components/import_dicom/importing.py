@@ -1,20 +1,25 @@
 """From a folder of DICOM files to de-identified videos and a manifest that ingest takes.
 
-    <destination>/videos/<video id>.mkv    lossless; the id is a pseudonym of the file's SOPInstanceUID
+    <destination>/videos/<video id>.mkv    lossless; the id is a pseudonym of the file's SOPInstanceUID, and of what it shows where an
+                                           earlier file has the same UID and shows something else
     <destination>/manifest.csv             a row for each video (core.manifest); written last
 
 Nothing that is written, logged or reported quotes a tag or a path, for hospitals name files after patients. A file is told by its number:
-files are counted from 1 in the order of their paths, as `find SOURCE -xtype f | LC_ALL=C sort` lists them.
+files are counted from 1 in the order of their paths, as `find SOURCE -xtype f | LC_ALL=C sort` lists them. A row of the labels is told by
+its line.
 """
 
 import collections
 import contextlib
 import csv
 import dataclasses
+import hashlib
 import io
 import logging
 import tempfile
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from components.core import storage
 from components.core.errors import DataError, OutageError, StorageError, UsageError
@@ -27,10 +32,12 @@ from components.import_dicom.video_writing import SUFFIX, write_video
 
 MANIFEST_NAME = "manifest.csv"
 PROGRESS_EVERY = 10
+MAX_LINES_TOLD = 20
 TEXT_INSIDE = "BurnedInAnnotation says YES: text inside of the image would still be there; look at the video before you share it"
 NO_REGIONS = "it has no ultrasound regions, and BurnedInAnnotation says NO: nothing was blacked out; look at the video before you share it"
-NO_TIMES = "it does not state its frame times; 25 frames per second are assumed"
 NO_PATIENT = "it names no patient; its study is its group"
+NO_COUNT = "it does not state how many frames it has; they were counted in its pixel data"
+SAME_UID = "its SOPInstanceUID is that of file {number}, but its patient, its frames or their times are others: both were imported"
 
 _COLUMNS = ("video_id", "uri", "label", "group", "probe", "source", "crop")
 _log = logging.getLogger(__name__)
@@ -59,10 +66,11 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class ImportResult:
-    """What became of every file, in the order of their paths."""
+    """What became of every file, in the order of their paths; and the lines of the labels whose path is that of no file."""
 
     outcomes: list[Outcome]
     manifest_uri: str
+    idle_lines: tuple[int, ...] = ()
 
     @property
     def imported(self) -> list[Outcome]:
@@ -78,13 +86,15 @@ class ImportResult:
             "num_rejected": len(self.outcomes) - len(self.imported),
             "num_to_look_at": sum(bool(outcome.warnings) for outcome in self.imported),
             "num_frames": sum(outcome.num_frames for outcome in self.imported),
+            "num_labels_without_file": len(self.idle_lines),
             **{f"num_decoded_by_{name.replace('-', '_')}": count for name, count in sorted(decoders.items())},
         }
 
     def to_markdown(self) -> str:
         """Returns the counts, and each file that was rejected or that a person should look at, with the reason."""
         lines = ["# DICOM import", "", *(f"- {name}: {value}" for name, value in self.metrics().items())]
-        lines += ["", "Files are numbered as `find SOURCE -xtype f | LC_ALL=C sort` lists them.", "", "| file | video | |", "|---|---|---|"]
+        lines += ["", *([_told_idle(self.idle_lines), ""] if self.idle_lines else [])]
+        lines += ["Files are numbered as `find SOURCE -xtype f | LC_ALL=C sort` lists them.", "", "| file | video | |", "|---|---|---|"]
         for outcome in self.outcomes:
             for text in (f"rejected: {outcome.reason}",) if outcome.reason else outcome.warnings:
                 lines.append(f"| {outcome.number} | {outcome.row.get('video_id', '')} | {text} |")
@@ -99,7 +109,8 @@ class ImportResult:
         if not self.imported:
             reasons = collections.Counter(outcome.reason for outcome in self.outcomes)
             told = "; ".join(f"{reason} ({count} files)" for reason, count in reasons.most_common(3))
-            raise DataError(f"none of {len(self.outcomes)} files could be imported: {told}.")
+            idle = f" {_told_idle(self.idle_lines)}" if self.idle_lines else ""
+            raise DataError(f"none of {len(self.outcomes)} files could be imported: {told}.{idle}")
 
 
 def import_dicom_files(
@@ -128,6 +139,9 @@ def import_dicom_files(
     if not paths:
         raise UsageError(f"the source {source_uri!r} holds no files.")
     storage.check_writable(destination_uri)
+    idle_lines = labels.idle_lines(paths)
+    if idle_lines:
+        _log.warning("%s", _told_idle(idle_lines))
     decoders = installed_decoders()
     run = _Import(labels, pseudonyms, decoders, storage.absolute_uri(destination_uri), source_name)
     outcomes = []
@@ -139,14 +153,20 @@ def import_dicom_files(
     finally:
         for decoder in decoders:
             decoder.close()
-    result = ImportResult(outcomes, storage.join(storage.absolute_uri(destination_uri), MANIFEST_NAME))
+    result = ImportResult(outcomes, storage.join(storage.absolute_uri(destination_uri), MANIFEST_NAME), idle_lines)
     if result.imported:
         storage.write_bytes(result.manifest_uri, _csv([outcome.row for outcome in result.imported]))
     return result
 
 
+def _told_idle(lines: tuple[int, ...]) -> str:
+    more = f" and {len(lines) - MAX_LINES_TOLD} more" if len(lines) > MAX_LINES_TOLD else ""
+    told = ", ".join(map(str, lines[:MAX_LINES_TOLD]))
+    return f"Line(s) {told}{more} of the labels match no file; compare the spelling of their paths with that of the files."
+
+
 class _Import:
-    """The work on one file after another; remembers which instances it has seen."""
+    """The work on one file after another; remembers which instances it has imported."""
 
     def __init__(self, labels: Labels, pseudonyms: Pseudonyms, decoders: list[Decoder], destination_uri: str, source_name: str) -> None:
         self._labels = labels
@@ -154,7 +174,9 @@ class _Import:
         self._decoders = decoders
         self._destination_uri = destination_uri
         self._source_name = source_name
-        self._numbers: dict[str, int] = {}
+        # By SOPInstanceUID and by content.
+        self._first: dict[str, int] = {}
+        self._seen: dict[tuple[str, str], tuple[int, Label]] = {}
 
     def import_file(self, number: int, uri: str, path: PurePosixPath) -> Outcome:
         """Writes the video of one file, and says what became of it."""
@@ -175,20 +197,27 @@ class _Import:
 
     def _imported(self, number: int, path: Path, label: Label) -> Outcome:
         cine = read_cine(path)
-        video_id = self._pseudonyms.of("video", cine.instance or storage.read_bytes(path).hex())
-        if self._numbers.setdefault(video_id, number) != number:
-            raise RejectedError(f"the same instance as file {self._numbers[video_id]}")
         boxes, warnings = _image_boxes(cine, label)
-        if not cine.times_are_stated:
-            warnings.append(NO_TIMES)
+        if not cine.num_frames_is_stated:
+            warnings.append(NO_COUNT)
+        if cine.doubt_of_times:
+            warnings.append(cine.doubt_of_times)
         if not cine.patient:
             warnings.append(NO_PATIENT)
         with tempfile.TemporaryDirectory(prefix="lus-dicom-") as folder:
             frames, decoder = decoded(path, cine, self._decoders, Path(folder))
+            content = _content(cine, frames)
+            self._check_new(cine.instance, content, label)
+            if first := self._first.get(cine.instance):
+                warnings.append(SAME_UID.format(number=first))
+            video_id = self._video_id(cine.instance, content)
             mask = visible(boxes, cine.height_px, cine.width_px)
             video_path = Path(folder) / f"video{SUFFIX}"
             write_video(video_path, (frame * mask for frame in frames), mask.shape[:2], cine.times_ms)
             storage.put_file(video_path, storage.join(self._destination_uri, "videos", f"{video_id}{SUFFIX}"))
+        self._seen[cine.instance, content] = number, label
+        if cine.instance:
+            self._first.setdefault(cine.instance, number)
         crop = bounding_box(boxes)
         row = {
             "video_id": video_id,
@@ -201,10 +230,31 @@ class _Import:
         }
         return Outcome(number, row=row, warnings=tuple(warnings), decoder=decoder, num_frames=cine.num_frames)
 
+    def _check_new(self, instance: str, content: str, label: Label) -> None:
+        """Refuses what was imported before, of whatever name."""
+        if (instance, content) in self._seen:
+            number, earlier = self._seen[instance, content]
+            conflict = "" if earlier == label else ", for which the labels say something else: decide which of them is right"
+            raise RejectedError(f"the same instance as file {number}{conflict}")
+
+    def _video_id(self, instance: str, content: str) -> str:
+        """Returns a pseudonym; whoever comes first with an instance gets the one that depends on nothing else."""
+        if instance and instance not in self._first:
+            return self._pseudonyms.of("video", instance)
+        return self._pseudonyms.of("video", f"{instance}\0{content}")
+
     def _group(self, cine: Cine, video_id: str) -> str:
         if cine.patient:
             return self._pseudonyms.of("patient", cine.patient)
         return self._pseudonyms.of("study", cine.study) if cine.study else video_id
+
+
+def _content(cine: Cine, frames: np.ndarray) -> str:
+    """Returns a digest of what a file shows: whom, which frames and when."""
+    digest = hashlib.sha256(repr((cine.patient, cine.times_ms, frames.shape)).encode(errors="surrogateescape"))
+    for frame in frames:
+        digest.update(np.ascontiguousarray(frame).data)
+    return digest.hexdigest()
 
 
 def _image_boxes(cine: Cine, label: Label) -> tuple[tuple[Box, ...], list[str]]:

@@ -1,18 +1,19 @@
-"""What a user says of the files, since DICOM does not: a CSV with the columns `path`, `label` and optionally `region`.
+"""What a user says of the files, since DICOM does not: a CSV (core.tables) with the columns `path`, `label` and optionally `region`.
 
-path    a file, or a folder and all below it, relative to the source; the longest that fits a file holds; `.` is the source itself
+path    a file, or a folder and all below it, relative to the source; the longest that fits a file holds; `.` is the source itself; `é` as
+        one character and as `e` with an accent (Unicode's NFC and NFD) are the same
 label   one of clips.ALL_CLASS_NAMES
 region  `x,y,width,height` in pixels: where the ultrasound image is, in place of what the file says
 """
 
-import csv
 import dataclasses
-import io
+import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from components.core import storage
 from components.core.clips import ALL_CLASS_NAMES
 from components.core.errors import UsageError
+from components.core.tables import read_table
 from components.import_dicom.cine import Box
 
 
@@ -27,41 +28,52 @@ class Label:
 class Labels:
     """The labels of files by their paths."""
 
-    def __init__(self, by_path: dict[PurePosixPath, Label]) -> None:
+    def __init__(self, by_path: dict[PurePosixPath, Label], lines: dict[PurePosixPath, int]) -> None:
         self._by_path = by_path
+        self._lines = lines
 
     def of(self, path: PurePosixPath) -> Label | None:
         """Returns the label of a file, None when nothing was said of it."""
-        return next((self._by_path[place] for place in (path, *path.parents) if place in self._by_path), None)
+        return next((self._by_path[place] for place in _places(path) if place in self._by_path), None)
+
+    def idle_lines(self, paths: Iterable[PurePosixPath]) -> tuple[int, ...]:
+        """Returns the lines of the table whose path is that of no file and of no folder with files."""
+        places = {place for path in paths for place in _places(path)}
+        return tuple(line for path, line in self._lines.items() if path not in places)
+
+
+def _places(path: PurePosixPath) -> tuple[PurePosixPath, ...]:
+    """Returns a file and the folders around it, the innermost first."""
+    path = _normalised(str(path))
+    return path, *path.parents
+
+
+def _normalised(path: str) -> PurePosixPath:
+    return PurePosixPath(unicodedata.normalize("NFC", path))
 
 
 def read_labels(uri: str) -> Labels:
     """Reads and checks the CSV.
 
     Raises:
-        UsageError: a column is absent, or a row is wrong; the message names the first such row.
+        UsageError: it is missing, a column is absent, or a row is wrong; the message names the first such row.
         StorageError: it cannot be read.
     """
-    try:
-        text = storage.read_bytes(uri).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the labels {uri!r} are not UTF-8 text ({error.reason} at byte {error.start}); save them as UTF-8.") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if absent := [name for name in ("path", "label") if name not in (reader.fieldnames or ())]:
-        raise UsageError(f"the labels {uri!r} lack the column(s) {', '.join(absent)}; write path,label.")
     by_path: dict[PurePosixPath, Label] = {}
-    for cells in reader:
-        where = f"the labels {uri!r}, line {reader.line_num}"
-        class_name = (cells["label"] or "").strip()
+    lines: dict[PurePosixPath, int] = {}
+    for row in read_table(uri, "table of labels", ("path", "label"), ("region",)):
+        where = f"table of labels {uri!r}, line {row.line}"
+        class_name, text = row.cells["label"], row.cells["path"]
         if class_name not in ALL_CLASS_NAMES:
             raise UsageError(f"{where}: unknown label {class_name!r}; use one of {', '.join(ALL_CLASS_NAMES)}.")
-        path = (cells["path"] or "").strip()
-        if not path:
+        if not text:
             raise UsageError(f"{where}: path is empty; write a file or a folder, or `.` for the source itself.")
-        if PurePosixPath(path) in by_path:
-            raise UsageError(f"{where}: path {path!r} was listed before; a path can have one label.")
-        by_path[PurePosixPath(path)] = Label(class_name, _region((cells.get("region") or "").strip(), where))
-    return Labels(by_path)
+        path = _normalised(text)
+        if path in by_path:
+            raise UsageError(f"{where}: path {text!r} was listed before, in line {lines[path]}; a path can have one label.")
+        by_path[path] = Label(class_name, _region(row.cells["region"], where))
+        lines[path] = row.line
+    return Labels(by_path, lines)
 
 
 def _region(text: str, where: str) -> Box | None:

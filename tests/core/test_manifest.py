@@ -1,3 +1,4 @@
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,29 @@ def test_what_a_class_does_not_tell_is_kept(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("listed", ["NFC", "NFD"])
+def test_a_file_is_found_however_its_accents_are_written(tmp_path: Path, stored: str, listed: str) -> None:
+    path = tmp_path / unicodedata.normalize(stored, "Pférd") / unicodedata.normalize(stored, "José.mp4")
+    path.parent.mkdir()
+    path.touch()
+    uri = written(tmp_path, f"video_id,uri,label,group\na,{unicodedata.normalize(listed, 'Pférd/José.mp4')},covid,p\n")
+    assert read_manifest(uri)[0].uri == str(path)
+
+
+def test_of_two_files_that_look_alike_the_one_that_is_listed_is_meant(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        (tmp_path / unicodedata.normalize(form, "é.mp4")).touch()
+    for form in ("NFC", "NFD"):
+        name = unicodedata.normalize(form, "é.mp4")
+        assert read_manifest(written(tmp_path, f"video_id,uri,label,group\na,{name},covid,p\n"))[0].uri == str(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_keeps_its_name(tmp_path: Path) -> None:
+    uri = written(tmp_path, "video_id,uri,label,group\na,nowhere/José.mp4,covid,p\n")
+    assert read_manifest(uri)[0].uri == str(tmp_path / "nowhere" / "José.mp4")
+
+
 def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
     from components.core import storage
 
@@ -84,8 +108,11 @@ def test_a_manifest_may_lie_in_cloud_storage(gs_storage: str) -> None:
         ),
         ("video_id,uri,label,group,via\na,https://x/view#,covid,p,google-drive\n", "line 2: the uri of a video via google-drive must name"),
         ("video_id,uri,label,group,crop\na,a.mp4,covid,p,1 2 3\n", "line 2: crop '1 2 3'"),
-        ("video_id,uri,label,group\na,a.mp4,covid,p,q\n", r"line 2: it has more cells than the header, \['q'\]"),
+        ("video_id,uri,label,group\na,a.mp4,covid,p,q\n", "line 2: it has more cells than the header, 5 instead of 4"),
         ('video_id,uri,label,group\na,"' + "a" * 200_000 + '",covid,p\n', "after line 1: no CSV"),
+        ("video_id,uri,label,group,label\na,a.mp4,covid,p,normal\n", "line 1: the column label is there twice"),
+        ("video_id,uri,label,group\na,a.mp4\0,covid,p\n", "line 2: it holds a NUL"),
+        ('video_id,uri,label,group,source\na,a.mp4,covid,p,"s\nb,b.mp4,normal,q,s\n', "after line 1: no CSV"),
         ('video_id,uri,label,group,crop\na,a.mp4,covid,p,"0,0,0,5"\n', "line 2: crop"),
     ],
 )

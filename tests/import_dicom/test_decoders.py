@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from components.import_dicom.cine import read_cine
-from components.import_dicom.decoders import Decoder, decoded
+from components.import_dicom.decoders import Decoder, decoded, takes_tensorflow_io
 from components.import_dicom.outcomes import RejectedError
 from tests.dicoms import dicom, moving_frames, write
+from tests.import_dicom.forms import FORMS
 
 
 def interpreter(folder: Path, name: str, answer: str) -> str:
@@ -100,9 +101,30 @@ def test_what_a_library_prints_is_no_answer(path: Path, tmp_path: Path) -> None:
 
 
 def test_each_decoder_gives_its_reason(tmp_path: Path) -> None:
-    path = write(dicom(moving_frames(3), NumberOfFrames=4), tmp_path / "b.dcm")
+    path = write(dicom(moving_frames(3), BitsStored=9), tmp_path / "b.dcm")
     decoders = [Decoder("tfio", interpreter(tmp_path, "tfio", DYING)), Decoder("pydicom")]
     with pytest.raises(RejectedError, match=r"tfio: its process died or did not answer in time; pydicom: \w+Error"):
         decoded(path, read_cine(path), decoders, tmp_path)
     for decoder in decoders:
         decoder.close()
+
+
+@pytest.mark.parametrize(
+    ("form", "is_taken"),
+    [
+        ("explicit-rgb", True),
+        ("rle-rgb", True),
+        ("jpeg-ybr422", True),
+        ("explicit-ybr422", False),
+        ("explicit-rgb-planes", False),
+        ("explicit-grey-inverse", False),
+        ("explicit-grey-12bit", False),
+        ("deflated-rgb", False),
+        ("jpeg-2000-rct", False),
+        ("fragments-with-table", False),
+        ("uncounted-rgb", False),
+    ],
+)
+def test_tensorflow_io_is_asked_for_what_it_is_known_to_read(tmp_path: Path, form: str, is_taken: bool) -> None:
+    (tmp_path / "a").write_bytes(FORMS[form].content())
+    assert takes_tensorflow_io(read_cine(tmp_path / "a").form) is is_taken

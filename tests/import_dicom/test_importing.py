@@ -1,9 +1,11 @@
 import contextlib
 import csv
 import logging
+import os
 import re
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import av
@@ -12,14 +14,22 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import generate_frames
-from pydicom.uid import MPEG4HP41
+from pydicom.uid import (
+    MPEG4HP41,
+    DeflatedExplicitVRLittleEndian,
+    HTJ2KLossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
 
 from components.core import storage
 from components.core.errors import DataError, StorageError, UsageError
 from components.core.manifest import Status
 from components.core.video.decoding import open_video
+from components.import_dicom import data_sets
+from components.import_dicom.cine import NO_TIMES, OTHER_TIMES
 from components.import_dicom.deidentification import KEY_VARIABLE
-from components.import_dicom.importing import NO_REGIONS, NO_TIMES, TEXT_INSIDE, ImportResult, import_dicom_files
+from components.import_dicom.importing import NO_REGIONS, SAME_UID, TEXT_INSIDE, ImportResult, import_dicom_files
 from components.ingest.ingest import ingest_videos
 from tests.dicoms import FORMS, PATIENT_ID, PATIENT_NAME, PYDICOM_FILES, dicom, moving_frames, region, regions, write
 
@@ -101,6 +111,11 @@ def test_a_cine_loop_of_another_maker_equals_another_decoder(tmp_path: Path) -> 
         ({"FrameTime": None, "CineRate": 20}, [0, 50, 100, 150]),
         ({"FrameTime": None, "RecommendedDisplayFrameRate": 10}, [0, 100, 200, 300]),
         ({"FrameTime": 0.2}, [0, 1, 2, 3]),
+        ({"FrameTime": 50, "FrameTimeVector": [0, 10, 30, 20]}, [0, 10, 40, 60]),
+        ({"FrameTime": 50, "FrameTimeVector": [0, 10, 30, 20], "FrameIncrementPointer": 0x00181063}, [0, 50, 100, 150]),
+        ({"FrameTime": 50, "FrameTimeVector": [0, 10, 30, 20], "FrameIncrementPointer": 0x00181065}, [0, 10, 40, 60]),
+        ({"FrameTime": None, "FrameTimeVector": [10, 30, 20]}, [0, 10, 40, 60]),
+        ({"FrameTime": None, "FrameTimeVector": [0, 10, 0, 20]}, [0, 10, 11, 30]),
     ],
 )
 def test_frame_times_come_from_the_tags(tmp_path: Path, tags: dict[str, object], expected_ms: list[int]) -> None:
@@ -108,7 +123,16 @@ def test_frame_times_come_from_the_tags(tmp_path: Path, tags: dict[str, object],
     result = run_import(tmp_path)
     _, times_s = video_frames(tmp_path, rows(tmp_path)[0])
     assert times_s == pytest.approx(np.array(expected_ms) / 1000)
-    assert NO_TIMES not in result.imported[0].warnings
+    assert not {NO_TIMES, OTHER_TIMES}.intersection(result.imported[0].warnings)
+
+
+@pytest.mark.parametrize(
+    "tags", [{"FrameTime": 50, "FrameTimeVector": [0, 10]}, {"FrameTime": None, "FrameTimeVector": [0, 10], "CineRate": 20}]
+)
+def test_frame_times_that_are_elsewhere_than_stated_are_told(tmp_path: Path, tags: dict[str, object]) -> None:
+    write(dicom(moving_frames(4), FrameIncrementPointer=0x00181065, **tags), tmp_path / "source" / "a.dcm")
+    assert OTHER_TIMES in run_import(tmp_path).imported[0].warnings
+    assert video_frames(tmp_path, rows(tmp_path)[0])[1] == pytest.approx([0, 0.05, 0.1, 0.15])
 
 
 def test_assumed_frame_times_are_told(tmp_path: Path) -> None:
@@ -211,7 +235,16 @@ def test_ingest_takes_the_manifest(tmp_path: Path) -> None:
         ({"Rows": None}, "absent or malformed"),
         ({"FrameTime": "inf"}, "frame times span more than an hour, or are no numbers"),
         ({"FrameTime": 1e9}, "frame times span more than an hour, or are no numbers"),
-        ({"NumberOfFrames": 9}, "cannot be decoded"),
+        ({"NumberOfFrames": 9}, "pixel data are cut off"),
+        ({"NumberOfFrames": 3}, "pixel data hold more than the frames that its tags tell of"),
+        ({"Rows": 60}, "pixel data hold more than the frames that its tags tell of"),
+        ({"NumberOfFrames": -1}, "frames have no size"),
+        ({"NumberOfFrames": None, "Rows": 59}, "no whole number of them"),
+        ({"Rows": 40000, "Columns": 40000}, "frames are too large"),
+        ({"BitsStored": 9}, "cannot be decoded"),
+        ({"PhotometricInterpretation": "YBR_RCT"}, "photometric interpretation is none of"),
+        ({"PhotometricInterpretation": "HSV"}, "photometric interpretation is none of"),
+        ({"PhotometricInterpretation": "YBR_FULL_422"}, "odd number of pixels"),
         ({"BurnedInAnnotation": None}, "no ultrasound regions, so burned-in text"),
         ({"BurnedInAnnotation": "YES"}, "no ultrasound regions, so burned-in text"),
         ({"SequenceOfUltrasoundRegions": regions(region(0, 0, 9, 9, spatial_format=2))}, "none of its ultrasound regions"),
@@ -262,6 +295,55 @@ def test_a_video_stream_is_rejected(tmp_path: Path) -> None:
     assert "video stream" in only_reason(tmp_path)
 
 
+def encapsulated(fragments: list[bytes], syntax: str, **tags: object) -> pydicom.Dataset:
+    dataset = dicom(moving_frames(4), PixelData=pydicom.encaps.encapsulate(fragments, has_bot=False), **tags)
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("fragments", "syntax", "tags", "reason"),
+    [
+        ([b"\xff\xd8"] * 3, JPEGBaseline8Bit, {}, "another number of frames than its tags state"),
+        ([b"\xff\xd8"] * 20, JPEGBaseline8Bit, {"NumberOfFrames": 1}, "another number of frames than its tags state"),
+        ([b"??"] * 3, JPEGBaseline8Bit, {"NumberOfFrames": None}, "neither its tags nor its pixel data tell how many frames"),
+        ([], JPEGBaseline8Bit, {}, "hold no fragment"),
+        ([b"\xff\xd8"] * 4, JPEGBaseline8Bit, {}, "cannot be decoded"),
+        ([b"\xff\x4f"] * 4, HTJ2KLossless, {}, "no decoder for its transfer syntax .High-Throughput JPEG 2000"),
+        ([b"\xff\x4f"] * 4, "1.2.3.4.5", {}, "no decoder for its transfer syntax .none that the standard knows"),
+    ],
+)
+def test_frames_that_cannot_be_told_apart_are_rejected(
+    tmp_path: Path, fragments: list[bytes], syntax: str, tags: dict[str, object], reason: str
+) -> None:
+    write(encapsulated(fragments, syntax, **tags), tmp_path / "source" / "a.dcm")
+    told = only_reason(tmp_path)
+    assert re.search(reason, told), told
+
+
+def test_pixels_that_are_not_coded_as_stated_are_rejected(tmp_path: Path) -> None:
+    path = write(dicom(moving_frames(4)), tmp_path / "source" / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", RLELossless.encode() + b"\0"))
+    assert only_reason(tmp_path) == "its pixels are not coded as its transfer syntax says"
+
+
+def test_compressed_pixels_without_a_transfer_syntax_are_rejected(tmp_path: Path) -> None:
+    path = write(encapsulated([b"\xff\xd8"] * 4, JPEGBaseline8Bit), tmp_path / "source" / "a.dcm")
+    content = path.read_bytes()
+    path.write_bytes(content[144 + int.from_bytes(content[140:144], "little") :])
+    assert only_reason(tmp_path) == "it does not state its transfer syntax, and its pixels are compressed"
+
+
+def test_what_inflates_without_end_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_sets, "MAX_INFLATED_BYTES", 1 << 20)
+    frames = np.zeros((4, 512, 512, 3), np.uint8)
+    dataset = dicom(frames)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    write(dataset, tmp_path / "source" / "a.dcm")
+    assert "inflates to more than" in only_reason(tmp_path)
+
+
 def test_encrypted_attributes_instead_of_pixels_are_told(tmp_path: Path) -> None:
     item = pydicom.Dataset()
     item.EncryptedContentTransferSyntaxUID, item.EncryptedContent = "1.2.840.10008.1.2.1", bytes(16)
@@ -296,7 +378,7 @@ def test_odd_files_of_pydicom_are_rejected(tmp_path: Path, name: str) -> None:
 def test_a_truncated_file_leaves_no_video(tmp_path: Path) -> None:
     path = write(dicom(moving_frames()), tmp_path / "source" / "a.dcm")
     path.write_bytes(path.read_bytes()[:-5000])
-    assert "cannot be decoded" in only_reason(tmp_path)
+    assert "cut off" in only_reason(tmp_path)
     assert not list((tmp_path / "out").rglob("*.mkv"))
 
 
@@ -328,6 +410,83 @@ def test_the_same_instance_comes_in_once_and_unlabelled_files_not_at_all(tmp_pat
     assert len(rows(tmp_path)) == 1
 
 
+def test_two_loops_with_one_uid_are_both_imported(tmp_path: Path) -> None:
+    frames = moving_frames(3)
+    others = {
+        "b": dicom(frames, PatientID="another"),
+        "c": dicom(frames[::-1]),
+        "d": dicom(frames[:2]),
+        "e": dicom(frames, FrameTime=80),
+    }
+    first = dicom(frames)
+    for dataset in others.values():
+        dataset.SOPInstanceUID = first.SOPInstanceUID
+    for name, dataset in {"a": first, **others}.items():
+        write(dataset, tmp_path / "source" / name)
+    write(first, tmp_path / "source" / "f")
+    result = run_import(tmp_path)
+    assert [outcome.reason for outcome in result.outcomes] == [*[""] * 5, "the same instance as file 1"]
+    assert [SAME_UID.format(number=1) in outcome.warnings for outcome in result.imported] == [False, True, True, True, True]
+    assert len({row["video_id"] for row in rows(tmp_path)}) == 5
+    assert [len(video_frames(tmp_path, row)[0]) for row in rows(tmp_path)] == [3, 3, 3, 2, 3]
+    assert len({row["group"] for row in rows(tmp_path)}) == 2
+    ids = [row["video_id"] for row in rows(tmp_path)]
+    run_import(tmp_path)
+    assert [row["video_id"] for row in rows(tmp_path)] == ids
+
+
+def test_a_duplicate_in_another_transfer_syntax_is_one(tmp_path: Path) -> None:
+    dataset = dicom(moving_frames(2))
+    write(dataset, tmp_path / "source" / "a")
+    dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+    write(dataset, tmp_path / "source" / "b")
+    assert [outcome.reason for outcome in run_import(tmp_path).outcomes] == ["", "the same instance as file 1"]
+
+
+def test_a_duplicate_with_another_label_is_told(tmp_path: Path) -> None:
+    dataset = dicom(moving_frames(2))
+    for name in "ab":
+        write(dataset, tmp_path / "source" / name)
+    outcomes = run_import(tmp_path, "path,label\na,normal\nb,covid\n").outcomes
+    assert "the same instance as file 1, for which the labels say something else" in outcomes[1].reason
+
+
+def test_of_two_files_with_one_uid_the_one_that_can_be_read_is_imported(tmp_path: Path) -> None:
+    dataset = dicom(moving_frames(2))
+    path = write(dataset, tmp_path / "source" / "a")
+    path.write_bytes(path.read_bytes()[:-5000])
+    write(dataset, tmp_path / "source" / "b")
+    assert [bool(outcome.reason) for outcome in run_import(tmp_path).outcomes] == [True, False]
+
+
+def test_lines_of_the_labels_without_a_file_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(dicom(moving_frames(2)), tmp_path / "source" / "in" / "a")
+    result = run_import(tmp_path, "path,label\nin,normal\nMustermann,covid\nin/a,covid\nin/b,covid\n")
+    told = "Line(s) 3, 5 of the labels match no file"
+    assert told in result.to_markdown()
+    assert told in caplog.text
+    assert result.metrics()["num_labels_without_file"] == 2
+    printed = capfd.readouterr()
+    assert "Mustermann" not in result.to_markdown() + caplog.text + printed.out + printed.err
+
+
+def test_lines_without_a_file_are_told_when_nothing_is_imported(tmp_path: Path) -> None:
+    write(dicom(moving_frames(2)), tmp_path / "source" / "a")
+    with pytest.raises(DataError, match=r"the labels do not mention it \(1 files\)\. Line\(s\) 2 of the labels match no file"):
+        run_import(tmp_path, "path,label\nb,normal\n").check()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_an_accent_may_be_written_in_two_ways(tmp_path: Path, form: str) -> None:
+    write(dicom(moving_frames(2)), tmp_path / "source" / unicodedata.normalize(form, "José") / "a")
+    for other in ("NFC", "NFD"):
+        result = run_import(tmp_path, f"path,label\n{unicodedata.normalize(other, 'José')},covid\n")
+        assert [outcome.row["label"] for outcome in result.outcomes] == ["covid"]
+        assert not result.idle_lines
+
+
 @pytest.mark.parametrize("key", ["", "short"])
 def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     write(dicom(moving_frames(2)), tmp_path / "source" / "a.dcm")
@@ -340,11 +499,15 @@ def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("file,label\na,normal\n", "lack the column"),
+        ("file,label\na,normal\n", "lacks the column.* path; its header, line 1, has label"),
         ("path,label\na,healthy\n", "line 2: unknown label 'healthy'"),
         ("path,label,region\na,normal,all\n", "line 2: region 'all' is not a box"),
         ("path,label\n,normal\n", "line 2: path is empty"),
-        ("path,label\na,normal\n./a,covid\n", "line 3: path './a' was listed before"),
+        ("path,label\na,normal\n./a,covid\n", "line 3: path './a' was listed before, in line 2"),
+        ("path,label\nJos\u00e9,normal\nJose\u0301,covid\n", "line 3: path .* was listed before, in line 2"),
+        ("path,label,label\na,normal,covid\n", "line 1: the column label is there twice"),
+        ('path,label\n"a,normal\nb,covid\n', "after line 1: no CSV"),
+        ("path,label\na,normal,covid\n", "line 2: it has more cells than the header"),
     ],
 )
 def test_wrong_labels_are_refused(tmp_path: Path, labels: str, message: str) -> None:
@@ -356,7 +519,7 @@ def test_wrong_labels_are_refused(tmp_path: Path, labels: str, message: str) -> 
 def test_labels_in_another_encoding_are_refused(tmp_path: Path) -> None:
     write(dicom(moving_frames(2)), tmp_path / "source" / "a.dcm")
     (tmp_path / "labels.csv").write_bytes("path,label\nMünchen,normal\n".encode("latin-1"))
-    with pytest.raises(UsageError, match="are not UTF-8 text"):
+    with pytest.raises(UsageError, match=r"labels\.csv', line 2: not UTF-8 text"):
         import_dicom_files(str(tmp_path / "source"), str(tmp_path / "labels.csv"), str(tmp_path / "out"))
 
 
@@ -376,6 +539,12 @@ def test_a_file_that_cannot_be_read_is_told_by_its_number_and_the_others_are_imp
     result = run_import(tmp_path)
     assert [outcome.reason for outcome in result.outcomes] == ["it cannot be read from the source", ""]
     assert "Mustermann" not in result.to_markdown()
+
+
+def test_a_name_that_is_no_text_hinders_nothing(tmp_path: Path) -> None:
+    path = write(dicom(moving_frames(2)), tmp_path / "source" / "a")
+    os.rename(path, os.fsencode(path.parent) + b"/M\xfcller")
+    run_import(tmp_path).check()
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""From the code of a frame to its pixels, by pydicom and the decoders that it knows (GDCM, Pillow, its own).
+
+The rule by which samples become grey or RGB of 8 bits:
+    colours     YCbCr becomes RGB by the matrix of PS3.3 C.7.6.3.1.2, an index becomes its colour in the palette
+    MONOCHROME1 is turned round, so that more is brighter
+    samples     keep their upper 8 bits, or become the upper ones of 8; signed ones start at black
+No window (VOI LUT) is applied: it is how somebody wished to see the frames.
+
+Each frame is decoded as a data set of its own. What pydicom learns of one frame, it takes over to the next: in a native loop in
+YBR_FULL_422, it takes the second frame from a wrong place.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import ExplicitVRBigEndian
+
+from components.import_dicom import frame_codes
+from components.import_dicom.data_sets import PixelData, open_data_set, quiet_pydicom
+
+_PALETTE = "PALETTE COLOR"
+_TAGS = (
+    *frame_codes.TAGS,
+    "PlanarConfiguration",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in ("Red", "Green", "Blue")),
+    *(f"{segmented}{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue") for segmented in ("", "Segmented")),
+)
+_COLOURS = 3
+
+
+def decode_file(path: str, frames_path: str) -> None:
+    """Writes the frames of a DICOM file, [n, height, width, 1 or 3] uint8, grey or RGB, as .npy.
+
+    Args:
+        path: the DICOM file.
+        frames_path: the file to write; as one frame after the other is decoded, memory holds one.
+
+    Raises:
+        Exception: of any class; it cannot be decoded.
+    """
+    with quiet_pydicom(), open_data_set(Path(path), _TAGS) as (dataset, pixels):
+        assert pixels
+        spans = frame_codes.frame_spans(dataset, pixels)
+        num_channels = _COLOURS if dataset.SamplesPerPixel > 1 or dataset.PhotometricInterpretation == _PALETTE else 1
+        shape = (len(spans), int(dataset.Rows), int(dataset.Columns), num_channels)
+        frames = np.lib.format.open_memmap(frames_path, "w+", np.uint8, shape)
+        for position, code in enumerate(_codes(dataset, pixels, spans)):
+            frames[position] = _decoded(dataset, code, pixels.is_encapsulated).reshape(shape[1:])
+        frames.flush()
+
+
+def _codes(dataset: Any, pixels: PixelData, spans: list[list[frame_codes.Span]]) -> Iterator[bytes]:
+    """Yields the bytes of each frame."""
+    # Bytes that big-endian files hold as words of 16 bits stand in pairs the other way round, across the borders of frames.
+    in_swapped_pairs = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian and pixels.vr == "OW" and int(dataset.BitsAllocated) <= 8
+    for pieces in spans:
+        yield b"".join(_unswapped(pixels, *span) if in_swapped_pairs else pixels.read(*span) for span in pieces)
+
+
+def _unswapped(pixels: PixelData, offset: int, num_bytes: int) -> bytes:
+    start, end = offset - offset % 2, offset + num_bytes + (offset + num_bytes) % 2
+    pairs = np.frombuffer(pixels.read(start, end - start), "u2").byteswap().tobytes()
+    return pairs[offset - start :][:num_bytes]
+
+
+def _decoded(dataset: Any, code: bytes, is_encapsulated: bool) -> np.ndarray:
+    """Returns a frame [height, width(, 3)] uint8."""
+    frame = Dataset()
+    frame.update(dataset)
+    frame.file_meta = dataset.file_meta
+    frame.NumberOfFrames = 1
+    frame.pop("ExtendedOffsetTable", None)
+    frame.add_new(
+        "PixelData", "OB" if is_encapsulated or dataset.BitsAllocated <= 8 else "OW", encapsulate([code]) if is_encapsulated else code
+    )
+    frame["PixelData"].is_undefined_length = is_encapsulated
+    return _eight_bits(pixel_array(frame), dataset)
+
+
+def _eight_bits(samples: np.ndarray, dataset: Any) -> np.ndarray:
+    """Returns samples as 8 bits; see the rule above. pydicom has converted YCbCr already."""
+    bits = int(dataset.BitsStored)
+    if dataset.PhotometricInterpretation == _PALETTE:
+        samples = apply_color_lut(samples, dataset)
+        bits = samples.dtype.itemsize * 8
+    elif dataset.PixelRepresentation:
+        samples = samples.astype(np.int64) + (1 << (bits - 1))
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        samples = (1 << bits) - 1 - samples
+    return (samples >> max(0, bits - 8) << max(0, 8 - bits)).astype(np.uint8)
