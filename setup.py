@@ -46,6 +46,7 @@ DEV = [
     "mypy",
     "pandas-stubs",
     "pytest",
+    "pytest-xdist",
     "ruff",
     "types-croniter",
     "types-docker",
