@@ -18,7 +18,7 @@ BUILD := docker build --file docker/Dockerfile --build-arg REVISION=$(REVISION) 
 	--label org.opencontainers.image.revision=$(REVISION) --label org.opencontainers.image.version=$(TAG) $(BUILD_OPTIONS)
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: help setup demo test test-fast test-cluster test-prism smoke-cluster lint format lock images clean
+.PHONY: help setup demo test test-fast test-cluster test-docker test-prism smoke-cluster lint format lock images clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -37,14 +37,18 @@ demo: $(VENV)/.installed ## Run the whole pipeline on generated phantom videos (
 	$(BIN)/python -m components phantoms --destination $(DEMO)/phantoms --output-folder $(DEMO)/phantoms-step
 	$(BIN)/lus run --manifest $(DEMO)/phantoms/manifest.csv --storage $(DEMO)/storage --runner $(RUNNER) $(DEMO_OPTIONS)
 
-test: $(VENV)/.installed ## Run all tests that this machine can run, but for the long ones of test-cluster
-	$(BIN)/pytest -m "not (cluster and slow)" --durations=30
+# Two tests at a time: most wait for a process that they have started.
+test: $(VENV)/.installed ## Run all tests that this machine can run, but for the long ones of test-cluster and test-docker
+	$(BIN)/pytest -m "not ((cluster or docker) and slow)" --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations=30
 
 test-fast: $(VENV)/.installed ## Run the tests that take seconds
 	$(BIN)/pytest -m "not slow and not docker and not cluster and not real_data and not browser"
 
 test-cluster: $(VENV)/.installed ## Run the tests on a real Kubeflow Pipelines, which takes an hour (LUS_KUBEFLOW is the tool that starts one)
 	$(BIN)/pytest tests/cluster
+
+test-docker: $(VENV)/.installed ## Run all tests of the images and of the pipelines in containers
+	$(BIN)/pytest -m docker
 
 test-prism: $(VENV)/.installed ## Run preprocess on Beam's Prism runner and worker processes that share only an object store (needs Go)
 	GOBIN=$(CURDIR)/build/prism go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$($(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')

@@ -48,6 +48,7 @@ DEV = [
     "mypy",
     "pandas-stubs",
     "pytest",
+    "pytest-xdist",
     "ruff",
     "types-croniter",
     "types-docker",

@@ -17,6 +17,18 @@ os.environ.setdefault("NO_GCE_CHECK", "true")
 REAL_DATA = Path(os.environ.get("LUS_REAL_DATA", Path(__file__).parents[2] / "shared" / "data" / "pocus"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives each file of tests to one worker, and all that starts containers to the same one, which begins with it: it takes longest."""
+    for item in items:
+        group = "containers" if _starts_containers(item) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not _starts_containers(item))
+
+
+def _starts_containers(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("cluster", "docker"))
+
+
 @pytest.fixture(scope="session")
 def real_manifest() -> Path:
     """The manifest of real lung-ultrasound videos, which are not part of the project."""

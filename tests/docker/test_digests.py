@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = pytest.mark.docker
 CONFIG = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
 LAYERS_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 

@@ -9,7 +9,7 @@ from components.command_line import load_step, step_names
 from components.core import images
 from tests.docker.conftest import ROOT, docker
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = pytest.mark.docker
 IMAGES = (images.INGEST, images.PREPROCESS, images.TRAIN, images.PREDICT, images.DICOM)
 BASE = "python:3.11-slim-bookworm"
 # Above the base image, uncompressed.

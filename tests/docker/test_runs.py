@@ -16,7 +16,7 @@ from tests.dicoms import dicom, moving_frames, write
 from tests.docker.conftest import docker
 from tests.phantom_set import tiny_phantoms
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = pytest.mark.docker
 LUS = [sys.executable, "-m", "pipelines.cli"]
 
 
@@ -30,6 +30,7 @@ def lus_run(manifest: Path, storage: Path, *options: str, **environment: str) ->
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
+@pytest.mark.slow
 def test_the_whole_pipeline_in_containers_scores_as_it_does_here(manifest: Path, tmp_path: Path) -> None:
     options = ["--backbone", "small", "--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20"]
     result = lus_run(manifest, tmp_path / "docker", *options)

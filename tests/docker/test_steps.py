@@ -17,7 +17,7 @@ from tests.dicoms import FORMS, PYDICOM_FILES, moving_frames, write
 from tests.docker.conftest import ROOT, docker
 from tests.phantom_set import tiny_phantoms
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = pytest.mark.docker
 ME = f"{os.getuid()}:{os.getgid()}"
 
 
