@@ -1,15 +1,17 @@
 """What predict is asked for: video files, folders of them, and manifests → one task a video."""
 
 import dataclasses
+import logging
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from components.core import storage
 from components.core.errors import UsageError
 from components.core.manifest import CATALOG, Status, read_manifest, read_videos
+from components.core.video.containers import EXTENSIONS
 
-VIDEO_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +76,12 @@ def _listed(uri: str) -> Iterator[tuple[str, VideoTask]]:
     if not storage.exists(uri):
         raise UsageError(f"{uri!r} does not exist; give videos, folders of videos or manifests.")
     if storage.patiently("look up", uri, path.is_dir):
-        members = storage.patiently(
-            "list", uri, lambda: sorted(str(member) for member in path.rglob("*") if member.suffix.lower() in VIDEO_SUFFIXES)
-        )
+        files = storage.patiently("list", uri, lambda: sorted(str(member) for member in path.rglob("*") if member.is_file()))
+        members = [file for file in files if PurePosixPath(file).suffix.lower().removeprefix(".") in EXTENSIONS]
         if not members:
-            raise UsageError(f"the folder {uri!r} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
+            raise UsageError(f"the folder {uri!r} holds no video ({', '.join(sorted(EXTENSIONS))}).")
+        if len(files) > len(members):
+            _log.info("%d other files in %s are not looked at; name a video of another extension by itself", len(files) - len(members), uri)
         for member in members:
             yield "", VideoTask(0, member, storage.absolute_uri(member))
     elif suffix == ".jsonl" or path.name == "videos":

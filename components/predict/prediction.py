@@ -56,6 +56,7 @@ class ReadVideo:
         sector: what its field of view was taken for.
         clips: the frames of each clip as JPEG files.
         times_s: of the first and the last frame of each clip.
+        num_damaged: parts of what was read that could not be decoded, and are left out.
         reason: why there is no clip, or an empty string.
     """
 
@@ -63,6 +64,7 @@ class ReadVideo:
     sector: str = ""
     clips: tuple[Jpegs, ...] = ()
     times_s: tuple[tuple[float, float], ...] = ()
+    num_damaged: int = 0
     reason: str = ""
 
 
@@ -85,6 +87,7 @@ class VideoPrediction:
             "model_sha256": model.sha256,
             "sector": read.sector or None,
             "reason": read.reason,
+            "num_damaged": read.num_damaged,
             "most_probable": None if mean is None else model.metadata.class_names[int(mean.argmax())],
             "probabilities": None if mean is None else self._by_class(mean),
             "abstained": None if mean is None else bool(mean.max() < model.abstain_below),
@@ -103,7 +106,8 @@ class VideoPrediction:
         mean = self.probabilities.mean(axis=0)
         best = int(mean.argmax())
         abstains = ", the model abstains" if mean[best] < self.model.abstain_below else ""
-        return f"{self.read.task.video_id}: {self.model.metadata.class_names[best]} {mean[best]:.2f}{abstains}"
+        damaged = f", {self.read.num_damaged} damaged parts left out" if self.read.num_damaged else ""
+        return f"{self.read.task.video_id}: {self.model.metadata.class_names[best]} {mean[best]:.2f}{abstains}{damaged}"
 
     def _by_class(self, values: Any) -> dict[str, float]:
         return {name: round(float(value), DECIMALS) for name, value in zip(self.model.metadata.class_names, values, strict=True)}
@@ -187,6 +191,7 @@ def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> Re
         sector=video.sector.value,
         clips=tuple(clip.jpegs() for clip in video.clips),
         times_s=tuple((clip.times_s[0], clip.times_s[-1]) for clip in video.clips),
+        num_damaged=video.facts.num_damaged,
     )
 
 

@@ -45,7 +45,8 @@ CONTAINERS = {
 END_MARKS = {"gif": re.compile(rb"\x3b\0*\Z"), "ogg": re.compile(rb"OggS\0[\4-\7](?!.*OggS)", re.DOTALL)}
 MAX_PAGE_BYTES = 1 << 16
 FILE = "file:"
-EXTENSIONS = frozenset({*CONTAINERS.values(), "3gp", "m2ts", "m4v", "mov", "mpeg", "webm"})
+# Of files in a folder, those with one of these extensions are taken for videos.
+EXTENSIONS = frozenset({*CONTAINERS.values(), "3gp", "asf", "divx", "f4v", "m2ts", "m2v", "mov", "mpeg", "mts", "qt", "vob", "webm"})
 # -genpts: times that a file does not state are not to be made up.
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file", "fflags": "-genpts"}
 _MAJOR_BRANDS = {b"qt  ": "mov", b"M4V ": "m4v", b"M4VH": "m4v", b"M4VP": "m4v"}
