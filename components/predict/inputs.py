@@ -76,12 +76,13 @@ def _listed(uri: str) -> Iterator[tuple[str, VideoTask]]:
     if not storage.exists(uri):
         raise UsageError(f"{uri!r} does not exist; give videos, folders of videos or manifests.")
     if storage.patiently("look up", uri, path.is_dir):
-        files = storage.patiently("list", uri, lambda: sorted(str(member) for member in path.rglob("*") if member.is_file()))
-        members = [file for file in files if PurePosixPath(file).suffix.lower().removeprefix(".") in EXTENSIONS]
+        paths = storage.patiently("list", uri, lambda: sorted(map(str, path.rglob("*"))))
+        by_extension = {member: PurePosixPath(member).suffix.lower().removeprefix(".") for member in paths}
+        members = [member for member, extension in by_extension.items() if extension in EXTENSIONS]
         if not members:
             raise UsageError(f"the folder {uri!r} holds no video ({', '.join(sorted(EXTENSIONS))}).")
-        if len(files) > len(members):
-            _log.info("%d other files in %s are not looked at; name a video of another extension by itself", len(files) - len(members), uri)
+        if others := {extension for extension in by_extension.values() if extension} - EXTENSIONS:
+            _log.info("files of %s with the extension %s are not looked at; name a video by itself", uri, ", ".join(sorted(others)))
         for member in members:
             yield "", VideoTask(0, member, storage.absolute_uri(member))
     elif suffix == ".jsonl" or path.name == "videos":
