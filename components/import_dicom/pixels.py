@@ -10,6 +10,7 @@ Each frame is decoded as a data set of its own. What pydicom learns of one frame
 YBR_FULL_422, it takes the second frame from a wrong place.
 """
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,10 @@ def decode_file(path: str, frames_path: str) -> None:
         spans = frame_codes.frame_spans(dataset, pixels)
         num_channels = _COLOURS if dataset.SamplesPerPixel > 1 or dataset.PhotometricInterpretation == _PALETTE else 1
         shape = (len(spans), int(dataset.Rows), int(dataset.Columns), num_channels)
+        to_eight_bits = _Palette(dataset) if dataset.PhotometricInterpretation == _PALETTE else functools.partial(_eight_bits, dataset)
         frames = np.lib.format.open_memmap(frames_path, "w+", np.uint8, shape)
         for position, code in enumerate(_codes(dataset, pixels, spans)):
-            frames[position] = _decoded(dataset, code, pixels.is_encapsulated).reshape(shape[1:])
+            frames[position] = to_eight_bits(_decoded(dataset, code, pixels.is_encapsulated)).reshape(shape[1:])
         frames.flush()
 
 
@@ -73,7 +75,7 @@ def _unswapped(pixels: PixelData, offset: int, num_bytes: int) -> bytes:
 
 
 def _decoded(dataset: Any, code: bytes, is_encapsulated: bool) -> np.ndarray:
-    """Returns a frame [height, width(, 3)] uint8."""
+    """Returns the samples of a frame, [height, width(, 3)]; YCbCr has become RGB."""
     frame = Dataset()
     frame.update(dataset)
     frame.file_meta = dataset.file_meta
@@ -83,17 +85,37 @@ def _decoded(dataset: Any, code: bytes, is_encapsulated: bool) -> np.ndarray:
         "PixelData", "OB" if is_encapsulated or dataset.BitsAllocated <= 8 else "OW", encapsulate([code]) if is_encapsulated else code
     )
     frame["PixelData"].is_undefined_length = is_encapsulated
-    return _eight_bits(pixel_array(frame), dataset)
+    return pixel_array(frame)
 
 
-def _eight_bits(samples: np.ndarray, dataset: Any) -> np.ndarray:
-    """Returns samples as 8 bits; see the rule above. pydicom has converted YCbCr already."""
+def _eight_bits(dataset: Any, samples: np.ndarray) -> np.ndarray:
+    """Returns grey or RGB samples as uint8; see the rule above."""
     bits = int(dataset.BitsStored)
-    if dataset.PhotometricInterpretation == _PALETTE:
-        samples = apply_color_lut(samples, dataset)
-        bits = samples.dtype.itemsize * 8
-    elif dataset.PixelRepresentation:
+    if dataset.PixelRepresentation:
         samples = samples.astype(np.int64) + (1 << (bits - 1))
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         samples = (1 << bits) - 1 - samples
     return (samples >> max(0, bits - 8) << max(0, 8 - bits)).astype(np.uint8)
+
+
+class _Palette:
+    """The palette of a file (PS3.3 C.7.6.3.1.5 and C.7.9.2)."""
+
+    def __init__(self, dataset: Any) -> None:
+        if dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian:
+            _swap_tables(dataset)
+        num_entries, self._first, _ = dataset.RedPaletteColorLookupTableDescriptor
+        colours = apply_color_lut(self._first + np.arange(num_entries or 1 << 16), dataset)
+        self._colours = (colours >> (8 * colours.dtype.itemsize - 8)).astype(np.uint8)  # [entries, 3]
+
+    def __call__(self, indices: np.ndarray) -> np.ndarray:
+        """Returns the colours of a frame, [height, width, 3] uint8 RGB."""
+        return self._colours[np.clip(indices.astype(np.int64) - self._first, 0, len(self._colours) - 1)]
+
+
+def _swap_tables(dataset: Any) -> None:
+    """Turns the words of a big-endian file round, which pydicom reads as if it were little-endian."""
+    for colour in ("Red", "Green", "Blue"):
+        name = f"{colour}PaletteColorLookupTableData"
+        if name in dataset:
+            setattr(dataset, name, np.frombuffer(dataset[name].value, "u2").byteswap().tobytes())

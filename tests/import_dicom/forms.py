@@ -41,6 +41,7 @@ class DicomForm:
         max_difference, mean_difference: in grey levels, from `expected`; for what is lossless 0, but for rounding between colour spaces.
         damage: turns the data set into the bytes of a file that is odd; the frames stay.
         is_counted: whether the file does not state how many frames it has.
+        is_of_pydicom: whether pydicom itself, asked for all frames and their palette, gets it right.
     """
 
     make: Callable[[], FileDataset]
@@ -49,6 +50,7 @@ class DicomForm:
     mean_difference: float = 0
     damage: Callable[[FileDataset], bytes] | None = None
     is_counted: bool = False
+    is_of_pydicom: bool = True
 
     def content(self) -> bytes:
         """Returns the bytes of the file."""
@@ -111,6 +113,15 @@ def small_palette() -> FileDataset:
         data = np.frombuffer(getattr(dataset, f"{colour}PaletteColorLookupTableData"), "<u2")
         setattr(dataset, f"{colour}PaletteColorLookupTableData", (data >> 8).astype(np.uint8).tobytes())
     return dataset
+
+
+def big_endian_palette() -> FileDataset:
+    """A palette in words whose bytes differ."""
+    dataset = palette(FRAMES)
+    for colour in ("Red", "Green", "Blue"):
+        name = f"{colour}PaletteColorLookupTableData"
+        setattr(dataset, name, (np.frombuffer(getattr(dataset, name), "<u2") & 0xFF00).astype(">u2").tobytes())
+    return in_syntax(dataset, uid.ExplicitVRBigEndian)
 
 
 PALETTE_RGB = np.stack([255 - GREY, GREY, GREY // 2], -1)
@@ -303,6 +314,7 @@ FORMS: dict[str, DicomForm] = {
     "explicit-grey-16bit": DicomForm(lambda: deep(16), rgb(GREY)),
     "explicit-palette": DicomForm(lambda: palette(FRAMES), PALETTE_RGB),
     "explicit-palette-8bit": DicomForm(small_palette, PALETTE_RGB),
+    "big-endian-palette": DicomForm(big_endian_palette, PALETTE_RGB, is_of_pydicom=False),
     "implicit-rgb": DicomForm(lambda: in_syntax(dicom(FRAMES), uid.ImplicitVRLittleEndian), FRAMES),
     "implicit-ybr422": DicomForm(lambda: in_syntax(ybr_422(), uid.ImplicitVRLittleEndian), with_chroma_of_the_left(), **_CONVERTED),
     "big-endian-rgb": DicomForm(lambda: in_syntax(dicom(FRAMES), uid.ExplicitVRBigEndian), FRAMES),
