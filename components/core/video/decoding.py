@@ -165,7 +165,7 @@ class Video:
                 self._num_damaged += 1
         self._num_damaged += not self._is_whole(num_packets)
 
-    def _packets(self) -> Iterator[av.Packet[VideoStream] | None]:
+    def _packets(self) -> "Iterator[av.Packet[VideoStream] | None]":
         """Yields the parts of the file, at last one that makes the decoder give what it still holds."""
         try:
             yield from self._container.demux(self._stream)

@@ -3,12 +3,10 @@ import struct
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import pytest
 
 from components.core.errors import DataError
-from components.core.manifest import read_manifest
 from components.core.video.decoding import open_video
 from components.core.video.pixels import Image
 from components.core.video.sampling import Sampling, sample_clips
@@ -151,18 +149,3 @@ def test_frames_of_another_size_are_scaled_to_the_first_one(tmp_path: Path) -> N
     assert len(images) >= 15
     for image in images:
         assert np.abs(image.astype(int) - ramp[0]).mean() < 6
-
-
-@pytest.mark.real_data
-def test_sampled_frames_of_every_real_video_equal_those_of_an_independent_decoder(real_manifest: Path) -> None:
-    differences = {}
-    rows = read_manifest(str(real_manifest))
-    for row in rows:
-        path = Path(row.uri)
-        sampled = {frame.index for clip in sample_clips(path, Sampling(10, 4)).clips for frame in clip}
-        with open_video(path) as video:
-            images = [frame.colours()[:, :, ::-1] for frame in video.frames() if frame.index in sampled]
-        pairs = zip(images, decoded(path, sampled), strict=True)
-        differences[row.video_id] = max(cv2.absdiff(np.ascontiguousarray(image), expected).mean() for image, expected in pairs)
-    assert rows
-    assert {video_id: value for video_id, value in differences.items() if value >= DECODER_TOLERANCE} == {}

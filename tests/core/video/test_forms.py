@@ -7,10 +7,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from components.core.manifest import read_manifest
 from components.core.video.containers import extension_of
 from components.core.video.decoding import VideoFacts, open_video
 
@@ -167,3 +169,41 @@ def test_every_frame_is_that_of_ffmpeg_at_its_time(name: str, tmp_path: Path) ->
     assert times_s == pytest.approx(expected_times_s, abs=1e-3, nan_ok=True)
     assert (facts.num_frames, facts.num_interlaced, facts.num_damaged) == (len(expected), form.num_interlaced, 0)
     assert extension_of(path) == (form.extension or path.suffix[1:])
+
+
+@pytest.mark.real_data
+def test_every_frame_of_the_real_videos_is_that_of_ffmpeg(real_manifest: Path) -> None:
+    rows = read_manifest(str(real_manifest))
+    different = {row.video_id: difference for row in rows if (difference := largest_difference(Path(row.uri))) > 1}
+    assert rows
+    assert different == {}
+
+
+def largest_difference(path: Path) -> float:
+    """Returns the largest mean difference of a frame from that of ffmpeg in grey levels; infinity where one of them has more frames."""
+    command = [
+        get_ffmpeg_exe(),
+        "-v",
+        "quiet",
+        "-i",
+        path,
+        "-map",
+        "0:V:0",
+        "-fps_mode",
+        "passthrough",
+        "-pix_fmt",
+        "gray",
+        "-f",
+        "rawvideo",
+        "-",
+    ]
+    largest = 0.0
+    with open_video(path) as video, subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        for frame in video.frames():
+            image = frame.grey()
+            expected = np.frombuffer(other.stdout.read(image.size), np.uint8)
+            if expected.size != image.size:
+                return np.inf
+            largest = max(largest, cv2.absdiff(image, expected.reshape(image.shape)).mean())
+        return np.inf if other.stdout.read() else largest
