@@ -4,11 +4,12 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.disks import Disk
 from tests.outages import Proxy
 
 # Before cloudpathlib or google-cloud-storage is imported: no search for credentials on the network.
@@ -36,6 +37,25 @@ def real_manifest() -> Path:
     if not manifest.exists():
         pytest.skip("the real videos are not here; set LUS_REAL_DATA to their folder")
     return manifest
+
+
+@pytest.fixture
+def make_disk(tmp_path: Path) -> Iterator[Callable[..., Disk]]:
+    """Mounts a small disk of its own: gets its size in bytes, and tmpfs's options."""
+    disks: list[Disk] = []
+
+    def make(num_bytes: int, options: str = "") -> Disk:
+        path = tmp_path / f"disk-{len(disks)}"
+        path.mkdir()
+        try:
+            disks.append(Disk(path, num_bytes, options))
+        except OSError as error:
+            pytest.skip(f"no small disk can be mounted here ({error}); root can")
+        return disks[-1]
+
+    yield make
+    for disk in disks:
+        disk.unmount()
 
 
 @pytest.fixture(scope="session")

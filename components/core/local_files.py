@@ -124,7 +124,7 @@ def temporary_folder(prefix: str = "lus-", within: Path | None = None) -> Iterat
         sentence = disk_faults.sentence_about(error, writing=True)
         advice = "free some room for one, or set TMPDIR to another folder"
         raise DiskError(sentence or f"no temporary folder can be made ({detail(error)}): {advice}.") from error
-    with temporary as name, disk_of(Path(name)):
+    with temporary as name, disk_of(Path(name).parent):
         yield Path(name)
 
 

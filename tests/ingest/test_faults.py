@@ -217,8 +217,8 @@ def test_the_limit_of_a_run_is_kept(tmp_path: Path, host: Host) -> None:
     assert len(objects(tmp_path)) == 2
 
 
-def test_a_full_disk_is_a_reason_and_small_videos_still_come(tmp_path: Path, host: Host) -> None:
-    """The kernel refuses files over 100 kB to the process, as a full disk does."""
+def test_a_video_larger_than_files_may_be_is_missing_and_small_ones_still_come(tmp_path: Path, host: Host) -> None:
+    """The kernel refuses files over 100 kB to the process, as some file systems refuse those over 4 GB."""
     host.routes["/large.mp4"] = Page(fake_video("mp4", 7, 1_000_000))
     manifest = manifest_of(tmp_path, [host.url("/large.mp4"), host.url("/good.mp4")])
     code = (
