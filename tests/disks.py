@@ -38,7 +38,7 @@ class Disk:
 
     def files(self) -> list[str]:
         """Returns the names of the files beside the ballast, but for locks, which are empty and stay."""
-        files = [path for path in self.path.rglob("*") if path.is_file() and path != self._ballast and path.name != "lock"]
+        files = [path for path in self.path.rglob("*") if path.is_file() and path != self._ballast and not path.name.endswith("lock")]
         return sorted(path.relative_to(self.path).as_posix() for path in files)
 
     def remount(self, options: str) -> None:
