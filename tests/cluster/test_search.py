@@ -21,15 +21,15 @@ def test_three_trainings_are_compared_though_one_lost_its_pod(cluster: Cluster, 
         f"dataset_uri={dataset}",
         f"storage={cluster.storage}/storage",
         "backbone=small",
-        "epochs=8",
-        "patience=8",
+        "epochs=30",
+        "patience=30",
         "num_bootstrap=20",
     )
     log = tmp_path / "log"
     process = cluster.start_lus(log, "submit", search, "--wait", *(part for value in values for part in ("-p", value)))
     run_id = run_id_of(log)
     pod = cluster.pod_of("train", run_id)
-    until_logged(cluster, pod, " 2/40: loss", 240)
+    until_logged(cluster, pod, " 2/30: loss", 240)
     cluster.kubectl("delete", "pod", pod, "--wait=false")
     assert process.wait(1200) == 0, log.read_text()
     trained = [log_of(cluster, run_id, step) for step in ("train", "train-2", "train-3")]
