@@ -18,6 +18,7 @@ os.environ.setdefault("NO_GCE_CHECK", "true")
 REAL_DATA = Path(os.environ.get("LUS_REAL_DATA", Path(__file__).parents[2] / "shared" / "data" / "pocus"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Gives each file of tests to one worker, and all that starts containers to the same one, which begins with it: it takes longest."""
     for item in items:
