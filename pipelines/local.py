@@ -79,9 +79,10 @@ def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline
         kfp's task, which knows the outputs.
 
     Raises:
-        UsageError: the runner lacks something; nothing was started.
+        UsageError: the runner lacks something, or a parameter is a name that is not UTF-8; nothing was started.
         DataError: a step failed, or ended without an output that it promises.
     """
+    _check_text(parameters)
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     root = _created(pipeline_root)
     earlier = set(root.iterdir())
@@ -110,6 +111,16 @@ def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline
         where = f" in step {failed!r}" if failed else ""
         raise DataError(f"the run failed{where}: {reason or console.last_error or ('see its log above' if failed else failure)}")
     return task
+
+
+def _check_text(parameters: dict[str, Any]) -> None:
+    """Refuses file names that are not UTF-8: a pipeline carries its parameters as text."""
+    for name, value in parameters.items():
+        if isinstance(value, str) and value.encode("utf-8", "replace").decode() != value:
+            raise UsageError(
+                f"{name} {value!r} is not UTF-8, as the parameters of a pipeline must be; "
+                "give it through a symbolic link with another name, or run the steps by hand (python -m components)."
+            )
 
 
 def _failed_step(message: str) -> str:

@@ -59,4 +59,4 @@ def ingest(
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         result.check(min_videos_per_class)
-        local_files.write_files({videos_uri: result.videos_uri.encode()})
+        local_files.write_files({videos_uri: result.videos_uri.encode("utf-8", "surrogateescape")})

@@ -1,5 +1,6 @@
 """Bad usage of `lus` and of `python -m components`: one clear sentence, the right exit code, and no work started."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,15 @@ def test_too_few_groups_stop_before_any_step(tmp_path: Path) -> None:
     result = run("--manifest", manifest_of(tmp_path, groups_per_class=2), "--storage", tmp_path / "storage")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: class covid has videos of 2 group(s)")
+    assert not list(tmp_path.glob("storage/*"))
+
+
+def test_a_path_that_no_pipeline_can_carry_stops_before_any_step(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller"))
+    folder.mkdir()
+    result = run("--manifest", manifest_of(folder), "--storage", tmp_path / "storage")
+    assert result.exit_code == 2
+    assert "M\\udcfcller/manifest.csv' is not UTF-8, as the parameters of a pipeline must be; give it" in result.stderr
     assert not list(tmp_path.glob("storage/*"))
 
 
