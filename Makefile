@@ -39,7 +39,7 @@ demo: $(VENV)/.installed ## Run the whole pipeline on generated phantom videos (
 
 # Two tests at a time: most wait for a process that they have started.
 test: $(VENV)/.installed ## Run all tests that this machine can run, but for the long ones of test-cluster and test-docker
-	$(BIN)/pytest -m "not ((cluster or docker) and slow)" --numprocesses 2 --dist loadgroup --no-loadscope-reorder --durations=30
+	$(BIN)/pytest -m "not ((cluster or docker) and slow)" --numprocesses 2 --no-loadscope-reorder --durations=30
 
 test-fast: $(VENV)/.installed ## Run the tests that take seconds
 	$(BIN)/pytest -m "not slow and not docker and not cluster and not real_data and not browser"

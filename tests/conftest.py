@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,20 +16,26 @@ from tests.outages import Proxy
 # Before cloudpathlib or google-cloud-storage is imported: no search for credentials on the network.
 os.environ.setdefault("NO_GCE_CHECK", "true")
 
+WITH_CONTAINERS = ("tests/cluster/", "tests/docker/")
 REAL_DATA = Path(os.environ.get("LUS_REAL_DATA", Path(__file__).parents[2] / "shared" / "data" / "pocus"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
+class ByFile(LoadFileScheduling):
+    """Gives each file of tests to one worker, and all that starts containers to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "containers" if nodeid.startswith(WITH_CONTAINERS) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Divides the tests among workers, where there are several."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives each file of tests to one worker, and all that starts containers to the same one, which begins with it: it takes longest."""
-    for item in items:
-        group = "containers" if _starts_containers(item) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not _starts_containers(item))
-
-
-def _starts_containers(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) for name in ("cluster", "docker"))
+    """Begins with what takes longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WITH_CONTAINERS))
 
 
 @pytest.fixture(scope="session")

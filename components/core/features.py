@@ -7,7 +7,6 @@ trained. With EfficientNet-Lite0 the maps of a clip take 154 kB.
 
 import dataclasses
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from components.core.augmentation import Augmentation, augment
 from components.core.checkpoints import Checkpoints
 from components.core.dataset import Part, in_colour, parse_clip, read_records
 from components.core.fitting import weighting
-from components.core.local_files import writing
+from components.core.local_files import array_on_disk
 
 _log = logging.getLogger(__name__)
 # Fewer weights than these are no backbone: computing them anew costs nothing.
@@ -95,7 +94,7 @@ def compute_features(
         DiskError: the disk has no room for the maps.
     """
     shape = (1 + num_versions, part.num_clips, *frozen.output_shape[1:])
-    maps = _array_on_disk(folder / f"{part.name}.npy", shape)
+    maps = array_on_disk(folder / f"{part.name}.npy", np.float16, shape)
     labels, video_ids = np.zeros(part.num_clips, np.int64), np.zeros(part.num_clips, object)
     logged_s = time.monotonic()
     for version in range(1 + num_versions):
@@ -119,16 +118,6 @@ def compute_features(
                 done = version * part.num_clips + int(rows[-1]) + 1
                 _log.info("features of %d of %d clips, augmented ones among them", done, shape[0] * part.num_clips)
     return Features(maps, labels, np.char.decode(video_ids.astype(bytes), "utf-8"))
-
-
-def _array_on_disk(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Makes an array of zeros, float16, in a file whose blocks are taken at once: a full disk would kill who writes to the map later."""
-    with writing(path):
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        if hasattr(os, "posix_fallocate"):
-            with path.open("rb+") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

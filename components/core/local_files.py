@@ -19,6 +19,9 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from components.core import disk_faults
 from components.core.errors import DiskError, PipelineError, StorageError
 
@@ -292,6 +295,21 @@ def staged_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             os.replace(staged, path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def array_on_disk(path: Path, kind: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap:
+    """Makes an array of zeros in a .npy file whose blocks are taken at once: a full disk would kill who writes to the map later.
+
+    Raises:
+        DiskError: the disk is full, or refuses.
+        StorageError: it cannot be written for another reason.
+    """
+    with writing(path):
+        array = np.lib.format.open_memmap(path, "w+", kind, shape)
+        if hasattr(os, "posix_fallocate"):
+            with path.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def as_spelled(path: Path) -> Path:

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from components.core import storage
+from components.core import json_lines, storage
 from components.core.clips import ALL_CLASS_NAMES, SPLITS
 from components.core.errors import DataError, UsageError
 from components.core.tables import read_table
@@ -240,7 +240,7 @@ def _check_unique_ids(rows: list[ManifestRow], uri: str) -> None:
 
 def videos_content(records: Iterable[VideoRecord]) -> bytes:
     """Returns ingest's manifest, one record a line."""
-    return "".join(record.to_json() + "\n" for record in records).encode()
+    return json_lines.to_bytes(record.to_json() for record in records)
 
 
 def write_videos(path: Path, records: Iterable[VideoRecord]) -> None:

@@ -43,7 +43,6 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from components.core import disk_faults, local_files
 from components.core.errors import DiskError, OutageError, StorageError, UsageError
-from components.core.local_files import staged_folder as staged_folder
 from components.core.object_stores import client_of, is_outage
 
 StoragePath: TypeAlias = Path | CloudPath

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
+from components.core.errors import DiskError
 from components.import_dicom.cine import Cine, Form
 from components.import_dicom.outcomes import RejectedError
 
@@ -57,6 +58,7 @@ class Decoder:
 
         Raises:
             DecodingError: it cannot, or the frames are not what the tags say.
+            DiskError: the disk for the frames is full, or refuses.
         """
         if not self._takes(cine.form):
             raise DecodingError("not asked for this form of pixels")
@@ -66,10 +68,13 @@ class Decoder:
             self.close()
             raise DecodingError("its process died or did not answer in time")
         try:
-            error = json.loads(answer)["error"]
+            told = json.loads(answer)
+            error = told["error"]
         except (KeyError, TypeError, ValueError):
             self.close()
             raise DecodingError("its process gave no answer that can be understood") from None
+        if "disk" in told:
+            raise DiskError(told["disk"])
         if error:
             raise DecodingError(error)
         frames = np.load(file.name, mmap_mode="c")

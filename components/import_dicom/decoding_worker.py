@@ -61,10 +61,12 @@ def main(name: str) -> None:
         request = json.loads(line)
         try:
             decode(request["path"], request["frames_path"])
-            error = ""
+            answer = {"error": ""}
         except Exception as caught:
-            error = type(caught).__name__
-        print(json.dumps({"error": error}), file=answers, flush=True)
+            answer = {"error": type(caught).__name__}
+            if answer["error"] == "DiskError":  # the project's, and of our own disk
+                answer["disk"] = str(caught)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

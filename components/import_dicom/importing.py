@@ -16,13 +16,13 @@ import dataclasses
 import hashlib
 import io
 import logging
-import tempfile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from components.core import storage
-from components.core.errors import DataError, OutageError, StorageError, UsageError
+from components.core.errors import DataError, DiskError, OutageError, StorageError, UsageError
+from components.core.local_files import temporary_folder
 from components.import_dicom.cine import Box, Cine, read_cine
 from components.import_dicom.decoders import Decoder, decoded, installed_decoders
 from components.import_dicom.deidentification import Pseudonyms, bounding_box, visible
@@ -127,6 +127,7 @@ def import_dicom_files(
 
     Raises:
         UsageError: the source, the labels or the key is wrong; nothing was written.
+        DiskError: a disk of this machine is full, or refuses.
         StorageError: the source cannot be listed, or the destination cannot be written.
     """
     pseudonyms = Pseudonyms.from_key_file(key_file)
@@ -187,6 +188,8 @@ class _Import:
             with contextlib.ExitStack() as stack:
                 try:
                     local_path = stack.enter_context(storage.local_copy(uri))
+                except DiskError:
+                    raise
                 except OutageError:
                     raise OutageError("the storage with the source did not answer; start again when it does.") from None
                 except StorageError:  # it quotes the path, as the other does
@@ -204,15 +207,15 @@ class _Import:
             warnings.append(cine.doubt_of_times)
         if not cine.patient:
             warnings.append(NO_PATIENT)
-        with tempfile.TemporaryDirectory(prefix="lus-dicom-") as folder:
-            frames, decoder = decoded(path, cine, self._decoders, Path(folder))
+        with temporary_folder("lus-dicom-") as folder:
+            frames, decoder = decoded(path, cine, self._decoders, folder)
             content = _content(cine, frames)
             self._check_new(cine.instance, content, label)
             if first := self._first.get(cine.instance):
                 warnings.append(SAME_UID.format(number=first))
             video_id = self._video_id(cine.instance, content)
             mask = visible(boxes, cine.height_px, cine.width_px)
-            video_path = Path(folder) / f"video{SUFFIX}"
+            video_path = folder / f"video{SUFFIX}"
             write_video(video_path, (frame * mask for frame in frames), mask.shape[:2], cine.times_ms)
             storage.put_file(video_path, storage.join(self._destination_uri, "videos", f"{video_id}{SUFFIX}"))
         self._seen[cine.instance, content] = number, label

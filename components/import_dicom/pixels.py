@@ -22,6 +22,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRBigEndian
 
+from components.core.local_files import array_on_disk
 from components.import_dicom import frame_codes
 from components.import_dicom.data_sets import PixelData, open_data_set, quiet_pydicom
 
@@ -46,7 +47,8 @@ def decode_file(path: str, frames_path: str) -> None:
         frames_path: the file to write; as one frame after the other is decoded, memory holds one.
 
     Raises:
-        Exception: of any class; it cannot be decoded.
+        DiskError: the disk for the frames is full, or refuses.
+        Exception: of any other class; it cannot be decoded.
     """
     with quiet_pydicom(), open_data_set(Path(path), _TAGS) as (dataset, pixels):
         assert pixels
@@ -54,7 +56,7 @@ def decode_file(path: str, frames_path: str) -> None:
         num_channels = _COLOURS if dataset.SamplesPerPixel > 1 or dataset.PhotometricInterpretation == _PALETTE else 1
         shape = (len(spans), int(dataset.Rows), int(dataset.Columns), num_channels)
         to_eight_bits = _Palette(dataset) if dataset.PhotometricInterpretation == _PALETTE else functools.partial(_eight_bits, dataset)
-        frames = np.lib.format.open_memmap(frames_path, "w+", np.uint8, shape)
+        frames = array_on_disk(Path(frames_path), np.uint8, shape)
         for position, code in enumerate(_codes(dataset, pixels, spans)):
             frames[position] = to_eight_bits(_decoded(dataset, code, pixels.is_encapsulated)).reshape(shape[1:])
         frames.flush()

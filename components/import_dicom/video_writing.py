@@ -11,6 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from components.core import disk_faults
+from components.core.errors import DiskError
 from components.import_dicom.outcomes import RejectedError
 
 SUFFIX = ".mkv"
@@ -28,10 +30,13 @@ def write_video(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int],
 
     Raises:
         RejectedError: FFmpeg does not take them.
+        DiskError: the disk is full, or refuses.
     """
     try:
         _write(path, frames, size, times_ms)
     except av.FFmpegError as error:
+        if sentence := disk_faults.sentence_about(OSError(error.errno, error.strerror), path):
+            raise DiskError(sentence) from None
         raise RejectedError(f"its frames cannot be written as a video ({type(error).__name__})") from None
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from components.core import disk_faults, json_lines, storage
+from components.core import disk_faults, storage
 from components.core.clips import CLASS_NAMES
 from components.core.errors import DataError, DiskError, StorageError, UsageError
 from components.core.local_files import write_files
-from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest
+from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest, videos_content
 from components.core.parameters import check_values
 from components.core.selection import Selection
 from components.ingest.drop_in import DropIn
@@ -62,8 +62,9 @@ class IngestResult:
 
     def write(self, videos_path: Path, summary_path: Path) -> None:
         """Writes videos.jsonl and the Markdown summary."""
-        videos = json_lines.to_bytes(record.to_json() for record in self.records)
-        write_files({str(videos_path): videos, str(summary_path): summary(self.records).encode("utf-8", "backslashreplace")})
+        write_files(
+            {str(videos_path): videos_content(self.records), str(summary_path): summary(self.records).encode("utf-8", "backslashreplace")}
+        )
 
     def check(self, min_videos_per_class: int) -> None:
         """Checks that enough came.

@@ -19,10 +19,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from components.core import json_lines, storage
+from components.core import storage
 from components.core.errors import DataError, DiskError
 from components.core.local_files import temporary_folder, writing
-from components.core.manifest import ManifestRow, VideoRecord
+from components.core.manifest import ManifestRow, VideoRecord, videos_content
 from components.core.video import containers
 from components.core.video.guarded_reader import GuardedReader
 from components.ingest.outcomes import ChangedError, RejectedError, name_bytes, public_uri
@@ -162,7 +162,7 @@ class VideoStore:
         Raises:
             StorageError: the storage cannot be written.
         """
-        content = json_lines.to_bytes(dataclasses.replace(record, fetched_at="").to_json() for record in records)
+        content = videos_content(dataclasses.replace(record, fetched_at="") for record in records)
         uri = storage.join(self._folder, "lists", f"{hashlib.sha256(content).hexdigest()}.jsonl")
         if not storage.exists(uri):
             storage.write_bytes(uri, content)

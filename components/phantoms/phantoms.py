@@ -29,6 +29,7 @@ from PIL import Image
 from components.core import parameters, storage
 from components.core.clips import CLASS_NAMES
 from components.core.errors import DataError, UsageError
+from components.core.local_files import staged_folder
 from components.core.manifest import read_manifest
 from components.phantoms import anatomy, imaging
 from components.phantoms.imaging import Array, Scan
@@ -134,7 +135,7 @@ def generate_phantoms(destination: Path, *, patients_per_class: int, videos_per_
         Phantom(class_name, patient, video, videos_per_patient, seed)
         for class_name, patient, video in itertools.product(CLASS_NAMES, range(patients_per_class), range(videos_per_patient))
     ]
-    with storage.staged_folder(destination, replace=True) as staged:
+    with staged_folder(destination, replace=True) as staged:
         _write_set(staged, phantoms)
     return destination / MANIFEST_NAME
 

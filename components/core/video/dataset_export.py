@@ -25,6 +25,7 @@ import numpy as np
 from components.core import storage
 from components.core.clips import ClipRecord, parse
 from components.core.errors import DataError
+from components.core.local_files import staged_folder
 from components.core.shards import DatasetIndex, read_tfrecords
 
 DTYPES = ("uint8", "float32")
@@ -49,7 +50,7 @@ def export_npy(dataset_path: Path, output_path: Path, dtype: str = "uint8") -> d
         StorageError: the folder cannot be written.
     """
     index = DatasetIndex.read(dataset_path)
-    with storage.staged_folder(output_path) as staged, storage.failures("write", output_path):
+    with staged_folder(output_path) as staged, storage.failures("write", output_path):
         for split, name in SHORT_NAMES.items():
             _write_split(dataset_path, index, split, staged, name, np.dtype(dtype))
         (staged / "classes.txt").write_text("".join(f"{name}\n" for name in index.class_names), encoding="utf-8")
@@ -72,7 +73,7 @@ def export_frames(dataset_path: Path, output_path: Path) -> dict[str, int]:
     """
     index = DatasetIndex.read(dataset_path)
     counts = dict.fromkeys(index.splits, 0)
-    with storage.staged_folder(output_path) as staged, storage.failures("write", output_path):
+    with staged_folder(output_path) as staged, storage.failures("write", output_path):
         for split in index.splits:
             for class_name in index.class_names:
                 (staged / split / class_name).mkdir(parents=True)
