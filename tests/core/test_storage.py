@@ -6,6 +6,7 @@ import pytest
 
 from components.core import storage
 from components.core.errors import DiskError, StorageError, UsageError
+from components.core.local_files import staged_folder
 
 
 @pytest.fixture(params=["local", "gs", "s3"])
@@ -129,13 +130,13 @@ def test_uris_that_name_no_storage_are_refused(uri: str, message: str) -> None:
 
 def test_a_staged_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "dataset"
-    with pytest.raises(RuntimeError), storage.staged_folder(target) as staged:  # noqa: PT012
+    with pytest.raises(RuntimeError), staged_folder(target) as staged:  # noqa: PT012
         (staged / "half").write_text("")
         assert not target.exists()
         raise RuntimeError
     assert os.listdir(tmp_path) == []
 
-    with storage.staged_folder(target) as staged:
+    with staged_folder(target) as staged:
         (staged / "whole").write_text("")
     assert os.listdir(target) == ["whole"]
 
@@ -143,10 +144,10 @@ def test_a_staged_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_staged_folder_does_not_replace_content(tmp_path: Path) -> None:
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "precious").write_text("")
-    with pytest.raises(StorageError, match="dataset' has content already"), storage.staged_folder(tmp_path / "dataset"):
+    with pytest.raises(StorageError, match="dataset' has content already"), staged_folder(tmp_path / "dataset"):
         pytest.fail("hours of work would be lost at the end of the block")
     assert os.listdir(tmp_path / "dataset") == ["precious"]
-    with pytest.raises(StorageError), storage.staged_folder(tmp_path / "dataset" / "precious"):
+    with pytest.raises(StorageError), staged_folder(tmp_path / "dataset" / "precious"):
         pytest.fail("a file is in the way")
     assert os.listdir(tmp_path) == ["dataset"]
 
@@ -154,7 +155,7 @@ def test_a_staged_folder_does_not_replace_content(tmp_path: Path) -> None:
 def test_a_staged_folder_replaces_content_when_that_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "old").write_text("")
-    with storage.staged_folder(tmp_path / "set", replace=True) as staged:
+    with staged_folder(tmp_path / "set", replace=True) as staged:
         (staged / "new").write_text("")
     assert os.listdir(tmp_path / "set") == ["new"]
 
