@@ -7,14 +7,14 @@ import pytest
 
 from components.core.errors import UsageError
 from components.predict.inputs import list_videos
-from tests.predict.test_predict import _without_probabilities, model, phantoms, predict, predicted, save_model  # noqa: F401 (fixtures)
+from tests.predict.test_predict import _without_probabilities, predict, predicted  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.slow
 
 
 def test_dask_gives_the_same_lines(
-    phantoms: Path,  # noqa: F811
-    model: Path,  # noqa: F811
+    phantoms: Path,
+    model: Path,
     predicted: tuple[list[dict[str, Any]], Path],  # noqa: F811
     tmp_path: Path,
 ) -> None:
@@ -27,7 +27,7 @@ def test_dask_gives_the_same_lines(
     assert len(list((tmp_path / "strips").iterdir())) == len(lines) - 1
 
 
-def test_what_workers_do_not_see_is_refused(phantoms: Path, model: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_what_workers_do_not_see_is_refused(phantoms: Path, model: Path, tmp_path: Path) -> None:
     options = "--runner=DaskRunner --dask_client_address=tcp://127.0.0.1:1"
     with pytest.raises(UsageError, match=f"do not see '{model}'; keep it in a bucket"):
         predict(list_videos([str(phantoms)]), str(model), tmp_path, "s3://bucket", beam_options=options)
