@@ -46,7 +46,7 @@ def test_every_video_is_accounted_for(run: tuple[Path, str]) -> None:
     lines = (outputs(run[0], "preprocess") / "dataset" / "videos.jsonl").read_text().splitlines()
     videos = {fields["video_id"]: fields for fields in map(json.loads, lines)}
     assert len(videos) == 11
-    assert videos["corrupt"]["reason"] == "the decoder cannot open it"
+    assert videos["corrupt"]["reason"].startswith("rejected at ingest: a video that cannot be opened: video/mp4, cut short or damaged")
     assert videos["absent"]["reason"] == "missing at ingest: file not found"
     assert {name for name, fields in videos.items() if not fields["num_clips"]} == {"corrupt", "absent"}
 

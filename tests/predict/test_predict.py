@@ -92,7 +92,7 @@ def test_a_video_that_cannot_be_decoded_has_a_reason_and_stops_nothing(predicted
     assert [line["video_id"] for line in lines if line["reason"]] == ["corrupt"]
     corrupt = lines[-1]
     assert (corrupt["reason"], corrupt["probabilities"], corrupt["abstained"], corrupt["clips"]) == (
-        "the decoder cannot open it",
+        "a video that cannot be opened: video/mp4, cut short or damaged (Invalid data found when processing input)",
         None,
         None,
         [],
