@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from components.core import storage
 from components.core.champion import MODELS_NAME, is_version_name, read_champion
 from components.core.checkpoints import FOLDER as CHECKPOINTS_NAME
-from components.core.storage import StoragePath
+from components.core.small_objects import StoragePath
 from pipelines import architecture_search, import_dicom, retraining, training
 
 RUNS_NAME = "runs"

@@ -1,6 +1,5 @@
 """Tiny videos for tests, written with PyAV, so that the project's decoder is checked against another library."""
 
-from collections.abc import Collection
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,8 +44,7 @@ def write_video(path: Path, frames: np.ndarray, fps: float = 25, times_s: list[f
     return path
 
 
-def decoded(path: Path, only: Collection[int] | None = None) -> list[np.ndarray]:
-    """Returns the frames of a video [height, width, 3] uint8 RGB, as PyAV decodes them: all, or those whose number is in `only`."""
+def decoded(path: Path) -> list[np.ndarray]:
+    """Returns the frames of a video [height, width, 3] uint8 RGB, as PyAV decodes and converts them by itself."""
     with av.open(str(path)) as container:
-        frames = enumerate(container.decode(video=0))
-        return [frame.to_ndarray(format="rgb24") for number, frame in frames if only is None or number in only]
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

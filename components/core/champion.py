@@ -24,7 +24,7 @@ from pathlib import Path
 from components.core import storage
 from components.core.classifier import METADATA_NAME, MODEL_NAME, ClassifierMetadata, read_metadata
 from components.core.errors import DataError, DiskError, OutageError, StorageError, UsageError
-from components.core.storage import ABSENT, Generation
+from components.core.small_objects import ABSENT, Generation
 
 MODELS_NAME = "models"
 POINTER_NAME = "champion.json"

@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 from components.core import json_lines, storage
 from components.core.clips import ALL_CLASS_NAMES, SPLITS
 from components.core.errors import DataError, UsageError
+from components.core.small_objects import StoragePath
 from components.core.tables import read_table
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
@@ -143,7 +144,7 @@ def absolute_manifest_uri(uri: str) -> str:
     return uri if uri == CATALOG else storage.absolute_uri(uri)
 
 
-def _checked_row(values: dict[str, str], where: str, base: storage.StoragePath) -> ManifestRow:
+def _checked_row(values: dict[str, str], where: str, base: StoragePath) -> ManifestRow:
     for name in ("video_id", "uri"):
         if not values[name]:
             raise UsageError(f"{where}: {name} is empty; every row needs one.")
@@ -172,7 +173,7 @@ def _class_of(label: str) -> str:
     return CLASS_OF_LABEL.get(plain, plain if plain in ALL_CLASS_NAMES else label)
 
 
-def _absolute_uri(uri: str, where: str, base: storage.StoragePath) -> str:
+def _absolute_uri(uri: str, where: str, base: StoragePath) -> str:
     try:
         if storage.scheme_of(uri) in ("http", "https"):
             urlsplit(uri)

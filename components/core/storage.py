@@ -11,15 +11,11 @@ which is said once; only then does the step end, with an OutageError. What is wr
 at once.
 
 Small state that several runs may change at once (a pointer, a table) is read with its generation and written on condition that it is still
-there: `read_with_generation` and `write_if_unchanged`. gs:// and s3:// check that themselves (ifGenerationMatch, If-Match), a local folder
-through a lock beside the file, which a process loses when it ends.
+there: `read_with_generation` and `write_if_unchanged` (core.small_objects).
 """
 
 import contextlib
-import fcntl
-import hashlib
 import logging
-import mimetypes
 import os
 import re
 import shutil
@@ -28,7 +24,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import tenacity
 import urllib3
@@ -36,18 +32,15 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from cloudpathlib import CloudPath, GSPath, S3Path
 from cloudpathlib.exceptions import CloudPathException
-from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
+from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
-from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
-from components.core import disk_faults, local_files
+from components.core import disk_faults, local_files, small_objects
 from components.core.errors import DiskError, OutageError, StorageError, UsageError
 from components.core.object_stores import client_of, is_outage
+from components.core.small_objects import Generation, StoragePath
 
-StoragePath: TypeAlias = Path | CloudPath
-Generation: TypeAlias = str
-ABSENT: Generation = ""
 # Folder in the storage for what Beam's workers on other machines pass to each other.
 WORK_NAME = "work"
 # For so long a storage that does not answer is asked again: a server that is started anew or moved to another node is back by then.
@@ -227,7 +220,7 @@ def check_writable(uri: str) -> None:
     probe = path_of(join(uri, f".writable-{uuid.uuid4().hex}"))
 
     def write_and_delete() -> None:
-        _write(probe, b"")
+        small_objects.write(probe, b"")
         probe.unlink(missing_ok=True)
 
     patiently("write to storage", uri, write_and_delete)
@@ -246,7 +239,7 @@ def read_bytes(uri: str | os.PathLike[str]) -> bytes:
         StorageError: it cannot be read.
     """
     path = path_of(uri)
-    return patiently("read", uri, lambda: _read(path))
+    return patiently("read", uri, lambda: small_objects.read(path))
 
 
 def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
@@ -256,7 +249,7 @@ def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
         StorageError: it cannot be written.
     """
     path = path_of(uri)
-    patiently("write", uri, lambda: _write(path, data))
+    patiently("write", uri, lambda: small_objects.write(path, data))
 
 
 class ConflictError(StorageError):
@@ -270,7 +263,7 @@ def read_with_generation(uri: str) -> tuple[bytes, Generation]:
         StorageError: it cannot be read.
     """
     path = path_of(uri)
-    return patiently("read", uri, lambda: _read_with_generation(path))
+    return patiently("read", uri, lambda: small_objects.read_with_generation(path))
 
 
 def write_if_unchanged(uri: str, data: bytes, generation: Generation) -> None:
@@ -286,109 +279,10 @@ def write_if_unchanged(uri: str, data: bytes, generation: Generation) -> None:
         StorageError: it cannot be written.
     """
     path = path_of(uri)
-    written = patiently("write", uri, lambda: _write_on_condition(path, data, generation))
+    written = patiently("write", uri, lambda: small_objects.write_on_condition(path, data, generation))
     # When the answer to a write is lost, it is written once more and refused because of the first try.
     if not written and read_with_generation(uri)[0] != data:
         raise ConflictError(f"{uri!r} was written by somebody else at the same time; read it and try again.")
-
-
-def _read_with_generation(path: StoragePath) -> tuple[bytes, Generation]:
-    if isinstance(path, GSPath):
-        return _read_gs(path)
-    if isinstance(path, S3Path):
-        return _read_s3(path)
-    return _read_local(Path(str(path)))
-
-
-def _write_on_condition(path: StoragePath, data: bytes, generation: Generation) -> bool:
-    if isinstance(path, GSPath):
-        return _write_gs(path, data, generation)
-    if isinstance(path, S3Path):
-        return _write_s3(path, data, generation)
-    return _write_local(Path(str(path)), data, generation)
-
-
-def _read(path: StoragePath) -> bytes:
-    if isinstance(path, Path):
-        return path.read_bytes()
-    data, generation = _read_with_generation(path)
-    if generation == ABSENT:
-        raise FileNotFoundError("it does not exist")
-    return data
-
-
-def _write(path: StoragePath, data: bytes) -> None:
-    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    if isinstance(path, GSPath):
-        _gs_blob(path).upload_from_string(data, content_type=content_type, checksum="crc32c", retry=None)
-    elif isinstance(path, S3Path):
-        path.client.client.put_object(Bucket=path.bucket, Key=path.key, Body=data, ContentType=content_type)
-    else:
-        with local_files.written_aside(Path(str(path))) as aside:
-            aside.write_bytes(data)
-
-
-def _gs_blob(path: GSPath) -> Blob:
-    return path.client.client.bucket(path.bucket).blob(path.blob)
-
-
-def _read_gs(path: GSPath) -> tuple[bytes, Generation]:
-    while blob := path.client.client.bucket(path.bucket).get_blob(path.blob):
-        generation = blob.generation
-        with contextlib.suppress(NotFound, PreconditionFailed):  # replaced between the two requests
-            return blob.download_as_bytes(if_generation_match=generation, retry=None), str(generation)
-    return b"", ABSENT
-
-
-def _write_gs(path: GSPath, data: bytes, generation: Generation) -> bool:
-    try:
-        _gs_blob(path).upload_from_string(
-            data, content_type="application/json", checksum="crc32c", if_generation_match=int(generation or 0), retry=None
-        )
-    except PreconditionFailed:
-        return False
-    return True
-
-
-def _read_s3(path: S3Path) -> tuple[bytes, Generation]:
-    try:
-        answer = path.client.client.get_object(Bucket=path.bucket, Key=path.key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return b"", ABSENT
-        raise
-    return answer["Body"].read(), answer["ETag"]
-
-
-def _write_s3(path: S3Path, data: bytes, generation: Generation) -> bool:
-    condition = {"IfNoneMatch": "*"} if generation == ABSENT else {"IfMatch": generation}
-    try:
-        path.client.client.put_object(Bucket=path.bucket, Key=path.key, Body=data, ContentType="application/json", **condition)
-    except ClientError as error:
-        # 409: another conditional write of the object was under way; NoSuchKey: it was deleted.
-        if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
-            return False
-        raise
-    return True
-
-
-def _read_local(path: Path) -> tuple[bytes, Generation]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return b"", ABSENT
-    return data, hashlib.sha256(data).hexdigest()
-
-
-def _write_local(path: Path, data: bytes, generation: Generation) -> bool:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _read_local(path)[1] != generation:
-            return False
-        with local_files.written_aside(path) as aside:
-            aside.write_bytes(data)
-        return True
 
 
 def put_file(local_path: Path, uri: str) -> None:

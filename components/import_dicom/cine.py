@@ -12,6 +12,7 @@ import numpy as np
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, AllTransferSyntaxes, JPEG2000TransferSyntaxes, MediaStorageDirectoryStorage, MPEGTransferSyntaxes
 
+from components.core.video.containers import MAX_FRAME_PIXELS
 from components.import_dicom import frame_codes
 from components.import_dicom.data_sets import PixelData, open_data_set, quiet_pydicom
 from components.import_dicom.outcomes import RejectedError
@@ -20,8 +21,6 @@ FALLBACK_FPS = 25.0
 MAX_DURATION_MS = 3_600_000
 NO_TIMES = f"it does not state its frame times; {FALLBACK_FPS:g} frames per second are assumed"
 OTHER_TIMES = "the tag that should hold its frame times cannot be used; they were taken from another one"
-# As many as preprocess takes.
-MAX_FRAME_PIXELS = 4096 * 2304
 
 _TAGS = (
     "Modality",

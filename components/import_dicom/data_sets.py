@@ -128,7 +128,7 @@ def _looks_like_dicom(dataset: Any) -> bool:
         return str(dataset.get("SOPClassUID", "")).startswith("1.2.840.10008.") or bool(
             re.fullmatch("[A-Z]{2}", str(dataset.get("Modality", "")))
         )
-    except Exception:
+    except Exception:  # pydicom raises many kinds of what is no DICOM
         return False
 
 

@@ -18,7 +18,8 @@ from components.ingest.outcomes import MissingError, RejectedError
 MAX_MEMBERS = 10_000
 MAX_RATIO = 200
 CHUNK_BYTES = 1 << 18
-# What zipfile and its decompressors raise of a damaged file; a ValueError: of names that are not UTF-8, or of offsets.
+# What zipfile and its decompressors raise of a damaged file. A NotImplementedError: of a compression that they do not know; a ValueError:
+# of names that are not UTF-8, or of offsets.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, ValueError)
 # Of OSErrors: bzip2's own have no number, and a damaged offset leads before the start of the file.
 _DAMAGE_NUMBERS = (None, errno.EINVAL)

@@ -13,6 +13,7 @@ import numpy as np
 from components.core import storage
 from components.core.clips import SPLITS
 from components.core.errors import DataError
+from components.core.small_objects import ABSENT, Generation
 
 SPLITS_NAME = "splits.json"
 # Orders of the groups that are tried; the work grows with tries × groups.
@@ -173,9 +174,9 @@ def write_assignments(storage_uri: str, assignments: Mapping[str, str]) -> None:
             return
 
 
-def _read(uri: str) -> tuple[dict[str, str], storage.Generation]:
+def _read(uri: str) -> tuple[dict[str, str], Generation]:
     data, generation = storage.read_with_generation(uri)
-    if generation == storage.ABSENT:
+    if generation == ABSENT:
         return {}, generation
     try:
         assignments = json.loads(data)

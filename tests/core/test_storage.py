@@ -7,6 +7,7 @@ import pytest
 from components.core import storage
 from components.core.errors import DiskError, StorageError, UsageError
 from components.core.local_files import staged_folder
+from components.core.small_objects import ABSENT
 
 
 @pytest.fixture(params=["local", "gs", "s3"])
@@ -36,12 +37,12 @@ def test_writing_again_replaces(root: str) -> None:
 
 def test_a_write_on_condition_succeeds_on_what_was_read_and_on_nothing_else(root: str) -> None:
     uri = storage.join(root, "folder", "pointer.json")
-    assert storage.read_with_generation(uri) == (b"", storage.ABSENT)
-    storage.write_if_unchanged(uri, b"first", storage.ABSENT)
+    assert storage.read_with_generation(uri) == (b"", ABSENT)
+    storage.write_if_unchanged(uri, b"first", ABSENT)
     data, generation = storage.read_with_generation(uri)
     assert data == b"first"
     with pytest.raises(storage.ConflictError, match=r"pointer\.json' was written by somebody else"):
-        storage.write_if_unchanged(uri, b"again", storage.ABSENT)
+        storage.write_if_unchanged(uri, b"again", ABSENT)
     storage.write_if_unchanged(uri, b"second", generation)
     with pytest.raises(storage.ConflictError):
         storage.write_if_unchanged(uri, b"third", generation)
@@ -50,8 +51,8 @@ def test_a_write_on_condition_succeeds_on_what_was_read_and_on_nothing_else(root
 
 def test_a_write_whose_answer_was_lost_is_no_conflict_with_itself(root: str) -> None:
     uri = storage.join(root, "pointer.json")
-    storage.write_if_unchanged(uri, b"mine", storage.ABSENT)
-    storage.write_if_unchanged(uri, b"mine", storage.ABSENT)
+    storage.write_if_unchanged(uri, b"mine", ABSENT)
+    storage.write_if_unchanged(uri, b"mine", ABSENT)
     assert storage.read_bytes(uri) == b"mine"
 
 

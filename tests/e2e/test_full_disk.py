@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clip_datasets import write_toy_dataset
+from tests.comparisons import convincing_comparison
 from tests.disks import Disk
 from tests.phantom_set import tiny_phantoms
 
@@ -103,17 +104,8 @@ def test_promote(make_disk: MakeDisk, tmp_path: Path) -> None:
     (tmp_path / "model" / "model.keras").write_bytes(content)
     (tmp_path / "model" / "metadata.json").write_text("{}")
     (tmp_path / "report").write_text("<html>")
-    comparison = {
-        "challenger_sha256": "30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58",  # sha256sum of a MiB of zeros
-        "challenger_macro_f1": 0.9,
-        "challenger_interval": [0.8, 1.0],
-        "chance_p_value": 0.001,
-        "majority_macro_f1": 0.2,
-        "champion_version": None,
-        "champion_macro_f1": None,
-        "difference_interval": None,
-        "remark": "",
-    }
+    # sha256sum of a MiB of zeros
+    comparison = convincing_comparison("30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58", 0.9)
     (tmp_path / "evaluation").write_text(json.dumps({"comparison": comparison}))
     artifacts = {name: tmp_path / name for name in ("model", "evaluation", "report")}
     disk = make_disk(DISK_BYTES)

@@ -1,11 +1,11 @@
+"""From a folder of DICOM files to de-identified videos and their manifest."""
+
 import contextlib
-import csv
 import logging
 import os
 import re
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 
 import av
@@ -15,55 +15,18 @@ import pydicom
 import pytest
 from pydicom.encaps import generate_frames
 from pydicom.uid import (
-    MPEG4HP41,
-    DeflatedExplicitVRLittleEndian,
-    HTJ2KLossless,
-    JPEGBaseline8Bit,
     RLELossless,
 )
 
 from components.core import storage
-from components.core.errors import DataError, StorageError, UsageError
+from components.core.errors import StorageError, UsageError
 from components.core.manifest import Status
-from components.core.video.decoding import open_video
-from components.import_dicom import data_sets
 from components.import_dicom.cine import NO_TIMES, OTHER_TIMES
 from components.import_dicom.deidentification import KEY_VARIABLE
-from components.import_dicom.importing import NO_REGIONS, SAME_UID, TEXT_INSIDE, ImportResult, import_dicom_files
+from components.import_dicom.importing import NO_REGIONS, SAME_UID, TEXT_INSIDE
 from components.ingest.ingest import ingest_videos
 from tests.dicoms import FORMS, PATIENT_ID, PATIENT_NAME, PYDICOM_FILES, dicom, moving_frames, region, regions, write
-
-KEY = "a key that nobody guesses"
-
-
-@pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-
-
-def run_import(folder: Path, labels: str = "path,label\n.,normal\n") -> ImportResult:
-    (folder / "labels.csv").write_text(labels)
-    return import_dicom_files(str(folder / "source"), str(folder / "labels.csv"), str(folder / "out"))
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "out" / "manifest.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def video_frames(folder: Path, row: dict[str, str]) -> tuple[np.ndarray, list[float]]:
-    """Frames [n, height, width, 3] uint8 RGB and times in seconds, as preprocess reads them."""
-    with open_video(folder / "out" / row["uri"]) as video:
-        read = [(frame.colours()[:, :, ::-1].copy(), frame.time_s) for frame in video.frames()]
-    return np.stack([image for image, _ in read]), [time_s for _, time_s in read]
-
-
-def only_reason(folder: Path) -> str:
-    result = run_import(folder)
-    with pytest.raises(DataError, match="none of 1 files could be imported"):
-        result.check()
-    assert not (folder / "out" / "manifest.csv").exists()
-    return result.outcomes[0].reason
+from tests.import_dicom.running import KEY, only_reason, rows, run_import, video_frames
 
 
 @pytest.mark.parametrize(("form", "num_frames"), [*((form, 16) for form in sorted(FORMS)), ("uncompressed", 1), ("jpeg-baseline", 1)])
@@ -225,37 +188,6 @@ def test_ingest_takes_the_manifest(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("tags", "reason"),
-    [
-        ({"Modality": "CT"}, r"not ultrasound \(modality CT\)"),
-        ({"Modality": "DOE JOHN"}, r"not ultrasound \(modality not stated\)"),
-        ({"PixelData": None}, "without pixels"),
-        ({"Rows": 0}, "frames have no size"),
-        ({"Rows": None}, "absent or malformed"),
-        ({"FrameTime": "inf"}, "frame times span more than an hour, or are no numbers"),
-        ({"FrameTime": 1e9}, "frame times span more than an hour, or are no numbers"),
-        ({"NumberOfFrames": 9}, "pixel data are cut off"),
-        ({"NumberOfFrames": 3}, "pixel data hold more than the frames that its tags tell of"),
-        ({"Rows": 60}, "pixel data hold more than the frames that its tags tell of"),
-        ({"NumberOfFrames": -1}, "frames have no size"),
-        ({"NumberOfFrames": None, "Rows": 59}, "no whole number of them"),
-        ({"Rows": 40000, "Columns": 40000}, "frames are too large"),
-        ({"BitsStored": 9}, "cannot be decoded"),
-        ({"PhotometricInterpretation": "YBR_RCT"}, "photometric interpretation is none of"),
-        ({"PhotometricInterpretation": "HSV"}, "photometric interpretation is none of"),
-        ({"PhotometricInterpretation": "YBR_FULL_422"}, "odd number of pixels"),
-        ({"BurnedInAnnotation": None}, "no ultrasound regions, so burned-in text"),
-        ({"BurnedInAnnotation": "YES"}, "no ultrasound regions, so burned-in text"),
-        ({"SequenceOfUltrasoundRegions": regions(region(0, 0, 9, 9, spatial_format=2))}, "none of its ultrasound regions"),
-    ],
-)
-def test_a_file_that_cannot_be_imported_is_rejected_with_the_reason(tmp_path: Path, tags: dict[str, object], reason: str) -> None:
-    write(dicom(moving_frames(4), **tags), tmp_path / "source" / "a.dcm")
-    told = only_reason(tmp_path)
-    assert re.search(reason, told), told
-
-
 def test_a_file_that_ffmpeg_does_not_take_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise av.error.InvalidDataError(1, "no")
@@ -284,102 +216,6 @@ def test_files_are_numbered_as_the_told_command_lists_them(tmp_path: Path) -> No
     listed = subprocess.run(told[1].replace("SOURCE", str(tmp_path / "source")), shell=True, capture_output=True, text=True, check=True)
     assert [Path(line).name for line in listed.stdout.splitlines()] == ["b.dcm", "c.dcm"]
     assert [outcome.number for outcome in result.outcomes] == [1, 2]
-
-
-def test_a_video_stream_is_rejected(tmp_path: Path) -> None:
-    dataset = dicom(moving_frames(4))
-    dataset.PixelData = pydicom.encaps.encapsulate([b"\x00\x00\x00\x18ftypmp42"])
-    dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = MPEG4HP41
-    write(dataset, tmp_path / "source" / "a.dcm")
-    assert "video stream" in only_reason(tmp_path)
-
-
-def encapsulated(fragments: list[bytes], syntax: str, **tags: object) -> pydicom.Dataset:
-    dataset = dicom(moving_frames(4), PixelData=pydicom.encaps.encapsulate(fragments, has_bot=False), **tags)
-    dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = syntax
-    return dataset
-
-
-@pytest.mark.parametrize(
-    ("fragments", "syntax", "tags", "reason"),
-    [
-        ([b"\xff\xd8"] * 3, JPEGBaseline8Bit, {}, "another number of frames than its tags state"),
-        ([b"\xff\xd8"] * 20, JPEGBaseline8Bit, {"NumberOfFrames": 1}, "another number of frames than its tags state"),
-        ([b"??"] * 3, JPEGBaseline8Bit, {"NumberOfFrames": None}, "neither its tags nor its pixel data tell how many frames"),
-        ([], JPEGBaseline8Bit, {}, "hold no fragment"),
-        ([b"\xff\xd8"] * 4, JPEGBaseline8Bit, {}, "cannot be decoded"),
-        ([b"\xff\x4f"] * 4, HTJ2KLossless, {}, "no decoder for its transfer syntax .High-Throughput JPEG 2000"),
-        ([b"\xff\x4f"] * 4, "1.2.3.4.5", {}, "no decoder for its transfer syntax .none that the standard knows"),
-    ],
-)
-def test_frames_that_cannot_be_told_apart_are_rejected(
-    tmp_path: Path, fragments: list[bytes], syntax: str, tags: dict[str, object], reason: str
-) -> None:
-    write(encapsulated(fragments, syntax, **tags), tmp_path / "source" / "a.dcm")
-    told = only_reason(tmp_path)
-    assert re.search(reason, told), told
-
-
-def test_pixels_that_are_not_coded_as_stated_are_rejected(tmp_path: Path) -> None:
-    path = write(dicom(moving_frames(4)), tmp_path / "source" / "a.dcm")
-    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", RLELossless.encode() + b"\0"))
-    assert only_reason(tmp_path) == "its pixels are not coded as its transfer syntax says"
-
-
-def test_compressed_pixels_without_a_transfer_syntax_are_rejected(tmp_path: Path) -> None:
-    path = write(encapsulated([b"\xff\xd8"] * 4, JPEGBaseline8Bit), tmp_path / "source" / "a.dcm")
-    content = path.read_bytes()
-    path.write_bytes(content[144 + int.from_bytes(content[140:144], "little") :])
-    assert only_reason(tmp_path) == "it does not state its transfer syntax, and its pixels are compressed"
-
-
-def test_what_inflates_without_end_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_sets, "MAX_INFLATED_BYTES", 1 << 20)
-    frames = np.zeros((4, 512, 512, 3), np.uint8)
-    dataset = dicom(frames)
-    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    write(dataset, tmp_path / "source" / "a.dcm")
-    assert "inflates to more than" in only_reason(tmp_path)
-
-
-def test_encrypted_attributes_instead_of_pixels_are_told(tmp_path: Path) -> None:
-    item = pydicom.Dataset()
-    item.EncryptedContentTransferSyntaxUID, item.EncryptedContent = "1.2.840.10008.1.2.1", bytes(16)
-    write(dicom(moving_frames(4), PixelData=None, EncryptedAttributesSequence=regions(item)), tmp_path / "source" / "a.dcm")
-    assert "attributes are encrypted" in only_reason(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "not a DICOM file"),
-        (b"a letter to a patient", "not a DICOM file"),
-        (bytes(128) + b"DICM" + b"\xff" * 50, "cannot be read|without|not ultrasound"),
-        (bytes.fromhex("3082012306092a864886f70d010703a0") + bytes(200), "encrypted file"),
-    ],
-)
-def test_what_is_no_readable_dicom_is_rejected(tmp_path: Path, content: bytes, reason: str) -> None:
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "a.dcm").write_bytes(content)
-    told = only_reason(tmp_path)
-    assert re.search(reason, told), told
-
-
-@pytest.mark.parametrize("name", ["badVR.dcm", "MR_truncated.dcm", "DICOMDIR-empty.dcm", "no_meta.dcm", "waveform_ecg.dcm"])
-def test_odd_files_of_pydicom_are_rejected(tmp_path: Path, name: str) -> None:
-    (tmp_path / "source").mkdir()
-    (path,) = PYDICOM_FILES.rglob(name)
-    (tmp_path / "source" / name).write_bytes(path.read_bytes())
-    assert only_reason(tmp_path)
-
-
-def test_a_truncated_file_leaves_no_video(tmp_path: Path) -> None:
-    path = write(dicom(moving_frames()), tmp_path / "source" / "a.dcm")
-    path.write_bytes(path.read_bytes()[:-5000])
-    assert "cut off" in only_reason(tmp_path)
-    assert not list((tmp_path / "out").rglob("*.mkv"))
 
 
 def test_text_that_may_be_inside_is_left_to_a_person(tmp_path: Path) -> None:
@@ -459,34 +295,6 @@ def test_of_two_files_with_one_uid_the_one_that_can_be_read_is_imported(tmp_path
     assert [bool(outcome.reason) for outcome in run_import(tmp_path).outcomes] == [True, False]
 
 
-def test_lines_of_the_labels_without_a_file_are_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    write(dicom(moving_frames(2)), tmp_path / "source" / "in" / "a")
-    result = run_import(tmp_path, "path,label\nin,normal\nMustermann,covid\nin/a,covid\nin/b,covid\n")
-    told = "Line(s) 3, 5 of the labels match no file"
-    assert told in result.to_markdown()
-    assert told in caplog.text
-    assert result.metrics()["num_labels_without_file"] == 2
-    printed = capfd.readouterr()
-    assert "Mustermann" not in result.to_markdown() + caplog.text + printed.out + printed.err
-
-
-def test_lines_without_a_file_are_told_when_nothing_is_imported(tmp_path: Path) -> None:
-    write(dicom(moving_frames(2)), tmp_path / "source" / "a")
-    with pytest.raises(DataError, match=r"the labels do not mention it \(1 files\)\. Line\(s\) 2 of the labels match no file"):
-        run_import(tmp_path, "path,label\nb,normal\n").check()
-
-
-@pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_an_accent_may_be_written_in_two_ways(tmp_path: Path, form: str) -> None:
-    write(dicom(moving_frames(2)), tmp_path / "source" / unicodedata.normalize(form, "José") / "a")
-    for other in ("NFC", "NFD"):
-        result = run_import(tmp_path, f"path,label\n{unicodedata.normalize(other, 'José')},covid\n")
-        assert [outcome.row["label"] for outcome in result.outcomes] == ["covid"]
-        assert not result.idle_lines
-
-
 @pytest.mark.parametrize("key", ["", "short"])
 def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     write(dicom(moving_frames(2)), tmp_path / "source" / "a.dcm")
@@ -494,33 +302,6 @@ def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(UsageError, match="at least 16 are needed"):
         run_import(tmp_path)
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ("file,label\na,normal\n", "lacks the column.* path; its header, line 1, has label"),
-        ("path,label\na,healthy\n", "line 2: unknown label 'healthy'"),
-        ("path,label,region\na,normal,all\n", "line 2: region 'all' is not a box"),
-        ("path,label\n,normal\n", "line 2: path is empty"),
-        ("path,label\na,normal\n./a,covid\n", "line 3: path './a' was listed before, in line 2"),
-        ("path,label\nJos\u00e9,normal\nJose\u0301,covid\n", "line 3: path .* was listed before, in line 2"),
-        ("path,label,label\na,normal,covid\n", "line 1: the column label is there twice"),
-        ('path,label\n"a,normal\nb,covid\n', "after line 1: no CSV"),
-        ("path,label\na,normal,covid\n", "line 2: it has more cells than the header"),
-    ],
-)
-def test_wrong_labels_are_refused(tmp_path: Path, labels: str, message: str) -> None:
-    write(dicom(moving_frames(2)), tmp_path / "source" / "a.dcm")
-    with pytest.raises(UsageError, match=message):
-        run_import(tmp_path, labels)
-
-
-def test_labels_in_another_encoding_are_refused(tmp_path: Path) -> None:
-    write(dicom(moving_frames(2)), tmp_path / "source" / "a.dcm")
-    (tmp_path / "labels.csv").write_bytes("path,label\nMünchen,normal\n".encode("latin-1"))
-    with pytest.raises(UsageError, match=r"labels\.csv', line 2: not UTF-8 text"):
-        import_dicom_files(str(tmp_path / "source"), str(tmp_path / "labels.csv"), str(tmp_path / "out"))
 
 
 def test_a_file_that_cannot_be_read_is_told_by_its_number_and_the_others_are_imported(

@@ -9,9 +9,9 @@ import pytest
 
 from components.ingest import archives
 from components.ingest.outcomes import MissingError, RejectedError
-from tests.ingest.web import fake_video, zipped
+from tests.ingest.web import filled_video, zipped
 
-VIDEO = fake_video("mp4")
+VIDEO = filled_video("mp4")
 LIMIT = 1_000_000
 
 

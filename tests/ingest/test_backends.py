@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from components.__main__ import main
 from components.core import storage as storage_uris
 from components.ingest import build_catalog
-from tests.ingest.web import Page, fake_video, serving
+from tests.ingest.web import Page, filled_video, serving
 
 
 def ingest(folder: Path, manifest: str, storage: str, *options: str) -> Result:
@@ -32,7 +32,7 @@ def test_the_same_catalog_gives_the_same_manifest_in_every_storage(tmp_path: Pat
             address = urlsplit(row["uri"])
             row["uri"] = address._replace(scheme="http", netloc=f"127.0.0.1:{host.server_port}").geturl()
             if row["source"] == "GrepMed" and number % 3:
-                host.routes[address.path] = Page(fake_video("mp4", number))
+                host.routes[address.path] = Page(filled_video("mp4", number))
             row["source"] = f"played {row['source']}"
         with (tmp_path / "manifest.csv").open("w", encoding="utf-8", newline="") as manifest:
             writer = csv.DictWriter(manifest, build_catalog.COLUMNS)
@@ -73,7 +73,7 @@ def test_bad_usage_of_the_catalog_stops_before_any_request(tmp_path: Path, optio
 
 
 def test_the_gate_fails_after_the_summary_was_written(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(fake_video("mp4"))
+    (tmp_path / "a.mp4").write_bytes(filled_video("mp4"))
     (tmp_path / "manifest.csv").write_text("video_id,uri,label,group\na,a.mp4,covid,p\n")
     result = ingest(tmp_path / "out", str(tmp_path / "manifest.csv"), str(tmp_path / "storage"), "--min-videos-per-class", "2")
     assert result.exit_code == 1

@@ -14,7 +14,7 @@ from components.core.errors import DiskError
 from components.core.manifest import Status
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from tests.disks import Disk
-from tests.ingest.web import Host, Page, fake_video, serving, zipped
+from tests.ingest.web import Host, Page, filled_video, serving, zipped
 
 LARGE_BYTES = 300_000
 NUM_VIDEOS = 6
@@ -30,7 +30,7 @@ def host() -> Iterator[Host]:
 @pytest.fixture(params=["local files", "host", "loose drop-in", "zipped drop-in", "transfer page"])
 def source(request: pytest.FixtureRequest, host: Host, tmp_path: Path) -> tuple[list[str], Options]:
     """Rows for videos of each kind of source, and the options to have them."""
-    videos = {f"v{number}.mp4": fake_video("mp4", number, LARGE_BYTES) for number in range(NUM_VIDEOS)}
+    videos = {f"v{number}.mp4": filled_video("mp4", number, LARGE_BYTES) for number in range(NUM_VIDEOS)}
     uris = {name: host.url(f"/{name}") for name in videos}
     drop_in = tmp_path / "drop-in"
     drop_in.mkdir()
@@ -71,7 +71,7 @@ def test_a_full_disk_ends_the_step_blames_no_video_and_keeps_nothing_unfinished(
 
 def test_a_disk_that_fills_up_keeps_the_videos_that_were_stored(tmp_path: Path, make_disk: MakeDisk, host: Host) -> None:
     disk = make_disk(8 << 20)
-    host.routes |= {f"/{number}.mp4": Page(fake_video("mp4", number, LARGE_BYTES)) for number in range(NUM_VIDEOS)}
+    host.routes |= {f"/{number}.mp4": Page(filled_video("mp4", number, LARGE_BYTES)) for number in range(NUM_VIDEOS)}
     rows = [f"v{number},{host.url(f'/{number}.mp4')},,covid," for number in range(NUM_VIDEOS)]
     ingest(tmp_path, rows[:2], disk.path)
     disk.fill(left_bytes=200_000)
@@ -86,8 +86,8 @@ def test_a_disk_that_fills_up_keeps_the_videos_that_were_stored(tmp_path: Path, 
 def test_a_full_disk_ends_the_step_while_a_slow_download_is_under_way(tmp_path: Path, make_disk: MakeDisk, host: Host) -> None:
     disk = make_disk(8 << 20)
     disk.fill(left_bytes=300_000)
-    host.routes |= {"/slow.mp4": Page(fake_video("mp4", 1, LARGE_BYTES), headers={"ETag": '"a"'}, chunk_pause_s=60)}
-    (tmp_path / "large.mp4").write_bytes(fake_video("mp4", 2, 2 * LARGE_BYTES))
+    host.routes |= {"/slow.mp4": Page(filled_video("mp4", 1, LARGE_BYTES), headers={"ETag": '"a"'}, chunk_pause_s=60)}
+    (tmp_path / "large.mp4").write_bytes(filled_video("mp4", 2, 2 * LARGE_BYTES))
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -114,7 +114,7 @@ def test_a_read_only_storage_is_told_before_any_source_is_asked(tmp_path: Path, 
 
 def test_a_source_that_cannot_be_read_is_that_videos_own(tmp_path: Path) -> None:
     """Reading the first byte of a process's memory is an input/output error (proc(5)), whoever asks."""
-    (tmp_path / "good.mp4").write_bytes(fake_video("mp4"))
+    (tmp_path / "good.mp4").write_bytes(filled_video("mp4"))
     bad, good = ingest(tmp_path, ["bad,/proc/self/mem,,covid,", "good,good.mp4,,covid,"], tmp_path / "storage").records
     assert (bad.status, bad.reason) == (Status.MISSING, "cannot be read: Input/output error")
     assert good.status is Status.STORED
@@ -122,7 +122,7 @@ def test_a_source_that_cannot_be_read_is_that_videos_own(tmp_path: Path) -> None
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
 def test_a_source_that_may_not_be_read_is_that_videos_own(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(fake_video("mp4"))
+    (tmp_path / "a.mp4").write_bytes(filled_video("mp4"))
     (tmp_path / "a.mp4").chmod(0)
     (record,) = ingest(tmp_path, ["a,a.mp4,,covid,"], tmp_path / "storage").records
     assert (record.status, record.reason) == (Status.MISSING, "cannot be read: Permission denied")
@@ -130,7 +130,7 @@ def test_a_source_that_may_not_be_read_is_that_videos_own(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_a_storage_that_may_not_be_written_ends_the_step(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(fake_video("mp4"))
+    (tmp_path / "a.mp4").write_bytes(filled_video("mp4"))
     partial = tmp_path / "storage" / "videos" / ".partial"
     partial.mkdir(parents=True)
     partial.chmod(0o500)
@@ -146,9 +146,9 @@ def test_a_name_is_found_in_either_normal_form(tmp_path: Path, host: Host, form:
     folder = tmp_path / "drop-in"
     (folder / there).parent.mkdir(parents=True)
     if place == "zip":
-        (folder / "all.zip").write_bytes(zipped({there: fake_video("mp4")}))
+        (folder / "all.zip").write_bytes(zipped({there: filled_video("mp4")}))
     else:
-        (folder / there).write_bytes(fake_video("mp4"))
+        (folder / there).write_bytes(filled_video("mp4"))
     uri = f"drop-in/{named}" if place == "local" else host.url("/gone.mp4")
     rows = [f"{Path(named).stem},{uri},,covid,"]
     for _ in range(2):
@@ -160,7 +160,7 @@ def test_a_folder_whose_name_is_not_utf8_is_carried_through(tmp_path: Path) -> N
     name = os.fsencode(tmp_path) + b"/M\xfcller"
     folder = Path(os.fsdecode(name))
     folder.mkdir()
-    (folder / "a.mp4").write_bytes(fake_video("mp4"))
+    (folder / "a.mp4").write_bytes(filled_video("mp4"))
     for _ in range(2):
         result = ingest(folder, ["a,a.mp4,,covid,"], folder / "storage")
         assert result.count(Status.STORED) == 1
@@ -168,4 +168,4 @@ def test_a_folder_whose_name_is_not_utf8_is_carried_through(tmp_path: Path) -> N
     record = json.loads((tmp_path / "videos.jsonl").read_bytes().decode("utf-8"))
     assert os.fsencode(record["uri"]) == name + b"/a.mp4"
     with open(os.fsencode(record["storage_uri"]), "rb") as file:
-        assert file.read() == fake_video("mp4")
+        assert file.read() == filled_video("mp4")

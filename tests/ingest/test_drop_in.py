@@ -11,7 +11,7 @@ from components.core.manifest import ManifestRow, Status
 from components.ingest.drop_in import DropIn
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from components.ingest.outcomes import RejectedError
-from tests.ingest.web import Host, fake_video, serving, zipped
+from tests.ingest.web import Host, filled_video, serving, zipped
 
 COLUMNS = "video_id,uri,via,label,group,file"
 
@@ -38,14 +38,14 @@ def rows_of(host: Host) -> list[str]:
 
 
 FILES = {
-    "mine/by-id.mp4": fake_video("mp4", 1),
-    "Day 1.gif": fake_video("gif", 2),
-    "butterfly.zip": zipped({"Published/B lines/Confluent B lines.mp4": fake_video("mp4", 3)}),
-    "deep/clarius.ZIP": zipped({"id-in-zip.mp4": fake_video("mp4", 4)}),
-    "Core.mp4": fake_video("mp4", 5),
+    "mine/by-id.mp4": filled_video("mp4", 1),
+    "Day 1.gif": filled_video("gif", 2),
+    "butterfly.zip": zipped({"Published/B lines/Confluent B lines.mp4": filled_video("mp4", 3)}),
+    "deep/clarius.ZIP": zipped({"id-in-zip.mp4": filled_video("mp4", 4)}),
+    "Core.mp4": filled_video("mp4", 5),
     "notes.txt": b"nothing",
 }
-CONTENTS = [fake_video("mp4", 1), fake_video("gif", 2), fake_video("mp4", 3), fake_video("mp4", 4), fake_video("mp4", 5)]
+CONTENTS = [filled_video("mp4", 1), filled_video("gif", 2), filled_video("mp4", 3), filled_video("mp4", 4), filled_video("mp4", 5)]
 
 
 @pytest.mark.parametrize("where", ["local", "gs"])
@@ -80,29 +80,29 @@ def test_a_local_file_of_the_manifest_that_is_too_large_is_rejected(tmp_path: Pa
 
 def test_a_name_that_two_rows_have_belongs_to_neither(tmp_path: Path, host: Host) -> None:
     (tmp_path / "by-hand").mkdir()
-    (tmp_path / "by-hand" / "clip.mp4").write_bytes(fake_video("mp4", 1))
-    (tmp_path / "by-hand" / "Core.mp4").write_bytes(fake_video("mp4", 5))
+    (tmp_path / "by-hand" / "clip.mp4").write_bytes(filled_video("mp4", 1))
+    (tmp_path / "by-hand" / "Core.mp4").write_bytes(filled_video("mp4", 5))
     result = ingest(tmp_path, [rows_of(host)[0], rows_of(host)[4], f"c,{host.url('/c.mp4')},,covid,,clip.mp4"], str(tmp_path / "by-hand"))
     assert [record.status for record in result.records] == [Status.MISSING, Status.STORED, Status.MISSING]
 
 
 def test_of_two_files_of_one_name_the_folder_decides(tmp_path: Path, host: Host) -> None:
     (tmp_path / "by-hand").mkdir()
-    files = {"Published/B lines/Confluent B lines.mp4": fake_video("mp4", 1), "Other/Confluent B lines.mp4": fake_video("mp4", 2)}
+    files = {"Published/B lines/Confluent B lines.mp4": filled_video("mp4", 1), "Other/Confluent B lines.mp4": filled_video("mp4", 2)}
     (tmp_path / "by-hand" / "a.zip").write_bytes(
-        zipped({**files, "x/Day 1.gif": fake_video("gif", 3), "y/Day 1.gif": fake_video("gif", 4)})
+        zipped({**files, "x/Day 1.gif": filled_video("gif", 3), "y/Day 1.gif": filled_video("gif", 4)})
     )
     undecided, decided = ingest(tmp_path, rows_of(host)[1:3], str(tmp_path / "by-hand")).records
     assert (undecided.status, undecided.reason) == (Status.MISSING, "2 files of the drop-in folder are named 'Day 1.gif'")
-    assert Path(decided.storage_uri).read_bytes() == fake_video("mp4", 1)
+    assert Path(decided.storage_uri).read_bytes() == filled_video("mp4", 1)
 
 
 def test_unusable_files_are_rejected_with_the_reason(tmp_path: Path, host: Host) -> None:
     (tmp_path / "by-hand").mkdir()
     (tmp_path / "by-hand" / "by-id.mp4").write_bytes(b"<html>log in</html>")
-    (tmp_path / "by-hand" / "b.zip").write_bytes(zipped({"../Day 1.gif": fake_video("gif")}))
+    (tmp_path / "by-hand" / "b.zip").write_bytes(zipped({"../Day 1.gif": filled_video("gif")}))
     (tmp_path / "by-hand" / "broken.zip").write_bytes(b"not a zip")
-    (tmp_path / "by-hand" / "Core.mp4").write_bytes(fake_video("mp4", 5))
+    (tmp_path / "by-hand" / "Core.mp4").write_bytes(filled_video("mp4", 5))
     result = ingest(tmp_path, [rows_of(host)[0], rows_of(host)[1], rows_of(host)[4]], str(tmp_path / "by-hand"))
     assert [(record.status.value, record.reason.split(":")[0]) for record in result.records] == [
         ("rejected", "not a video"),

@@ -17,9 +17,9 @@ from components.core.selection import Selection
 from components.ingest.hosts import USER_AGENT
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from components.ingest.sources import direct
-from tests.ingest.web import Host, Page, Request, Route, dead_host, fake_video, serving
+from tests.ingest.web import Host, Page, Request, Route, dead_host, filled_video, serving
 
-GOOD = fake_video("mp4", 1)
+GOOD = filled_video("mp4", 1)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_dead_host_is_left_alone_after_three_videos(tmp_path: Path, host: Host
 def test_a_download_that_trickles_ends_and_is_continued_later(
     tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch, etag: dict[str, str]
 ) -> None:
-    content = fake_video("mp4", 3, 300_000)
+    content = filled_video("mp4", 3, 300_000)
     host.routes["/slow.mp4"] = Page(content, headers=etag, chunk_pause_s=3)
     monkeypatch.setattr(direct, "TIME_LIMIT_S", 0.4)
     uris = [host.url("/slow.mp4"), host.url("/good.mp4")]
@@ -119,7 +119,7 @@ def test_a_download_that_trickles_ends_and_is_continued_later(
 
 
 def test_retry_after_is_obeyed(tmp_path: Path, host: Host) -> None:
-    host.routes["/busy.mp4"] = once(Page(b"", 429, {"Retry-After": "1"}), Page(fake_video("mp4", 2)))
+    host.routes["/busy.mp4"] = once(Page(b"", 429, {"Retry-After": "1"}), Page(filled_video("mp4", 2)))
     assert ingest(tmp_path, [host.url("/busy.mp4")]).records[0].status is Status.STORED
     first, second = host.requests
     assert second.time_s - first.time_s >= 1
@@ -127,7 +127,7 @@ def test_retry_after_is_obeyed(tmp_path: Path, host: Host) -> None:
 
 
 def test_a_reset_download_is_continued_where_it_broke(tmp_path: Path, host: Host) -> None:
-    content, etag = fake_video("mp4", 3, 300_000), {"ETag": '"a"'}
+    content, etag = filled_video("mp4", 3, 300_000), {"ETag": '"a"'}
     host.routes["/a.mp4"] = once(Page(content, headers=etag, break_after=100_000), Page(content, headers=etag))
     assert ingest(tmp_path, [host.url("/a.mp4")]).records[0].status is Status.STORED
     assert list(objects(tmp_path).values()) == [content]
@@ -138,7 +138,7 @@ def test_a_reset_download_is_continued_where_it_broke(tmp_path: Path, host: Host
 
 @pytest.mark.parametrize("heeds_if_range", [True, False])
 def test_a_file_that_changes_between_two_tries_is_not_mixed(tmp_path: Path, host: Host, heeds_if_range: bool) -> None:
-    old, new = fake_video("mp4", 3, 300_000), fake_video("mp4", 4, 300_000)
+    old, new = filled_video("mp4", 3, 300_000), filled_video("mp4", 4, 300_000)
     then = Page(new, headers={"ETag": '"b"'}, heeds_if_range=heeds_if_range)
     host.routes["/a.mp4"] = once(Page(old, headers={"ETag": '"a"'}, break_after=100_000), then)
     ingest(tmp_path, [host.url("/a.mp4")])
@@ -146,7 +146,7 @@ def test_a_file_that_changes_between_two_tries_is_not_mixed(tmp_path: Path, host
 
 
 def test_a_file_without_validators_is_fetched_from_its_beginning(tmp_path: Path, host: Host) -> None:
-    content = fake_video("mp4", 3, 300_000)
+    content = filled_video("mp4", 3, 300_000)
     host.routes["/a.mp4"] = once(Page(content, break_after=100_000), Page(content))
     ingest(tmp_path, [host.url("/a.mp4")])
     assert list(objects(tmp_path).values()) == [content]
@@ -155,18 +155,18 @@ def test_a_file_without_validators_is_fetched_from_its_beginning(tmp_path: Path,
 
 def test_content_that_has_changed_is_reported_and_not_taken(tmp_path: Path, host: Host) -> None:
     uris = [host.url("/a.mp4"), host.url("/good.mp4")]
-    host.routes["/a.mp4"] = Page(fake_video("mp4", 5), headers={"ETag": '"a"'})
+    host.routes["/a.mp4"] = Page(filled_video("mp4", 5), headers={"ETag": '"a"'})
     before = ingest(tmp_path, uris).records
     recheck = Options(recheck=True)
     assert ingest(tmp_path, uris, recheck).records == before
     assert host.requests[-1].headers["If-None-Match"] == '"a"' or host.requests[-2].headers["If-None-Match"] == '"a"'
 
-    host.routes["/a.mp4"] = Page(fake_video("mp4", 6), headers={"ETag": '"b"'})
+    host.routes["/a.mp4"] = Page(filled_video("mp4", 6), headers={"ETag": '"b"'})
     assert ingest(tmp_path, uris).records == before
     changed = ingest(tmp_path, uris, recheck).records[0]
     assert changed.status is Status.REJECTED
     assert changed.reason.startswith(f"its content has changed since {before[0].fetched_at}: sha256 was {before[0].sha256}, is ")
-    assert fake_video("mp4", 6) not in objects(tmp_path).values()
+    assert filled_video("mp4", 6) not in objects(tmp_path).values()
 
     Path(before[0].storage_uri).unlink()
     assert ingest(tmp_path, uris).records[0].reason == changed.reason
@@ -180,7 +180,7 @@ def test_a_stored_video_outlives_its_source(tmp_path: Path, host: Host) -> None:
 
 def test_an_interrupted_run_ends_at_once_and_is_continued(tmp_path: Path, host: Host) -> None:
     """While one download trickles and another waits for its next try."""
-    content = fake_video("mp4", 3, 300_000)
+    content = filled_video("mp4", 3, 300_000)
     host.routes["/slow.mp4"] = Page(content, headers={"ETag": '"a"'}, chunk_pause_s=30)
     host.routes["/busy.mp4"] = Page(b"", 503, {"Retry-After": "60"})
     main_thread = threading.main_thread().ident
@@ -210,7 +210,7 @@ def test_an_interrupted_run_ends_at_once_and_is_continued(tmp_path: Path, host: 
 
 
 def test_the_limit_of_a_run_is_kept(tmp_path: Path, host: Host) -> None:
-    host.routes |= {f"/{number}.mp4": Page(fake_video("mp4", number, 400_000)) for number in range(5)}
+    host.routes |= {f"/{number}.mp4": Page(filled_video("mp4", number, 400_000)) for number in range(5)}
     result = ingest(tmp_path, [host.url(f"/{number}.mp4") for number in range(5)], Options(max_gigabytes=0.001))
     assert result.count(Status.STORED) == 2
     assert {record.reason for record in result.records} == {"", "the limit of 0.001 GB for one run is reached"}
@@ -219,7 +219,7 @@ def test_the_limit_of_a_run_is_kept(tmp_path: Path, host: Host) -> None:
 
 def test_a_video_larger_than_files_may_be_is_missing_and_small_ones_still_come(tmp_path: Path, host: Host) -> None:
     """The kernel refuses files over 100 kB to the process, as some file systems refuse those over 4 GB."""
-    host.routes["/large.mp4"] = Page(fake_video("mp4", 7, 1_000_000))
+    host.routes["/large.mp4"] = Page(filled_video("mp4", 7, 1_000_000))
     manifest = manifest_of(tmp_path, [host.url("/large.mp4"), host.url("/good.mp4")])
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
@@ -267,7 +267,7 @@ def test_no_query_string_is_kept_anywhere(tmp_path: Path, host: Host, caplog: py
 
 def test_hosts_are_asked_politely(tmp_path: Path) -> None:
     """LITFL's host gets its requests half a second apart; another host does not wait for it."""
-    routes: dict[str, Route] = {f"/{number}.mp4": Page(fake_video("mp4", number)) for number in range(4)}
+    routes: dict[str, Route] = {f"/{number}.mp4": Page(filled_video("mp4", number)) for number in range(4)}
     with serving(routes) as litfl, serving(routes) as other:
         lines = [f"l{number},{litfl.url(f'/{number}.mp4')},covid,,LITFL" for number in range(4)]
         lines += [f"o{number},{other.url(f'/{number}.mp4')},covid,,mine" for number in range(4)]
@@ -279,7 +279,7 @@ def test_hosts_are_asked_politely(tmp_path: Path) -> None:
 
 
 def test_the_records_do_not_depend_on_the_order_of_arrival(tmp_path: Path, host: Host) -> None:
-    host.routes |= {f"/{number}.mp4": Page(fake_video("mp4", number), chunk_pause_s=0.03 * (number % 3)) for number in range(12)}
+    host.routes |= {f"/{number}.mp4": Page(filled_video("mp4", number), chunk_pause_s=0.03 * (number % 3)) for number in range(12)}
     uris = [host.url(f"/{number}.mp4") for number in range(12)]
     first, second = (ingest(folder, uris) for folder in (tmp_path / "a", tmp_path / "b") if not folder.mkdir())
     undated = [[dataclasses.replace(record, fetched_at="", storage_uri="") for record in result.records] for result in (first, second)]

@@ -11,7 +11,7 @@ import pytest
 
 from components.core.manifest import Status
 from components.ingest.ingest import Options, ingest_videos
-from tests.ingest.web import Page, Route, fake_video, serving
+from tests.ingest.web import Page, Route, filled_video, serving
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 LIMIT_S = 60
@@ -52,7 +52,7 @@ DAMAGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (flipped, cut, do
 @pytest.mark.parametrize("way", ["drop-in", "transfer page"])
 def test_damaged_zips_are_told_row_by_row(tmp_path: Path, num_zips: int, way: str) -> None:
     rng = random.Random(num_zips)
-    videos = {f"v{number}.mp4": fake_video("mp4", number, 2000) for number in range(num_zips)}
+    videos = {f"v{number}.mp4": filled_video("mp4", number, 2000) for number in range(num_zips)}
     zips = {
         name: DAMAGES[number % len(DAMAGES)](archive(name, content, METHODS[number // len(DAMAGES) % len(METHODS)]), rng)
         for number, (name, content) in enumerate(videos.items())

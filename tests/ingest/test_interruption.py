@@ -14,13 +14,13 @@ import pytest
 
 from components.core.manifest import Status
 from components.ingest.ingest import ingest_videos
-from tests.ingest.web import Page, Route, fake_video, serving, zipped
+from tests.ingest.web import Page, Route, filled_video, serving, zipped
 
 pytestmark = pytest.mark.slow
 NUM_FILES = 50
 NUM_KILLS = 20
-VIDEOS = {f"/{number}.mp4": fake_video("mp4", number, 300_000) for number in range(NUM_FILES)}
-MEMBERS = {f"{number}.mp4": fake_video("mp4", 1000 + number, 200_000) for number in range(4)}
+VIDEOS = {f"/{number}.mp4": filled_video("mp4", number, 300_000) for number in range(NUM_FILES)}
+MEMBERS = {f"{number}.mp4": filled_video("mp4", 1000 + number, 200_000) for number in range(4)}
 ROUTES: dict[str, Route] = {
     **{path: Page(content, headers={"ETag": f'"{path}"'}, chunk_pause_s=0.1) for path, content in VIDEOS.items()},
     "/transfer": Page(b'<a href="all.zip">'),

@@ -8,7 +8,7 @@ from components.core import storage
 from components.core.errors import OutageError, StorageError
 from components.core.manifest import Status
 from components.ingest.ingest import IngestResult, Options, ingest_videos
-from tests.ingest.web import fake_video
+from tests.ingest.web import filled_video
 from tests.outages import Proxy
 
 NUM_VIDEOS = 6
@@ -24,7 +24,7 @@ def ingest(folder: Path, uris: list[str], storage_uri: str, options: Options | N
 def videos(tmp_path: Path) -> list[str]:
     """Local files."""
     for number in range(NUM_VIDEOS):
-        (tmp_path / f"{number}.mp4").write_bytes(fake_video("mp4", number))
+        (tmp_path / f"{number}.mp4").write_bytes(filled_video("mp4", number))
     return [f"{number}.mp4" for number in range(NUM_VIDEOS)]
 
 
@@ -63,7 +63,7 @@ def test_a_source_in_a_storage_that_does_not_answer_is_not_missing(
     tmp_path: Path, s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "PATIENCE_S", 1)
-    storage.write_bytes(f"{s3_storage}/a.mp4", fake_video("mp4"))
+    storage.write_bytes(f"{s3_storage}/a.mp4", filled_video("mp4"))
     uris = [f"{s3_storage}/a.mp4", f"{s3_storage}/absent.mp4"]
     s3_proxy.stop()
     with pytest.raises(OutageError):

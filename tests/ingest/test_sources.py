@@ -18,7 +18,7 @@ from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from components.ingest.outcomes import MissingError, RejectedError
 from components.ingest.sources import google_drive, vimeo
-from tests.ingest.web import Host, Page, Request, fake_video, serving, zipped
+from tests.ingest.web import Host, Page, Request, filled_video, serving, zipped
 
 with build_catalog.CATALOG.open(encoding="utf-8", newline="") as file:
     CATALOG = {row["video_id"]: row for row in csv.DictReader(file)}
@@ -83,7 +83,7 @@ DIRECT = {
 
 @pytest.mark.parametrize(("host", "video_id", "license_name", "agent"), DIRECT.values(), ids=DIRECT)
 def test_direct_files(world: World, host: str, video_id: str, license_name: str, agent: str) -> None:
-    content = fake_video(CATALOG[video_id]["file_type"])
+    content = filled_video(CATALOG[video_id]["file_type"])
     path = world.add(video_id)
 
     def page(request: Request) -> Page:
@@ -102,7 +102,7 @@ BUTTERFLY = ["1_butterfly_covid", "6_butterfly_covid", "20_butterfly_normal"]
 
 
 def test_butterfly_is_a_transfer_page_that_gives_a_zip_fetched_once(world: World) -> None:
-    contents = {video_id: fake_video("mp4", seed) for seed, video_id in enumerate(BUTTERFLY)}
+    contents = {video_id: filled_video("mp4", seed) for seed, video_id in enumerate(BUTTERFLY)}
     path = {world.add(video_id) for video_id in BUTTERFLY}.pop()
     files = {f"Published/{unquote(urlsplit(CATALOG[video_id]['uri']).fragment)}": content for video_id, content in contents.items()}
     host = world.hosts["butterflynetwork.getbynder.com"]
@@ -117,7 +117,7 @@ def test_a_transfer_page_that_is_gone_is_asked_once_for_all_of_its_videos(world:
     for video_id in BUTTERFLY:
         world.add(video_id)
     path = world.add("184_uf_pneumonia")
-    world.hosts["anest.ufl.edu"].routes[path] = Page(fake_video("mp4"))
+    world.hosts["anest.ufl.edu"].routes[path] = Page(filled_video("mp4"))
     records = world.ingest().records
     assert [(record.status.value, record.reason) for record in records] == [*[("missing", "HTTP status 404")] * 3, ("stored", "")]
     assert len(world.hosts["butterflynetwork.getbynder.com"].requests) == 1
@@ -126,14 +126,14 @@ def test_a_transfer_page_that_is_gone_is_asked_once_for_all_of_its_videos(world:
 def test_a_transfer_page_without_a_download_is_missing(world: World) -> None:
     path = world.add("1_butterfly_covid")
     world.hosts["butterflynetwork.getbynder.com"].routes[path] = Page(b"<html>This transfer has expired.</html>")
-    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(fake_video("mp4"))
+    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(filled_video("mp4"))
     assert world.ingest().records[0].reason == "the page offers no download"
 
 
 def test_a_transfer_page_with_a_link_to_no_address_is_missing(world: World) -> None:
     path = world.add("1_butterfly_covid")
     world.hosts["butterflynetwork.getbynder.com"].routes[path] = Page(b'<a href="http://[half/all.zip">all</a>')
-    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(fake_video("mp4"))
+    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(filled_video("mp4"))
     assert world.ingest().records[0].reason == "the page's link to the download is not a usable URL"
 
 
@@ -141,14 +141,14 @@ def test_a_transfer_page_with_a_link_to_no_address_is_missing(world: World) -> N
     ("stored", "content", "reason"),
     [
         ("B lines/Coalescing B lines.mp4", bytes(5_000_000), "a zip bomb: it grows more than 200 times"),
-        ("../B lines/Coalescing B lines.mp4", fake_video("mp4"), "unsafe name in the zip file: '../B lines/Coalescing B lines.mp4'"),
-        ("B lines/Coalescing B lines.mp4", zipped({"a.mp4": fake_video("mp4")}), "an archive in the zip file"),
+        ("../B lines/Coalescing B lines.mp4", filled_video("mp4"), "unsafe name in the zip file: '../B lines/Coalescing B lines.mp4'"),
+        ("B lines/Coalescing B lines.mp4", zipped({"a.mp4": filled_video("mp4")}), "an archive in the zip file"),
         ("B lines/Coalescing B lines.mp4", b"<html>moved</html>", "not a video: the content is a web page"),
     ],
 )
 def test_what_is_dangerous_in_a_zip_is_rejected_and_the_rest_is_stored(world: World, stored: str, content: bytes, reason: str) -> None:
     path = {world.add(video_id) for video_id in BUTTERFLY}.pop()
-    good = {video_id: fake_video("mp4", seed) for seed, video_id in enumerate(BUTTERFLY[1:], start=1)}
+    good = {video_id: filled_video("mp4", seed) for seed, video_id in enumerate(BUTTERFLY[1:], start=1)}
     files = {unquote(urlsplit(CATALOG[video_id]["uri"]).fragment): video for video_id, video in good.items()}
     host = world.hosts["butterflynetwork.getbynder.com"]
     host.routes |= {path: Page(b'<a href="/all.zip">all</a>'), "/all.zip": Page(zipped({stored: content, **files}))}
@@ -160,7 +160,7 @@ def test_what_is_dangerous_in_a_zip_is_rejected_and_the_rest_is_stored(world: Wo
 
 
 def test_clarius_is_a_zip_on_google_drive(world: World) -> None:
-    contents = {video_id: fake_video("mp4", seed) for seed, video_id in enumerate(["224_clarius_normal", "229_clarius_pneumonia"])}
+    contents = {video_id: filled_video("mp4", seed) for seed, video_id in enumerate(["224_clarius_normal", "229_clarius_pneumonia"])}
     path = {world.add(video_id) for video_id in contents}.pop()
     host = world.hosts["drive.google.com"]
     host.routes[path] = Page(
@@ -173,13 +173,13 @@ def test_clarius_is_a_zip_on_google_drive(world: World) -> None:
 
 def test_a_google_drive_file_that_is_gone_is_missing(world: World) -> None:
     world.add("224_clarius_normal")
-    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(fake_video("mp4"))
+    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(filled_video("mp4"))
     assert world.ingest().records[0].reason == "HTTP status 404"
 
 
 def test_a_google_drive_file_that_cannot_be_continued_comes_whole_the_next_time(tmp_path: Path) -> None:
     """Without an ETag the server gives no parts; what is too large leaves nothing behind."""
-    content = zipped({"a.mp4": fake_video("mp4", 1, 500_000)})
+    content = zipped({"a.mp4": filled_video("mp4", 1, 500_000)})
     path = tmp_path / "work"
     with serving({"/view": Page(content, headers={"Content-Disposition": "attachment"})}) as host:
 
@@ -202,10 +202,10 @@ def test_what_google_drive_says_holds_no_query(world: World) -> None:
     address = f"{world.rows[0]['uri'].split('#')[0]}?token=s3cret#224_clarius_normal.mp4"
     world.rows[0]["uri"] = address
     page = Page(
-        zipped({"224_clarius_normal.mp4": fake_video("mp4", 1, 100_000)}), break_after=10, headers={"Content-Disposition": "attachment"}
+        zipped({"224_clarius_normal.mp4": filled_video("mp4", 1, 100_000)}), break_after=10, headers={"Content-Disposition": "attachment"}
     )
     world.hosts["drive.google.com"].routes[f"{path}?token=s3cret"] = page
-    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(fake_video("mp4"))
+    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(filled_video("mp4"))
     record = world.ingest().records[0]
     assert record.status is Status.MISSING
     assert "s3cret" not in record.to_json()
@@ -213,7 +213,7 @@ def test_what_google_drive_says_holds_no_query(world: World) -> None:
 
 def core_ultrasound(world: World) -> bytes:
     """Plays a page with a video that only who is logged in may see."""
-    content = fake_video("mp4", 5)
+    content = filled_video("mp4", 5)
     path = world.add("158_core_pneumonia")
     host = world.hosts["vimeo.com"]
 
@@ -241,9 +241,9 @@ def test_core_ultrasound_is_vimeo_with_the_cookies_of_the_user(world: World) -> 
 def test_every_way_of_downloading_has_a_time_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for source in (google_drive, vimeo):
         monkeypatch.setattr(source, "TIME_LIMIT_S", 0)
-    world.hosts["img.grepmed.com"].routes[world.add("24_grepmed_covid")] = Page(fake_video("mp4", 1))
+    world.hosts["img.grepmed.com"].routes[world.add("24_grepmed_covid")] = Page(filled_video("mp4", 1))
     world.hosts["drive.google.com"].routes[world.add("224_clarius_normal")] = Page(
-        zipped({"224_clarius_normal.mp4": fake_video("mp4")}), headers={"Content-Disposition": 'attachment; filename="clarius.zip"'}
+        zipped({"224_clarius_normal.mp4": filled_video("mp4")}), headers={"Content-Disposition": 'attachment; filename="clarius.zip"'}
     )
     core_ultrasound(world)
     path = world.add("158_core_pneumonia")
@@ -255,7 +255,7 @@ def test_every_way_of_downloading_has_a_time_limit(world: World, monkeypatch: py
 
 def test_vimeo_without_a_login_is_missing_and_says_what_may_help(world: World) -> None:
     core_ultrasound(world)
-    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(fake_video("mp4"))
+    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(filled_video("mp4"))
     record = world.ingest().records[0]
     assert record.status is Status.MISSING
     assert record.reason.startswith("yt-dlp: ")
@@ -264,7 +264,7 @@ def test_vimeo_without_a_login_is_missing_and_says_what_may_help(world: World) -
 
 
 def test_two_halves_of_one_video_are_fetched_once_and_share_one_object(world: World) -> None:
-    content = fake_video("mp4", 9)
+    content = filled_video("mp4", 9)
     halves = ["159_core_other", "160_core_other"]
     path = {world.add(video_id, label="pneumonia") for video_id in halves}.pop()
     host = world.hosts["vimeo.com"]
@@ -280,7 +280,7 @@ def test_the_summary_shows_where_each_of_the_243_rows_went(world: World) -> None
     for video_id in CATALOG:
         path = world.add(video_id)
         if video_id == "152_radio_normal":
-            world.hosts["prod-images-static.radiopaedia.org"].routes[path] = Page(fake_video("mp4"))
+            world.hosts["prod-images-static.radiopaedia.org"].routes[path] = Page(filled_video("mp4"))
     result = world.ingest(Options(Selection(sources="Radiopaedia,Clarius", licences="CC BY-NC-SA 3.0")))
     counts = {status: result.count(status) for status in Status}
     assert counts == {Status.STORED: 1, Status.MISSING: 1, Status.REJECTED: 0, Status.SKIPPED: 241}

@@ -132,7 +132,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def fake_video(kind: str, seed: int = 0, num_bytes: int = 2000) -> bytes:
+def filled_video(kind: str, seed: int = 0, num_bytes: int = 2000) -> bytes:
     """Returns a tiny video, filled up with bytes that no decoder looks at; of about `num_bytes`, and another one for each seed."""
     video = _tiny_video(kind)
     noise = bytes((position * 31 + seed * 7 + (position >> 8) * seed) % 251 for position in range(4096))

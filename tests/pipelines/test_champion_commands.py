@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from components.core.champion import model_sha256, moved_to, publish_version, read_champion, read_pointer, set_champion
 from pipelines.cli import main
+from tests.comparisons import convincing_comparison
 
 
 @pytest.fixture(params=["local", "gs"])
@@ -34,17 +35,7 @@ def publish(root: str, folder: Path, content: str, day: int, macro_f1: float) ->
         "results": {},
     }
     (model / "metadata.json").write_text(json.dumps(metadata))
-    comparison = {
-        "challenger_sha256": model_sha256(model),
-        "challenger_macro_f1": macro_f1,
-        "challenger_interval": [macro_f1 - 0.125, macro_f1 + 0.125],
-        "chance_p_value": 0.001,
-        "majority_macro_f1": 0.2,
-        "champion_version": None,
-        "champion_macro_f1": None,
-        "difference_interval": None,
-        "remark": "",
-    }
+    comparison = convincing_comparison(model_sha256(model), macro_f1)
     (folder / "evaluation").write_text(json.dumps({"comparison": comparison}))
     (folder / "report").write_text("<html>")
     at = datetime(2026, 1, day, 12, 30, tzinfo=UTC)

@@ -14,6 +14,7 @@ import pytest
 from components.core import storage
 from components.core.champion import list_versions, model_sha256, read_champion, version_uri
 from components.core.object_stores import client_of
+from components.core.small_objects import ABSENT
 from components.promote.decision import Rule
 from components.promote.promote import Promotion, promote_model
 
@@ -89,7 +90,7 @@ def test_of_several_writers_of_one_generation_exactly_one_succeeds(root: str, ra
     uri = storage.join(root, "folder", "pointer.json")
     for turn in range(NUM_WRITES[storage.scheme_of(root)]):
         before, generation = storage.read_with_generation(uri)
-        assert (generation == storage.ABSENT) == (before == b"") == (turn == 0)
+        assert (generation == ABSENT) == (before == b"") == (turn == 0)
         succeeded = racers.run(write, uri, turn, generation)
         assert succeeded.count(True) == 1
         assert storage.read_with_generation(uri)[0] == f"{turn} {succeeded.index(True)}".encode()

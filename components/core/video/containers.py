@@ -41,10 +41,11 @@ CONTAINERS = {
     "rm": "rm",
     "yuv4mpegpipe": "y4m",
 }
+# Larger frames are 8K and beyond, which no ultrasound machine makes; 4096 × 2304 is the largest 4K format.
+MAX_FRAME_PIXELS = 4096 * 2304
 # How containers end whose header does not say how long they are: GIF's trailer; a page of Ogg (RFC 3533) with its third flag set.
-END_MARKS = {"gif": re.compile(rb"\x3b\0*\Z"), "ogg": re.compile(rb"OggS\0[\4-\7](?!.*OggS)", re.DOTALL)}
-MAX_PAGE_BYTES = 1 << 16
-FILE = "file:"
+_END_MARKS = {"gif": re.compile(rb"\x3b\0*\Z"), "ogg": re.compile(rb"OggS\0[\4-\7](?!.*OggS)", re.DOTALL)}
+_MAX_PAGE_BYTES = 1 << 16
 # Of files in a folder, those with one of these extensions are taken for videos.
 EXTENSIONS = frozenset({*CONTAINERS.values(), "3gp", "asf", "divx", "f4v", "m2ts", "m2v", "mov", "mpeg", "mts", "qt", "vob", "webm"})
 # -genpts: times that a file does not state are not to be made up.
@@ -63,7 +64,7 @@ def open_container(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """
     try:
         # `file:`, for the part of a name before a colon would be taken for a protocol.
-        container = av.open(f"{FILE}{path}", options=_OPTIONS, metadata_errors="ignore")
+        container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
         raise DataError(_refusal(path, error)) from None
     with container:
@@ -88,11 +89,13 @@ def extension_of(path: Path) -> str:
     return CONTAINERS[name]
 
 
-def has_end_mark(path: Path, format_name: str) -> bool:
-    """Tells whether a file of a format of END_MARKS has its end."""
+def has_end_mark(path: Path, format_name: str) -> bool | None:
+    """Tells whether a file has the mark that ends files of its format; None when there is no such mark."""
+    if format_name not in _END_MARKS:
+        return None
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - MAX_PAGE_BYTES))
-        return END_MARKS[format_name].search(file.read()) is not None
+        file.seek(max(0, path.stat().st_size - _MAX_PAGE_BYTES))
+        return _END_MARKS[format_name].search(file.read()) is not None
 
 
 def _stream(container: InputContainer) -> VideoStream:

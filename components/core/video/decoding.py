@@ -24,14 +24,12 @@ from av.video.stream import VideoStream
 
 from components.core.errors import DataError
 from components.core.video import pixels
-from components.core.video.containers import END_MARKS, FILE, has_end_mark, open_container
+from components.core.video.containers import MAX_FRAME_PIXELS, has_end_mark, open_container
 from components.core.video.pixels import Image
 
 cv2.setNumThreads(1)
 
 FALLBACK_FPS = 25.0
-# Larger frames are 8K and beyond, which no ultrasound machine makes; 4096 × 2304 is the largest 4K format.
-MAX_FRAME_PIXELS = 4096 * 2304
 MIN_FRAME_SIDE_PX = 16
 # Pixels of other shapes are an error of the file: the most extreme one in use is 2.02 (DV, 4:3 as 2.35:1).
 MAX_PIXEL_ASPECT = 4
@@ -102,7 +100,8 @@ class Frame:
 class Video:
     """A video file that is open for one pass over its frames; `open_video` makes it."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
+        self._path = path
         self._container = container
         self._stream = stream
         self._aspect = _pixel_aspect(stream)
@@ -176,8 +175,8 @@ class Video:
     def _is_whole(self, num_packets: int) -> bool:
         """Tells whether as much was found as the file states, as far as its container does."""
         name = self._container.format.name
-        if name in END_MARKS:
-            return has_end_mark(Path(self._container.name.removeprefix(FILE)), name)
+        if (is_ended := has_end_mark(self._path, name)) is not None:
+            return is_ended
         if self._stream.frames:
             return num_packets == self._stream.frames
         # The duration of the container is that of its longest stream; in other containers it is estimated.
@@ -200,7 +199,7 @@ def open_video(path: Path) -> Iterator[Video]:
     with open_container(path) as (container, stream):
         if stream.codec_context.width:
             _check_size((stream.codec_context.width, stream.codec_context.height))
-        yield Video(container, stream)
+        yield Video(path, container, stream)
 
 
 def count_packets(path: Path) -> int:

@@ -27,7 +27,7 @@ from components.core.errors import DataError, PipelineError
 # longest waits.
 CPU_LIMIT_S = 900
 TIME_LIMIT_S = 3600
-# The largest frames (decoding.MAX_FRAME_PIXELS) of 4 clips, and what a decoder holds beside them, take half of it.
+# The largest frames (containers.MAX_FRAME_PIXELS) of 4 clips, and what a decoder holds beside them, take half of it.
 MEMORY_LIMIT_BYTES = 2 << 30
 READY = "ready"
 CLIP_READER = "components.core.video.clip_reader"

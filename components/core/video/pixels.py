@@ -16,6 +16,8 @@ from av.video.reformatter import ColorRange
 
 Image: TypeAlias = np.ndarray
 
+# Formats with a plane of luma; packed ones (yuyv) and those with alpha (yuva, ya) begin otherwise.
+_PLANAR_PREFIXES = ("yuv4", "yuvj4", "gray", "nv")
 # Deprecated names of formats with the full range, and grey, which has it unless it says otherwise (as swscale takes them).
 _FULL_RANGE_PREFIXES = ("yuvj", "gray")
 
@@ -59,16 +61,9 @@ def stretched(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
 
 
 def _has_luma_plane(frame: av.VideoFrame) -> bool:
-    """Tells whether the first plane is luma alone, of whole bytes."""
-    layout = frame.format
-    if layout.is_rgb or layout.has_palette or layout.is_bit_stream or not layout.components:
-        return False
-    name = layout.name
-    if not name.startswith(("yuv4", "yuvj4", "gray", "nv12", "nv21", "nv16", "nv24", "p0", "p2", "p4")):
-        return False
-    bits = layout.components[0].bits
-    packed = name.startswith(("yuyv", "yvyu", "uyvy"))
-    return not packed and (bits == 8 or (8 < bits <= 16 and name.startswith(("yuv4", "gray"))))
+    """Tells whether the first plane is luma alone, in whole bytes or in the lower bits of words."""
+    name, bits = frame.format.name, frame.format.components[0].bits
+    return name.startswith(_PLANAR_PREFIXES) and not name.startswith("grayf") and (bits == 8 or not name.startswith("nv"))
 
 
 def _has_alpha(frame: av.VideoFrame) -> bool:
@@ -92,7 +87,7 @@ def _plane(frame: av.VideoFrame, kind: np.dtype) -> Image:
 def _is_full_range(frame: av.VideoFrame) -> bool:
     if frame.color_range == ColorRange.UNSPECIFIED:
         return frame.format.name.startswith(_FULL_RANGE_PREFIXES)
-    return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return frame.color_range == ColorRange.JPEG
 
 
 @functools.cache
