@@ -162,7 +162,12 @@ def _decode_all(path: Path) -> int:
 def _decode_all_with_opencv(path: Path) -> int:
     """Reads all frames as the project did before it had PyAV: converted to BGR, then to grey."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    return sum(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).shape[0] > 0 for image in iter(lambda: capture.read()[1], None))
+    num_frames = 0
+    while True:
+        decoded, image = capture.read()
+        if not decoded:
+            return num_frames
+        num_frames += len(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)) > 0
 
 
 def _decode_all_to_grey(path: Path) -> int:

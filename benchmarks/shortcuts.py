@@ -132,7 +132,7 @@ def _before(suffix: str, facts: VideoFacts, images: list[Image], colour: np.ndar
 
 
 def _after(frames: list[Image], sector: Sector) -> Features:
-    normalised = np.stack([sector.normalise(frame) for frame in frames])
+    normalised = sector.normalise(frames)
     # Grey, and the view is filled to its corners: two constants.
     return {"colour tint": np.zeros(2), "shape of the sector": np.ones(CELLS**2), **_features(normalised)}
 

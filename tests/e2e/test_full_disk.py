@@ -11,6 +11,7 @@ import pytest
 
 from tests.clip_datasets import write_toy_dataset
 from tests.comparisons import convincing_comparison
+from tests.dicoms import dicom, moving_frames, write
 from tests.disks import Disk
 from tests.phantom_set import tiny_phantoms
 
@@ -28,7 +29,8 @@ def step(name: str, folder: Path, **flags: object) -> list[str]:
 
 
 def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+    settings = {**os.environ, "LUS_PSEUDONYM_KEY": "a key that nobody guesses", **environment}
+    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
 
 
 def check(disk: Disk, command: list[str], left_bytes: int) -> None:
@@ -47,6 +49,16 @@ def check(disk: Disk, command: list[str], left_bytes: int) -> None:
     disk.free()
     done = run(command)
     assert done.returncode == 0, done.stderr
+
+
+def check_temporary(disk: Disk, command: list[str], output: Path) -> None:
+    """Runs a command whose temporary files have no room."""
+    disk.fill(left_bytes=20_000)
+    failed = run(command, TMPDIR=str(disk.path))
+    assert failed.returncode == 1, failed.stderr
+    assert failed.stderr.splitlines()[-1] == f"error: the disk that holds '{disk.path}' {FULL}"
+    assert not list(output.iterdir())
+    disk.free()
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +104,19 @@ def test_the_splits_of_preprocess(make_disk: MakeDisk, videos: dict[str, object]
     check(disk, step("preprocess", tmp_path, num_workers=2, **{**videos, "storage": disk.path / "storage"}), left_bytes=0)
 
 
+@pytest.mark.parametrize("left_bytes", [0, 60_000, 300_000])
+def test_import_dicom(make_disk: MakeDisk, tmp_path: Path, left_bytes: int) -> None:
+    """It fails at the first video, within one, or at a later one."""
+    frames = moving_frames(20, 240, 320)
+    for number in range(3):
+        write(dicom(frames[:, ::-1] if number % 2 else frames, PatientID=f"KH-{number}"), tmp_path / "source" / f"{number}.dcm")
+    (tmp_path / "labels.csv").write_text("path,label\n.,normal\n")
+    disk = make_disk(DISK_BYTES)
+    inputs = {"source": tmp_path / "source", "labels": tmp_path / "labels.csv", "destination": disk.path / "imported"}
+    check(disk, step("import_dicom", tmp_path / "out", **inputs), left_bytes)
+    assert len(list((disk.path / "imported" / "videos").iterdir())) == 3
+
+
 @pytest.mark.parametrize("command", ["export-frames", "export-npy"])
 def test_exports_of_a_dataset(make_disk: MakeDisk, dataset: Path, command: str) -> None:
     disk = make_disk(64 << 20)
@@ -114,7 +139,7 @@ def test_promote(make_disk: MakeDisk, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_prune_evaluate_and_predict(make_disk: MakeDisk, dataset: Path, manifest: Path) -> None:
+def test_train_prune_evaluate_compare_crossval_and_predict(make_disk: MakeDisk, dataset: Path, manifest: Path) -> None:
     """Each goes on with what the one before has written when there was room."""
     disk = make_disk(DISK_BYTES)
     out = disk.path / "out"
@@ -124,6 +149,10 @@ def test_train_prune_evaluate_and_predict(make_disk: MakeDisk, dataset: Path, ma
     check(disk, step("prune", out, dataset=dataset, dense_model=out / "model", **pruning), left_bytes=600_000)
     models = {"dense_model": out / "model", "pruned_model": out / "pruned_model", "num_bootstrap": 20}
     check(disk, step("evaluate", out, dataset=dataset, storage=disk.path / "storage", **models), left_bytes=40_000)
+
+    architectures = {name: out / "model" for name in ("convlstm2d", "cnn_lstm", "cnn_gru")}
+    check(disk, step("compare", out, dataset=dataset, num_bootstrap=20, **architectures), left_bytes=0)
+    check(disk, step("crossval", out, dataset=dataset, num_bootstrap=20, **network), left_bytes=0)
 
     metadata = out / "pruned_model" / "metadata.json"
     metadata.write_text(json.dumps({**json.loads(metadata.read_text()), "dataset_parameters": SAMPLING}))
@@ -136,8 +165,33 @@ def test_checkpoints_and_temporary_files_of_train(make_disk: MakeDisk, dataset: 
     disk = make_disk(DISK_BYTES)
     network = {"dataset": dataset, "backbone": "small", "architecture": "cnn_lstm", "epochs": 1, "batch_size": 2}
     check(disk, step("train", tmp_path / "a", storage=disk.path / "storage", **network), left_bytes=50_000)
-    disk.fill(left_bytes=50_000)
-    failed = run(step("train", tmp_path / "b", storage=tmp_path / "storage", **network), TMPDIR=str(disk.path))
+    check_temporary(disk, step("train", tmp_path / "b", storage=tmp_path / "storage", **network), tmp_path / "b")
+
+
+@pytest.mark.slow
+def test_temporary_files_of_prune_and_evaluate(make_disk: MakeDisk, dataset: Path, tmp_path: Path) -> None:
+    disk = make_disk(DISK_BYTES)
+    network = {"dataset": dataset, "backbone": "small", "architecture": "cnn_lstm", "epochs": 1, "batch_size": 2}
+    run(step("train", tmp_path / "train", **network)).check_returncode()
+    dense = {"dataset": dataset, "dense_model": tmp_path / "train" / "model"}
+    check_temporary(disk, step("prune", tmp_path / "prune", pruning_epochs=1, batch_size=2, **dense), tmp_path / "prune")
+    both = {**dense, "pruned_model": tmp_path / "train" / "model", "storage": tmp_path / "storage", "num_bootstrap": 20}
+    check_temporary(disk, step("evaluate", tmp_path / "evaluate", **both), tmp_path / "evaluate")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left_bytes", [0, 3_000_000])
+def test_a_whole_run(make_disk: MakeDisk, manifest: Path, left_bytes: int) -> None:
+    """The storage, the outputs and the temporary files share one disk, and a later step fills it."""
+    disk = make_disk(64 << 20)
+    short = ("--backbone", "small", "--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20", "--num-shards", "1")
+    command = [sys.executable, "-m", "pipelines.cli", "run", "--manifest", str(manifest), "--storage", str(disk.path / "storage"), *short]
+    disk.fill(left_bytes)
+    failed = run(command, TMPDIR=str(disk.path))
     assert failed.returncode == 1, failed.stderr
-    assert failed.stderr.splitlines()[-1] == f"error: the disk that holds '{disk.path}' {FULL}"
-    assert not list((tmp_path / "b").iterdir())
+    assert "Traceback" not in failed.stdout + failed.stderr
+    assert f"the disk that holds '{disk.path}" in failed.stderr.splitlines()[-1]
+    assert failed.stderr.splitlines()[-1].endswith(FULL)
+    disk.free()
+    done = run(command, TMPDIR=str(disk.path))
+    assert done.returncode == 0, done.stderr

@@ -58,18 +58,15 @@ def read_clips(path: Path, crop: CropBox | None, sampling: Sampling) -> VideoCli
         DataError: the video cannot be decoded, is too short for a clip, is not moving ultrasound, or the box leaves its frame.
     """
     sampled = sample_clips(path, sampling)
-    images = [frame.image for frames in sampled.clips for frame in frames]
+    frames = [frame for clip in sampled.clips for frame in clip]
+    images = [frame.image for frame in frames]
     sector = _sector(crop, images)
+    normalised = sector.normalise(images)
+    check_ultrasound([(frame.image, frame.coloured) for frame in frames if frame.coloured is not None], normalised)
     clips = tuple(
-        Clip(
-            np.stack([sector.normalise(frame.image) for frame in frames]),
-            tuple(frame.index for frame in frames),
-            tuple(frame.time_s for frame in frames),
-        )
-        for frames in sampled.clips
+        Clip(pixels, tuple(frame.index for frame in clip), tuple(frame.time_s for frame in clip))
+        for clip, pixels in zip(sampled.clips, np.split(normalised, len(sampled.clips)), strict=True)
     )
-    coloured = [frame.coloured for frames in sampled.clips for frame in frames if frame.coloured is not None]
-    check_ultrasound(images, coloured, np.concatenate([clip.frames for clip in clips]))
     return VideoClips(clips, sector.kind, sampled.facts)
 
 

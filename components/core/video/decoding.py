@@ -235,7 +235,7 @@ class _Stamps:
             self._last[kind] = stamp if stamp is not None else other if other is not None else self._last[kind]
         shown_first = self._num_faults["pts"] <= self._num_faults["dts"] or picture.dts is None
         stamp = picture.pts if shown_first and picture.pts is not None else picture.dts
-        return None if stamp is None or picture.time_base is None else float(stamp * picture.time_base)
+        return None if stamp is None or (unit := picture.time_base) is None else stamp * unit.numerator / unit.denominator
 
 
 def _pixel_aspect(stream: VideoStream) -> Fraction:

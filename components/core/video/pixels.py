@@ -31,7 +31,8 @@ def grey(frame: av.VideoFrame) -> Image:
     bits = frame.format.components[0].bits
     if bits == 8:
         luma = _plane(frame, np.dtype(np.uint8))
-        return luma.copy() if _is_full_range(frame) else cv2.LUT(luma, _widening(8))
+        # The levels of _widening; no code lies so near to half a level that rounding could differ.
+        return luma.copy() if _is_full_range(frame) else cv2.addWeighted(luma, 255 / 219, luma, 0, -16 * 255 / 219)
     luma = _plane(frame, np.dtype(np.uint16).newbyteorder(">" if frame.format.is_big_endian else "<"))
     return _widening(bits, _is_full_range(frame))[luma & ((1 << bits) - 1)]
 

@@ -44,20 +44,19 @@ def coloured_share(image: np.ndarray) -> float:
     return float((np.ptp(colours - grey[:, None] * tint, axis=1) > COLOUR_LEVEL).mean())
 
 
-def check_ultrasound(whole: list[np.ndarray], coloured: list[float], sector: np.ndarray) -> None:
+def check_ultrasound(whole: list[tuple[np.ndarray, float]], sector: np.ndarray) -> None:
     """Checks that frames of a video can be moving ultrasound images.
 
     Args:
-        whole: the frames, [height, width] uint8 grey.
-        coloured: what `coloured_share` says of some of them, at least of one.
-        sector: the same frames normalised to the sector, [frames, height, width] uint8 grey.
+        whole: some frames, [height, width] uint8 grey, and what `coloured_share` says of each; at least one.
+        sector: the frames normalised to the sector, [frames, height, width] uint8 grey.
 
     Raises:
         DataError: the video is black, frozen, or shows something else; the message says which.
     """
-    if np.mean(coloured) > MAX_COLOURED:
-        raise DataError(f"not ultrasound: {np.mean(coloured):.0%} of its pixels have natural colours")
-    if np.mean([np.median(frame[::STEP_PX, ::STEP_PX]) for frame in whole]) > BRIGHT_LEVEL:
+    if (coloured := np.mean([share for _, share in whole])) > MAX_COLOURED:
+        raise DataError(f"not ultrasound: {coloured:.0%} of its pixels have natural colours")
+    if np.mean([np.median(frame[::STEP_PX, ::STEP_PX]) for frame, _ in whole]) > BRIGHT_LEVEL:
         raise DataError("not ultrasound: it is bright where ultrasound is dark")
     if np.percentile(sector[:, ::STEP_PX, ::STEP_PX], 99) < BLACK_LEVEL:
         raise DataError("it is black")

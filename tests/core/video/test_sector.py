@@ -102,7 +102,7 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def normalised(sector: Sector, frames: list[np.ndarray]) -> np.ndarray:
-    return np.stack([sector.normalise(frame) for frame in frames]).astype(float)
+    return sector.normalise(frames).astype(float)
 
 
 @pytest.mark.parametrize("scanner", SCANNERS.values(), ids=SCANNERS)
@@ -205,7 +205,7 @@ def test_a_frame_without_a_border_is_used_whole(frame: np.ndarray) -> None:
     assert sector.kind == Kind.UNKNOWN
     assert sector.box == (0, 0, width, height)
     assert sector.mask.all()
-    assert sector.normalise(frame).mean() == pytest.approx(frame.mean(), abs=2)
+    assert sector.normalise([frame]).mean() == pytest.approx(frame.mean(), abs=2)
 
 
 def test_text_alone_is_no_sector() -> None:
@@ -219,20 +219,20 @@ def test_a_given_box_is_shown_exactly() -> None:
     frame[10:50, 30:110] = 200
     sector = given_sector((30, 10, 80, 40), (100, 200))
     assert (sector.kind, sector.box, sector.mask.sum()) == (Kind.GIVEN, (30, 10, 80, 40), 80 * 40)
-    assert sector.normalise(frame)[3:-3, 3:-3].min() == 200
+    assert sector.normalise([frame])[0, 3:-3, 3:-3].min() == 200
 
 
 def test_colour_does_not_survive() -> None:
     (frame,) = FAN.video(anatomy()[:1])
     tinted = (frame * np.array([1.0, 0.8, 0.7])).astype(np.uint8)
-    assert find_sector([frame]).normalise(tinted).ndim == 2
+    assert find_sector([frame]).normalise([tinted]).ndim == 3
 
 
 def test_the_same_frames_give_the_same_sector_and_bytes() -> None:
     frames = annotated(FAN.video(anatomy()))
     first, second = find_sector(frames), find_sector([frame.copy() for frame in frames])
     assert first == second
-    assert np.array_equal(first.normalise(frames[3]), second.normalise(frames[3]))
+    assert np.array_equal(first.normalise(frames[3:4]), second.normalise(frames[3:4]))
 
 
 def test_the_shape_of_the_sector_does_not_tell_the_class() -> None:
