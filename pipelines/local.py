@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 import shutil
+import tempfile
 import typing
 import warnings
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from docker.errors import DockerException
 from google.protobuf import json_format
 from kfp import local
 
+from components.core import disk_faults
 from components.core import storage as storage_uris
 from components.core.champion import read_champion, version_uri
 from components.core.clips import class_names
@@ -109,7 +111,8 @@ def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline
     _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]), console.last_error)
     if failure or reason:
         where = f" in step {failed!r}" if failed else ""
-        raise DataError(f"the run failed{where}: {reason or console.last_error or ('see its log above' if failed else failure)}")
+        reason = reason or console.last_error or disk_faults.sentence_if_full([Path(tempfile.gettempdir()), root])
+        raise DataError(f"the run failed{where}: {reason or ('see its log above' if failed else failure)}")
     return task
 
 

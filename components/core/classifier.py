@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import DataError
+from components.core.model_files import load_keras
 from components.core.shards import DatasetIndex
 
 MODEL_NAME = "model.keras"
@@ -113,15 +114,19 @@ def load_classifier(folder: Path) -> tuple[Any, ClassifierMetadata]:
     """Loads a model artifact; the model is not compiled.
 
     Raises:
-        DataError: the folder is not a model artifact.
+        DataError: the folder is not a model artifact, or its model is one that is not let in (core.model_files).
     """
     metadata = read_metadata(folder)
-    import tf_keras
-
     try:
-        return tf_keras.models.load_model(folder / MODEL_NAME, compile=False), metadata
+        model = load_keras(folder / MODEL_NAME)
     except (OSError, ValueError) as error:
         raise DataError(f"{str(folder / MODEL_NAME)!r} cannot be loaded ({error}); train the model again.") from None
+    if (num_outputs := model.output_shape[-1]) != len(metadata.class_names):
+        raise DataError(
+            f"{str(folder / MODEL_NAME)!r} gives {num_outputs} probabilities, but its {METADATA_NAME} names the classes "
+            f"{', '.join(metadata.class_names)}; give the output of train or prune."
+        )
+    return model, metadata
 
 
 def code_revision() -> str:

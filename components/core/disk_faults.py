@@ -6,7 +6,7 @@ The system tells them by the number of an OSError. Libraries in C (TensorFlow, H
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # Reading gives none of these, so they are our own disk's whatever was being done.
@@ -46,10 +46,19 @@ def sentence_about(error: BaseException, place: str | os.PathLike[str] = "", *, 
 def is_about(error: BaseException, folder: Path) -> bool:
     """Tells whether a fault is of the disk that a folder is on, and not of another one, such as that of temporary files."""
     code = _code_of(error, writing=False)
-    status = os.statvfs(existing_parent(folder))
     if code == errno.ENOSPC:
-        return status.f_bavail * status.f_frsize < _HARDLY_ROOM_BYTES or _has_no_inode(folder)
-    return code == errno.EDQUOT or (code == errno.EROFS and bool(status.f_flag & os.ST_RDONLY))
+        return _room_bytes(folder) < _HARDLY_ROOM_BYTES or _has_no_inode(folder)
+    is_read_only = bool(os.statvfs(existing_parent(folder)).f_flag & os.ST_RDONLY)
+    return code == errno.EDQUOT or (code == errno.EROFS and is_read_only)
+
+
+def sentence_if_full(folders: Iterable[Path]) -> str:
+    """Returns the sentence about the first of these folders whose disk has hardly any room, or an empty string.
+
+    For a program that was started and failed without its own words: a shell does not say what it could not write.
+    """
+    full = (folder for folder in folders if _room_bytes(folder) < _HARDLY_ROOM_BYTES)
+    return next((f"the disk that holds {str(folder)!r} is full: free some room and start again." for folder in full), "")
 
 
 def existing_parent(path: Path) -> Path:
@@ -92,6 +101,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield cause
         wrapped = (getattr(cause, "exc_info", None) or (None, None))[1]
         waiting += [wrapped, cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)]
+
+
+def _room_bytes(path: Path) -> int:
+    status = os.statvfs(existing_parent(path))
+    return status.f_bavail * status.f_frsize
 
 
 def _has_no_inode(path: Path) -> bool:

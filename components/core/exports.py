@@ -18,13 +18,15 @@ TensorFlow is imported when a file is loaded, not before.
 import statistics
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from components.core.classifier import MODEL_NAME
 from components.core.errors import DataError
+from components.core.model_files import load_keras, load_tflite
 
 EXPORTS_NAME = "exports"
 KERAS, SAVED_MODEL = "keras", "saved_model"
@@ -58,7 +60,7 @@ def load_export(path: Path) -> Exported:
     Raises:
         DataError: it is damaged, or none of these kinds.
     """
-    loaders = {".keras": _load_keras, ".tflite": _TFLite, "": _SavedModel}
+    loaders: dict[str, Callable[[Path], Exported]] = {".keras": load_keras, ".tflite": _TFLite, "": _SavedModel}
     try:
         return loaders[path.suffix](path)
     except (OSError, ValueError, KeyError) as error:
@@ -78,12 +80,6 @@ def _seconds(exported: Exported, batch: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def _load_keras(path: Path) -> Any:
-    import tf_keras
-
-    return tf_keras.models.load_model(path, compile=False)
-
-
 class _SavedModel:
     def __init__(self, path: Path) -> None:
         import tensorflow as tf
@@ -100,11 +96,9 @@ class _SavedModel:
 
 class _TFLite:
     def __init__(self, path: Path) -> None:
-        import tensorflow as tf
-
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning)  # announces that the interpreter moves to another package
-            self._interpreter = tf.lite.Interpreter(str(path))
+            self._interpreter = load_tflite(path)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]

@@ -51,6 +51,7 @@ from components.core.fitting import (
     write_history,
 )
 from components.core.local_files import staged_folder, temporary_folder, written_aside
+from components.core.model_files import load_keras
 from components.core.parameters import parse_sparsities
 from components.prune.comparison import DENSE, compare_exports
 from components.prune.export import export_classifier
@@ -95,7 +96,7 @@ def prune_classifier(
         history = _write_pruned(staged, dense_model_path, dataset_path, options)
         write_history(staged / LOG_NAME, history)
 
-        saved = tf_keras.models.load_model(staged / MODEL_NAME, compile=False)
+        saved = load_keras(staged / MODEL_NAME)
         kernels = count_zeros(saved)
         results |= _measure(saved, staged, dataset_path, options.batch_size)
         results["sparsity"] = sum(kernel.num_zeros for kernel in kernels) / sum(kernel.num_weights for kernel in kernels)

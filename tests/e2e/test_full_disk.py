@@ -150,7 +150,7 @@ def test_train_prune_evaluate_compare_crossval_and_predict(make_disk: MakeDisk, 
     models = {"dense_model": out / "model", "pruned_model": out / "pruned_model", "num_bootstrap": 20}
     check(disk, step("evaluate", out, dataset=dataset, storage=disk.path / "storage", **models), left_bytes=40_000)
 
-    architectures = {name: out / "model" for name in ("convlstm2d", "cnn_lstm", "cnn_gru")}
+    architectures = dict.fromkeys(("convlstm2d", "cnn_lstm", "cnn_gru"), out / "model")
     check(disk, step("compare", out, dataset=dataset, num_bootstrap=20, **architectures), left_bytes=0)
     check(disk, step("crossval", out, dataset=dataset, num_bootstrap=20, **network), left_bytes=0)
 

@@ -52,6 +52,8 @@ EXTENSIONS = frozenset({*CONTAINERS.values(), "3gp", "asf", "divx", "f4v", "m2ts
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file", "fflags": "-genpts"}
 _MAJOR_BRANDS = {b"qt  ": "mov", b"M4V ": "m4v", b"M4VH": "m4v", b"M4VP": "m4v"}
 
+# FFmpeg's errors are counted (decoding), not shown.
+av.logging.set_level(av.logging.ERROR)
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 

@@ -30,8 +30,6 @@ from components.core.video.decoding import Frame, VideoFacts, count_packets, ope
 from components.core.video.pixels import Image
 from components.core.video.screening import coloured_share
 
-# One of so many sampled frames is looked at for colour.
-COLOUR_INTERVAL = CLIP_FRAMES // 2
 WINDOW, UNIFORM = CHOICES["sampling"]
 
 
@@ -70,7 +68,7 @@ class SampledFrame:
         index: its number in the video.
         time_s: its time in seconds.
         image: its pixels, [height, width] uint8 grey.
-        coloured: the share of its pixels that had natural colours; None for most frames, for it takes longer than decoding them.
+        coloured: the share of its pixels that had natural colours; None but for one frame of a clip, for it takes longer than decoding it.
     """
 
     index: int
@@ -145,5 +143,6 @@ def _spread_evenly(path: Path, num_frames: int) -> tuple[list[SampledFrame], Vid
 
 
 def _sampled(number: int, frame: Frame) -> SampledFrame:
-    coloured = None if number % COLOUR_INTERVAL else coloured_share(frame.colours())
+    # Of each clip the middle one is looked at: that of a title or of a fade is at an end.
+    coloured = coloured_share(frame.colours()) if number % CLIP_FRAMES == CLIP_FRAMES // 2 else None
     return SampledFrame(frame.index, frame.time_s, frame.grey(), coloured)
