@@ -12,13 +12,17 @@ most memory that they held together (proportional set size, sampled ten times a 
     notebook           OpenCV, every frame resized, 14 of them kept, float32 .npy; one process, as notebooks are
     preprocess         the step, by Beam's direct runner
 
-Measured on 20 copies of 96 real videos, on two idle cores. Processor time: 1.60 times that of decoding alone for `window`, 1.45 times for
-`uniform`. Wall-clock time: 1.16 and 1.14 times that of the bare pool, 1.66 and 1.76 times as fast as the notebook, where decoding alone is
-2.8 times as fast; the search for near-duplicates takes half as long since then. At most 688 MB in all processes together. On one copy
-Beam's start counts: 1.61 to 1.68 times the wall-clock time of the bare pool, as fast as the notebook. A clip weighs 152 kB, 1/55 of float32
-.npy; tf.data read 263 clips/s and np.load 243 from the page cache, 216 and 129 from the disk. The child that reads 30 minutes of 1080p
-video takes 295 MB in both modes. Grey frames of a clip: JPEG q95 160 kB and 49 dB (worst clip 45), q90 112 kB and 47 dB, PNG 266 kB, WebP
-q95 106 kB and 47 dB but 26 times as long to encode as JPEG q95, WebP lossless 241 kB and 53 times as long, raw 702 kB.
+Measured on 4 copies of 96 real videos, two idle cores (fewer frames are looked at for colour since then, about 5 % less): processor time
+of preprocess 95 s for `window` and 83 s for `uniform`, of decoding alone 52 s (1.82 and 1.59 times), of decoding to grey 59 s, of OpenCV
+to grey 76 s. With OpenCV as the reader, on the same machine an hour before: 114 s and 108 s, decoding alone 70 s (1.63 and 1.55 times). So
+the ratio to decoding alone grew because that fell by a quarter; preprocess itself takes 0.84 and 0.77 of what it took. In one process by
+turns (read_clips and JPEG, without Beam) it is 0.69 for `window` and 0.77 for `uniform`. What is left, of 17 s for `window`: decoding 9,
+warping and shrinking 1.5, colours for the screening 1, grey 1, JPEG 0.6, finding the sector 1, opening files 0.4; Beam and its processes
+take 14 s of 95. Of an earlier run on 20 copies and OpenCV: wall-clock time 1.16 and 1.14 times that of the bare pool, at most 688 MB in
+all processes together. A clip weighs 152 kB, 1/55 of float32 .npy; tf.data read 263 clips/s and np.load 243 from the page cache, 216 and
+129 from the disk. The child that reads 30 minutes of 1080p video takes 295 MB in both modes. Grey frames of a clip: JPEG q95 160 kB and 49
+dB (worst clip 45), q90 112 kB and 47 dB, PNG 266 kB, WebP q95 106 kB and 47 dB but 26 times as long to encode as JPEG q95, WebP lossless
+241 kB and 53 times as long, raw 702 kB.
 """
 
 import argparse
