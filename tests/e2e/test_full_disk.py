@@ -180,18 +180,18 @@ def test_temporary_files_of_prune_and_evaluate(make_disk: MakeDisk, dataset: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("left_bytes", [0, 3_000_000])
-def test_a_whole_run(make_disk: MakeDisk, manifest: Path, left_bytes: int) -> None:
-    """The storage, the outputs and the temporary files share one disk, and a later step fills it."""
+def test_a_whole_run(make_disk: MakeDisk, manifest: Path) -> None:
+    """The storage, the outputs and the temporary files share one disk, which is full from the start, or which a later step fills."""
     disk = make_disk(64 << 20)
     short = ("--backbone", "small", "--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20", "--num-shards", "1")
     command = [sys.executable, "-m", "pipelines.cli", "run", "--manifest", str(manifest), "--storage", str(disk.path / "storage"), *short]
-    disk.fill(left_bytes)
-    failed = run(command, TMPDIR=str(disk.path))
-    assert failed.returncode == 1, failed.stderr
-    assert "Traceback" not in failed.stdout + failed.stderr
-    assert f"the disk that holds '{disk.path}" in failed.stderr.splitlines()[-1]
-    assert failed.stderr.splitlines()[-1].endswith(FULL)
+    for left_bytes in (0, 3_000_000):
+        disk.fill(left_bytes)
+        failed = run(command, TMPDIR=str(disk.path))
+        assert failed.returncode == 1, failed.stderr
+        assert "Traceback" not in failed.stdout + failed.stderr
+        assert f"the disk that holds '{disk.path}" in failed.stderr.splitlines()[-1]
+        assert failed.stderr.splitlines()[-1].endswith(FULL)
     disk.free()
     done = run(command, TMPDIR=str(disk.path))
     assert done.returncode == 0, done.stderr
