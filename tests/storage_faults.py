@@ -2,9 +2,9 @@
 
 A trial begins with the storage as `prepare` left it, spoils the answer to one request of the step and looks at the outcome: EQUAL when the
 step's outputs and the storage are what they are without a fault; ENDED when the step said in one sentence that names the storage why it
-ends with exit code 1, and, where that can be told, gave the undisturbed outcome when it was started again. Anything else is WRONG, with what
-it was. Times do not count, nor does the empty object by which ingest finds out whether it may write: a request that comes late may write it
-after it was deleted.
+ends with exit code 1, and, where that can be told, gave the undisturbed outcome when it was started again. Anything else is WRONG, with
+what it was. Times do not count, nor does the empty object by which ingest finds out whether it may write: a request that comes late may
+write it after it was deleted.
 """
 
 import contextlib
