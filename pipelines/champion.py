@@ -17,7 +17,7 @@ from components.core.champion import (
     roll_back,
     version_uri,
 )
-from components.core.errors import DataError, PipelineError, StorageError, UsageError
+from components.core.errors import AbsentError, DataError, PipelineError, UsageError
 
 HEADER = ("version", "published", "macro-F1", "95 % interval", "data", "state")
 _storage_option = click.option("--storage", required=True, help="Where the project keeps videos, splits and models.")
@@ -54,7 +54,9 @@ def rollback_command(storage: str, version: str | None, reason: str) -> None:
 
 def _print(action: Any, storage: str, *arguments: Any) -> None:
     try:
-        click.echo(action(storage_uris.absolute_uri(storage), *arguments))
+        uri = storage_uris.absolute_uri(storage)
+        storage_uris.check_is_there(uri)
+        click.echo(action(uri, *arguments))
     except PipelineError as error:
         raise Failure(error) from None
 
@@ -126,7 +128,7 @@ def _details(storage_uri: str, name: str | None) -> str:
 def _decision(uri: str) -> str:
     try:
         return storage_uris.read_bytes(storage_uris.join(uri, DECISION_NAME)).decode()
-    except StorageError:
+    except AbsentError:
         return ""
 
 

@@ -316,6 +316,8 @@ def _explain(file: Path) -> None:
 def _gc(storage: str, keep: int, is_real: bool) -> None:
     """Deletes old runs, versions of the model, checkpoints and leftovers of workers; the champion, videos and splits stay.
 
+    What was written in the last day stays, too: it may belong to a run that is going on.
+
     Kubeflow's cache does not know of it: compile with --no-cache when a step asks for the outputs of a deleted run.
     """
     from pipelines import gc
@@ -323,9 +325,12 @@ def _gc(storage: str, keep: int, is_real: bool) -> None:
     doomed = gc.candidates(storage, keep)
     if doomed:
         click.echo(gc.table(doomed))
-    if is_real:
-        gc.delete(doomed)
-    click.echo(f"{len(doomed)} {'deleted' if is_real else 'would be deleted; add --delete to do it'}")
+    if not is_real:
+        click.echo(f"{len(doomed)} would be deleted; add --delete to do it")
+        return
+    deleted = gc.delete(storage, doomed)
+    kept = f"; {len(doomed) - len(deleted)} stay, because they have changed meanwhile" if len(deleted) < len(doomed) else ""
+    click.echo(f"{len(deleted)} deleted{kept}")
 
 
 _TIME_ZONE = click.Option(["--time-zone"], default="UTC", show_default=True, help="The time zone in which the cluster reads the cron.")

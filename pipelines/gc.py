@@ -8,11 +8,12 @@
     work/<id>/                         what Beam's workers passed to each other in a run that was killed
 
 The newest of each kind are kept, the champion always, and videos with their lists, splits and the record of the last training are never
-looked at.
+looked at. What was written in the last MIN_AGE_S may belong to a run that is going on, and stays, however much of it there is.
 """
 
 import dataclasses
 import re
+import time
 from collections.abc import Iterable, Iterator
 
 from components.core import storage
@@ -22,6 +23,8 @@ from components.core.small_objects import StoragePath
 from pipelines import architecture_search, import_dicom, retraining, training
 
 RUNS_NAME = "runs"
+# A step runs for a day at most, unless its timeout is changed (resources.py).
+MIN_AGE_S = 24 * 3600.0
 _PIPELINES = (training.PIPELINE_NAME, retraining.PIPELINE_NAME, architecture_search.PIPELINE_NAME, import_dicom.PIPELINE_NAME)
 _NAMES = "|".join(_PIPELINES)
 _LOCAL_RUN = re.compile(rf"({_NAMES})-\d{{4}}-\d{{2}}-\d{{2}}-\d{{2}}-\d{{2}}-\d{{2}}-\d+")
@@ -46,18 +49,25 @@ class Candidate:
 
 
 def candidates(storage_uri: str, keep: int) -> list[Candidate]:
-    """Returns what is not among the newest `keep` of its kind and is not the champion, the oldest first.
+    """Returns what is not among the newest `keep` of its kind, not the champion and not of the last MIN_AGE_S, the oldest first.
 
     Raises:
+        UsageError: there is no such storage.
         DataError: the champion's pointer is broken; nothing is deleted then, because nobody knows what to keep.
         StorageError: the storage cannot be read.
     """
+    storage.check_is_there(storage_uri)
     champion = read_champion(storage_uri)
-    found = storage.patiently("list", storage_uri, lambda: list(_old(storage_uri, keep)))
-    return [each for each in found if not (champion and each.kind == MODELS_NAME and each.path.name == champion.version)]
+    found = storage.patiently("list", storage_uri, lambda: list(_beyond(storage_uri, keep)))
+    newest_s = time.time() - MIN_AGE_S
+    return [
+        each
+        for each in found
+        if each.changed_at <= newest_s and not (champion and each.kind == MODELS_NAME and each.path.name == champion.version)
+    ]
 
 
-def _old(storage_uri: str, keep: int) -> Iterator[Candidate]:
+def _beyond(storage_uri: str, keep: int) -> Iterator[Candidate]:
     """Yields what is not among the newest `keep` of its kind."""
     for kind, paths in (
         (RUNS_NAME, _runs(_path(storage_uri, RUNS_NAME))),
@@ -70,14 +80,25 @@ def _old(storage_uri: str, keep: int) -> Iterator[Candidate]:
     yield from (_candidate(MODELS_NAME, path) for path in sorted(versions, key=lambda path: path.name)[:-keep])
 
 
-def delete(doomed: Iterable[Candidate]) -> None:
-    """Deletes folders and files.
+def delete(storage_uri: str, doomed: Iterable[Candidate]) -> list[Candidate]:
+    """Deletes folders and files, but none that was written to, or became the champion, since it was found; returns those deleted.
 
     Raises:
+        DataError: the champion's pointer is broken.
         StorageError: one cannot be deleted.
     """
-    for each in doomed:
-        (storage.delete_file if each.kind == CHECKPOINTS_NAME else storage.delete_folder)(str(each.path))
+    return [each for each in doomed if _deleted(storage_uri, each)]
+
+
+def _deleted(storage_uri: str, doomed: Candidate) -> bool:
+    """Deletes one of them, and tells whether it did."""
+    uri = str(doomed.path)
+    now = storage.patiently("list", uri, lambda: _candidate(doomed.kind, doomed.path))
+    champion = read_champion(storage_uri) if doomed.kind == MODELS_NAME else None
+    if now != doomed or (champion and champion.version == doomed.path.name):
+        return False
+    (storage.delete_file if doomed.kind == CHECKPOINTS_NAME else storage.delete_folder)(uri)
+    return True
 
 
 def table(doomed: Iterable[Candidate]) -> str:

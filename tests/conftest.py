@@ -1,9 +1,6 @@
 """Fixtures that more than one room's tests use."""
 
 import os
-import socket
-import threading
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +8,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests import emulators
 from tests.disks import Disk
 from tests.outages import Proxy
-
-# Before cloudpathlib or google-cloud-storage is imported: no search for credentials on the network.
-os.environ.setdefault("NO_GCE_CHECK", "true")
 
 WITH_CONTAINERS = ("tests/cluster/", "tests/docker/")
 REAL_DATA = Path(os.environ.get("LUS_REAL_DATA", Path(__file__).parents[2] / "shared" / "data" / "pocus"))
@@ -69,67 +64,29 @@ def make_disk(tmp_path: Path) -> Iterator[Callable[..., Disk]]:
 
 @pytest.fixture(scope="session")
 def _gs_emulator() -> Iterator[str]:
-    from gcp_storage_emulator.server import create_server
-
-    from tests.gs_preconditions import honour_preconditions
-
-    honour_preconditions()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True)
-    server.start()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with emulators.gs_emulator() as url:
+        yield url
 
 
 @pytest.fixture
 def gs_storage(_gs_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """URI of an empty gs:// bucket in an emulator that the Google client talks to over HTTP."""
-    from google.cloud.storage import Client
-
-    from components.core.object_stores import client_of
-
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", _gs_emulator)
-    client = Client.create_anonymous_client()
-    bucket = f"lus-{uuid.uuid4().hex}"
-    client.create_bucket(bucket)
-    client_of.cache_clear()
-    return f"gs://{bucket}"
+    monkeypatch.setenv(emulators.ENDPOINTS["gs"], _gs_emulator)
+    return emulators.new_bucket("gs")
 
 
 @pytest.fixture(scope="session")
 def _s3_server() -> Iterator[str]:
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-    from werkzeug.serving import make_server
-
-    # One request at a time: moto checks the condition of a conditional write and then writes, without a lock.
-    application = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, application, threaded=False, request_handler=MotoRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
+    with emulators.s3_emulator() as url:
+        yield url
 
 
 @pytest.fixture
 def s3_storage(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """URI of an empty s3:// bucket on a server that boto3 talks to over HTTP."""
-    import boto3
-
-    from components.core.object_stores import client_of
-
-    settings = {
-        "AWS_ENDPOINT_URL": _s3_server,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in settings.items():
+    for name, value in {emulators.ENDPOINTS["s3"]: _s3_server, **emulators.S3_CREDENTIALS}.items():
         monkeypatch.setenv(name, value)
-    bucket = f"lus-{uuid.uuid4().hex}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    client_of.cache_clear()
-    return f"s3://{bucket}"
+    return emulators.new_bucket("s3")
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ import http.server
 import socket
 import struct
 import threading
+import time
 from urllib.parse import urlsplit
 
 # What becomes of a request, beside an HTTP status that is answered.
-RESET, LOST_ANSWER, CUT_BODY = "reset", "lost answer", "cut body"
+RESET, LOST_ANSWER, CUT_BODY, SLOW = "reset", "lost answer", "cut body", "slow"
+SLOW_S = 0.8
 
 
 class Proxy:
@@ -77,6 +79,7 @@ class _Server(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # it holds a body back for 40 ms
 
     def setup(self) -> None:
         super().setup()
@@ -102,6 +105,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             _reset(self.connection)
             self.close_connection = True
             return
+        if fault == SLOW:
+            time.sleep(SLOW_S)
         upstream = http.client.HTTPConnection(proxy.upstream)
         upstream.request(self.command, self.path, body, dict(self.headers))
         response = upstream.getresponse()

@@ -10,7 +10,7 @@ from typing import Any
 
 from components.core.bootstrap import Interval, macro_f1_over_groups
 from components.core.classifier import check_belongs, load_classifier, size_on_disk
-from components.core.dataset import open_dataset, read_clips
+from components.core.dataset import failures_of_shards, open_dataset, read_clips
 from components.core.exports import latency_ms
 from components.core.predictions import predict_clips
 from components.core.shards import SplitInfo
@@ -115,7 +115,8 @@ def compare_models(
         DataError: the dataset cannot be used, or a model was trained on another one.
     """
     index = open_dataset(dataset_path)
-    clip = next(read_clips(dataset_path, SPLIT).as_numpy_iterator())["clip"]
+    with failures_of_shards(dataset_path):
+        clip = next(read_clips(dataset_path, SPLIT).as_numpy_iterator())["clip"]
     models = []
     for architecture, path in model_paths.items():
         model, metadata = load_classifier(path)

@@ -17,7 +17,7 @@ from apache_beam.runners.runner import create_runner
 from apache_beam.utils.shared import Shared
 
 from components.core import dask_cluster, local_files, storage
-from components.core.errors import DataError, DiskError, OutageError, PipelineError, StorageError, UsageError
+from components.core.errors import AbsentError, DataError, DiskError, OutageError, PipelineError, StorageError, UsageError
 
 # Named by its class: `DirectRunner` would first look for the Prism runner's binary on the network.
 DIRECT_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -29,7 +29,7 @@ _RUNNERS_HERE = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 # A line of progress comes after a tenth of the videos, at the latest after so many.
 MAX_VIDEOS_A_LINE = 100
 
-_KINDS = {kind.__name__: kind for kind in (DataError, DiskError, OutageError, StorageError, UsageError)}
+_KINDS = {kind.__name__: kind for kind in (AbsentError, DataError, DiskError, OutageError, StorageError, UsageError)}
 _LAST_LINE = re.compile(rf"^components\.core\.errors\.({'|'.join(_KINDS)}): (.*)$", re.MULTILINE)
 _STEP = re.compile(r" \[while running .*\]$")
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.classifier import METADATA_NAME, MODEL_NAME, ClassifierMetadata, read_metadata
-from components.core.errors import DataError, DiskError, OutageError, StorageError, UsageError
+from components.core.errors import AbsentError, DataError, DiskError, StorageError, UsageError
 from components.core.small_objects import ABSENT, Generation
 
 MODELS_NAME = "models"
@@ -286,9 +286,7 @@ def read_version(storage_uri: str, version: str) -> Version:
         metadata = read_metadata(path.parent)
     try:
         comparison = Comparison.read(storage.join(uri, EVALUATION_NAME))
-    except (OutageError, DiskError):
-        raise
-    except (DataError, StorageError):
+    except (DataError, AbsentError):
         comparison = None
     return Version(version, comparison, metadata)
 

@@ -8,6 +8,7 @@ trained. With EfficientNet-Lite0 the maps of a clip take 154 kB.
 import dataclasses
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import tf_keras
 
 from components.core.augmentation import Augmentation, augment
 from components.core.checkpoints import Checkpoints
-from components.core.dataset import Part, in_colour, parse_clip, read_records
+from components.core.dataset import Part, failures_of_shards, in_colour, parse_clip, read_records
 from components.core.fitting import weighting
 from components.core.local_files import array_on_disk
 
@@ -91,12 +92,28 @@ def compute_features(
 
     Raises:
         Interrupted: it was; nothing of the features is saved.
+        DataError: a shard is missing or damaged.
         DiskError: the disk has no room for the maps.
     """
     shape = (1 + num_versions, part.num_clips, *frozen.output_shape[1:])
     maps = array_on_disk(folder / f"{part.name}.npy", np.float16, shape)
     labels, video_ids = np.zeros(part.num_clips, np.int64), np.zeros(part.num_clips, object)
     logged_s = time.monotonic()
+    for version, batch in _batches(part, num_versions, seed, batch_size):
+        if checkpoints:
+            checkpoints.check("the computation of features")
+        rows = batch["number"]
+        maps[version, rows] = frozen.predict_on_batch(batch["clip"]).astype(np.float16)
+        labels[rows], video_ids[rows] = batch["label"], batch["video_id"]
+        if time.monotonic() - logged_s > LOG_EVERY_S:
+            logged_s = time.monotonic()
+            done = version * part.num_clips + int(rows[-1]) + 1
+            _log.info("features of %d of %d clips, augmented ones among them", done, shape[0] * part.num_clips)
+    return Features(maps, labels, np.char.decode(video_ids.astype(bytes), "utf-8"))
+
+
+def _batches(part: Part, num_versions: int, seed: int, batch_size: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yields the clips as they are stored, then augmented: the number of the version, and `number`, `clip`, `label`, `video_id`."""
     for version in range(1 + num_versions):
 
         def prepared(number: tf.Tensor, record: tf.Tensor, version: int = version) -> dict[str, tf.Tensor]:
@@ -107,17 +124,9 @@ def compute_features(
             return {"number": number, "clip": in_colour(example["clip"]), "label": example["label"], "video_id": example["video_id"]}
 
         examples = read_records(part).enumerate().map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        for batch in examples.batch(batch_size).prefetch(1).as_numpy_iterator():
-            if checkpoints:
-                checkpoints.check("the computation of features")
-            rows = batch["number"]
-            maps[version, rows] = frozen.predict_on_batch(batch["clip"]).astype(np.float16)
-            labels[rows], video_ids[rows] = batch["label"], batch["video_id"]
-            if time.monotonic() - logged_s > LOG_EVERY_S:
-                logged_s = time.monotonic()
-                done = version * part.num_clips + int(rows[-1]) + 1
-                _log.info("features of %d of %d clips, augmented ones among them", done, shape[0] * part.num_clips)
-    return Features(maps, labels, np.char.decode(video_ids.astype(bytes), "utf-8"))
+        with failures_of_shards(part.paths[0].parent):
+            for batch in examples.batch(batch_size).prefetch(1).as_numpy_iterator():
+                yield version, batch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

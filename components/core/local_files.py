@@ -270,7 +270,8 @@ def _descriptor_of(path: Path) -> int | None:
 def staged_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """Gives an empty folder beside `path`; it takes that name when the block ends well, and is deleted when it fails.
 
-    A process that is killed leaves the staged folder behind under its `.partial-…` name. An empty folder at `path` is replaced.
+    A process that is killed leaves the staged folder behind under its `.partial-…` name. An empty folder at `path` is replaced. A folder
+    with content is moved aside, and is deleted when the new one is in its place; a process that is killed in between leaves it as `.old-…`.
 
     Args:
         path: of the folder to be.
@@ -290,11 +291,23 @@ def staged_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         with disk_of(staged):
             yield staged
         with writing(path):
-            if path.is_dir():
-                shutil.rmtree(path) if replace else path.rmdir()
-            os.replace(staged, path)
+            if replace and path.is_dir():
+                _put_in_place_of(path, staged)
+            else:
+                os.replace(staged, path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _put_in_place_of(path: Path, staged: Path) -> None:
+    old = path.with_name(f"{path.name}.old-{uuid.uuid4().hex[:8]}")
+    os.replace(path, old)
+    try:
+        os.replace(staged, path)
+    except OSError:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def array_on_disk(path: Path, kind: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap:

@@ -31,13 +31,13 @@ import urllib3
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from cloudpathlib import CloudPath, GSPath, S3Path
-from cloudpathlib.exceptions import CloudPathException
+from cloudpathlib.exceptions import CloudPathException, CloudPathNotExistsError, NoStatError
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from components.core import disk_faults, local_files, small_objects
-from components.core.errors import DiskError, OutageError, StorageError, UsageError
+from components.core.errors import AbsentError, DiskError, OutageError, StorageError, UsageError
 from components.core.object_stores import client_of, is_outage
 from components.core.small_objects import Generation, StoragePath
 
@@ -62,6 +62,8 @@ _FAILURES = (
     ClientError,
     urllib3.exceptions.HTTPError,
 )
+# A cloud has no folders: of one there are no facts, either.
+_ABSENCES = (FileNotFoundError, NotADirectoryError, CloudPathNotExistsError, NoStatError)
 # What libraries say of a request beside the host: a path may name a patient.
 _PATHS = re.compile(r"(https?://[^/\s\"']+|url: )[^\s\"']*")
 
@@ -132,6 +134,7 @@ def failures(action: str, uri: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         DiskError: a disk of this machine is full, read-only, or refuses what is not only reading.
         OutageError: the storage does not answer.
+        AbsentError: there is nothing to read.
         StorageError: it cannot be done.
     """
     start = time.monotonic()
@@ -147,7 +150,8 @@ def failures(action: str, uri: str | os.PathLike[str]) -> Iterator[None]:
                 f"cannot {action} {str(uri)!r}, tried for {tried_s:.0f} s: the storage does not answer ({local_files.detail(error)}); "
                 "start again when it does."
             ) from error
-        raise local_files.failure(action, str(uri), error) from error
+        failure = local_files.failure(action, str(uri), error)
+        raise (AbsentError(*failure.args) if isinstance(error, _ABSENCES) and action in _READING else failure) from error
 
 
 def patiently(action: str, uri: str | os.PathLike[str], operation: Callable[[], _T]) -> _T:
@@ -209,6 +213,18 @@ class _Outages:
 
 
 _outages = _Outages()
+
+
+def check_is_there(uri: str) -> None:
+    """Checks that a storage in a local folder is there, for those who only read: a mistyped one is no empty one.
+
+    A bucket that is not there says so by itself, and an empty one cannot be told from a mistyped prefix.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not scheme_of(uri) and not Path(uri).is_dir():
+        raise UsageError(f"there is no storage {uri!r}; give the one that runs were started with.")
 
 
 def check_writable(uri: str) -> None:

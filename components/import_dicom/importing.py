@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from components.core import storage
-from components.core.errors import DataError, DiskError, OutageError, StorageError, UsageError
+from components.core.errors import AbsentError, DataError, DiskError, OutageError, StorageError, UsageError
 from components.core.local_files import temporary_folder
 from components.import_dicom.cine import Box, Cine, read_cine
 from components.import_dicom.decoders import Decoder, decoded, installed_decoders
@@ -192,7 +192,9 @@ class _Import:
                     raise
                 except OutageError:
                     raise OutageError("the storage with the source did not answer; start again when it does.") from None
-                except StorageError:  # it quotes the path, as the other does
+                except StorageError as error:  # it quotes the path, as the other does
+                    if storage.scheme_of(uri) and not isinstance(error, AbsentError):
+                        raise StorageError("the storage with the source refuses a file; check that you may read all of it.") from None
                     raise RejectedError("it cannot be read from the source") from None
                 return self._imported(number, local_path, label)
         except RejectedError as error:

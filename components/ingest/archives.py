@@ -3,19 +3,24 @@
 A file is found by its name and written to a path of our own, so no name in an archive ever becomes a path here.
 """
 
+import contextlib
 import errno
+import io
 import logging
 import lzma
 import stat
 import unicodedata
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from components.core.local_files import writer
 from components.ingest.outcomes import MissingError, RejectedError
 
 MAX_MEMBERS = 10_000
+# The list of files at the end of a zip file, of which zipfile makes objects that are many times as large.
+MAX_LIST_BYTES = 4_000_000
 MAX_RATIO = 200
 CHUNK_BYTES = 1 << 18
 # What zipfile and its decompressors raise of a damaged file. A NotImplementedError: of a compression that they do not know; a ValueError:
@@ -43,7 +48,7 @@ def extract(archive_path: Path, name: str, path: Path, max_bytes: int) -> None:
         DiskError: `path` cannot be written.
     """
     try:
-        with zipfile.ZipFile(archive_path) as archive:
+        with _opened(archive_path) as archive:
             member = _member(archive, name)
             _check(member, max_bytes)
             _write(archive, member, path, max_bytes)
@@ -58,19 +63,38 @@ def extract(archive_path: Path, name: str, path: Path, max_bytes: int) -> None:
 def names(archive_path: Path) -> list[str]:
     """Returns the names of the files in an archive; of something else none."""
     try:
-        with zipfile.ZipFile(archive_path) as archive:
-            return [member.filename for member in archive.infolist()[:MAX_MEMBERS] if not member.is_dir() and parts(member.filename)]
-    except (*_DAMAGES, OSError) as error:
+        with _opened(archive_path) as archive:
+            return [member.filename for member in archive.infolist() if not member.is_dir() and parts(member.filename)]
+    except (*_DAMAGES, OSError, RejectedError) as error:
         _log.warning("%s cannot be read as a zip file (%s), so nothing is taken from it", archive_path, error)
         return []
 
 
+class _BoundedFile(io.FileIO):
+    """A file of which no more is read at once than a list of files may take."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > MAX_LIST_BYTES:
+            raise RejectedError(f"the list of files in the zip file is larger than {MAX_LIST_BYTES / 1e6:g} MB")
+        return super().read(size) or b""
+
+
+@contextlib.contextmanager
+def _opened(archive_path: Path) -> Iterator[zipfile.ZipFile]:
+    """Opens an archive; zipfile reads its list of files at once.
+
+    Raises:
+        RejectedError: it holds too many files.
+    """
+    with _BoundedFile(archive_path) as file, zipfile.ZipFile(file) as archive:
+        if len(archive.infolist()) > MAX_MEMBERS:
+            raise RejectedError(f"the zip file holds more than {MAX_MEMBERS} files")
+        yield archive
+
+
 def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    members = archive.infolist()
-    if len(members) > MAX_MEMBERS:
-        raise RejectedError(f"the zip file holds more than {MAX_MEMBERS} files")
     wanted = parts(name)
-    found = [member for member in members if wanted and not member.is_dir() and parts(member.filename)[-len(wanted) :] == wanted]
+    found = [member for member in archive.infolist() if wanted and not member.is_dir() and parts(member.filename)[-len(wanted) :] == wanted]
     exact = [member for member in found if parts(member.filename) == wanted]
     if len(exact or found) != 1:
         raise MissingError(f"{len(found)} files of the zip file are named {name!r}" if found else f"not in the zip file: {name!r}")

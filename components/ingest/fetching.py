@@ -5,10 +5,11 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 from components.core import storage
-from components.core.errors import DiskError, OutageError, StorageError
+from components.core.errors import AbsentError, DiskError, OutageError, StorageError
 from components.core.local_files import writer
 from components.core.manifest import TRANSFER_PAGE, VIMEO, ZIPPED_VIAS, ManifestRow
 from components.ingest import archives
+from components.ingest.egress import Egress
 from components.ingest.hosts import Budget, Hosts, manners_of
 from components.ingest.outcomes import MissingError, RejectedError, host_name, name_bytes
 from components.ingest.sources import google_drive, transfer_page, vimeo
@@ -31,10 +32,11 @@ def host_of(row: ManifestRow) -> str:
 class Fetcher:
     """Fetches for the threads of a run; rows of one container come from one thread."""
 
-    def __init__(self, work_folder: Path, budget: Budget, cookies_uri: str) -> None:
+    def __init__(self, work_folder: Path, budget: Budget, cookies_path: Path | None) -> None:
         self._folder = work_folder
         self._budget = budget
-        self._cookies_uri = cookies_uri
+        self._cookies_path = cookies_path
+        self._egress = Egress()
         self._hosts = Hosts()
         self._direct = DirectSource(self._hosts, budget)
         self._failures: dict[str, MissingError | RejectedError] = {}
@@ -60,14 +62,20 @@ class Fetcher:
             UnchangedError: `known` still holds, nothing was written.
             MissingError: the video could not be had.
             RejectedError: it is too large, or its zip file is unusable.
+            StorageError: the storage that it is in does not answer, or refuses.
         """
         if not host_of(row):
             copy(row.uri, path, MAX_VIDEO_BYTES)
-        elif row.via in ZIPPED_VIAS:
+            return NOTHING_KNOWN
+        with self._egress.limited_for(row.uri):
+            return self._fetch_from_host(row, path, known)
+
+    def _fetch_from_host(self, row: ManifestRow, path: Path, known: Validators) -> Validators:
+        if row.via in ZIPPED_VIAS:
             archives.extract(self._zip(row), unquote(urldefrag(row.uri).fragment), path, MAX_VIDEO_BYTES)
         elif row.via == VIMEO:
             manners = manners_of(row.source)
-            vimeo.download(row.uri, path, self._cookies_uri, self._hosts, self._budget, manners, MAX_VIDEO_BYTES)
+            vimeo.download(row.uri, path, self._cookies_path, self._hosts, self._budget, manners, MAX_VIDEO_BYTES)
         else:
             return self._direct.download(row.uri, path, manners_of(row.source), MAX_VIDEO_BYTES, known)
         return NOTHING_KNOWN
@@ -109,10 +117,9 @@ def copy(uri: str, path: Path, max_bytes: int) -> None:
     """Copies a file of a storage to a local one; a name in the other normal form of Unicode than the file's finds it.
 
     Raises:
-        MissingError: it is not there, or cannot be read.
+        MissingError: it is not there; or it is a local file that cannot be read.
         RejectedError: it is too large.
-        OutageError: the storage does not answer.
-        DiskError: the copy cannot be written.
+        StorageError: the storage does not answer, or refuses; or the copy cannot be written.
     """
     uri = storage.spelled(uri)
     try:
@@ -124,16 +131,11 @@ def copy(uri: str, path: Path, max_bytes: int) -> None:
                 write(chunk)
     except (OutageError, DiskError):
         raise
+    except AbsentError:
+        raise MissingError("it is a folder" if storage.exists(uri) else "file not found") from None
     except StorageError as error:
-        raise MissingError("file not found" if _is_absent(uri) else str(error)) from None
+        if storage.scheme_of(uri):
+            raise
+        raise MissingError(str(error)) from None
     except OSError as error:
         raise MissingError(f"cannot be read: {error.strerror}") from None
-
-
-def _is_absent(uri: str) -> bool:
-    try:
-        return not storage.exists(uri)
-    except OutageError:
-        raise
-    except StorageError:  # it may not even be looked up
-        return False

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -101,12 +102,14 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
     options.selection.check(rows)
     if options.cookies and not storage.exists(options.cookies):
         raise UsageError(f"the cookies file {options.cookies!r} does not exist.")
+    cookies_file = storage.local_copy(options.cookies) if options.cookies else contextlib.nullcontext()
     with (
+        cookies_file as cookies_path,
         VideoStore(storage.absolute_uri(storage_uri)) as store,
         store.work_folder() as work_folder,
         DropIn(options.drop_in, rows) as drop_in,
     ):
-        fetcher = Fetcher(work_folder, Budget(options.max_gigabytes * 1e9), options.cookies)
+        fetcher = Fetcher(work_folder, Budget(options.max_gigabytes * 1e9), cookies_path)
         records = _Run(store, fetcher, drop_in, options).records(rows)
     result = IngestResult(records, store.put_list(records), store.num_new_objects)
     counts = ", ".join(f"{result.count(status)} {status.value}" for status in Status)
@@ -179,7 +182,7 @@ class _Run:
         earlier = self._store.receipt(row)
         if earlier is None or not self._store.holds(earlier):
             return self._collect(row, earlier)
-        if host_of(row):
+        if storage.scheme_of(row.uri):
             return self._rechecked(row, earlier) if self._options.recheck else earlier
         return self._collect(row, earlier) if _has_changed(row, earlier) else earlier
 
@@ -209,7 +212,7 @@ class _Run:
         path = self._fetcher.work_path(row.uri)
         validators = NOTHING_KNOWN
         try:
-            if not (host_of(row) and self._drop_in.copy(row, path, MAX_VIDEO_BYTES)):
+            if not (storage.scheme_of(row.uri) and self._drop_in.copy(row, path, MAX_VIDEO_BYTES)):
                 validators = self._fetcher.fetch(row, path, known)
             return self._store.put(row, path, validators, earlier)
         except (RejectedError, StorageError):
@@ -259,7 +262,7 @@ def _has_changed(row: ManifestRow, receipt: Receipt) -> bool:
     """Tells whether a local file is there, can be read, and holds something else than what was stored."""
     path = Path(storage.spelled(row.uri))
     try:
-        return not storage.scheme_of(row.uri) and path.is_file() and sha256_of(path) != receipt.sha256
+        return path.is_file() and sha256_of(path) != receipt.sha256
     except OSError:
         return False
 

@@ -10,7 +10,8 @@ def notify(status: dsl.PipelineTaskFinalStatus, storage: str):
     """Tells how a run ended, by a webhook (Slack's form) and by e-mail, as far as the environment says where to.
 
     LUS_WEBHOOK_URL is the webhook. LUS_SMTP_URL (smtp:// or smtps://, with user and password), LUS_MAIL_FROM and LUS_MAIL_TO are for
-    e-mail. They come from a Kubernetes Secret; without them the step only prints the message.
+    e-mail, which goes over TLS wherever the server offers it. They come from a Kubernetes Secret; without them the step only prints the
+    message.
 
     Args:
         status: State of the run, its name and its error, as Kubeflow gives it to an exit handler.

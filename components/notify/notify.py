@@ -144,8 +144,9 @@ def _mail(environment: Mapping[str, str], subject: str, text: str) -> None:
     else:
         server = smtplib.SMTP(url.hostname, url.port or 25, timeout=TIMEOUT_S)
     with server:
+        server.ehlo_or_helo_if_needed()
+        if url.scheme == "smtp" and (url.username or server.has_extn("starttls")):
+            server.starttls(context=context)  # no password goes to a server that does not offer it
         if url.username:
-            if url.scheme != "smtps":
-                server.starttls(context=context)
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(message)

@@ -80,6 +80,7 @@ def _version(name: str, storage_uri: str) -> str:
         return ""
     if not storage_uri:
         raise UsageError(f"the model {name!r} is looked for in a storage; give --storage, or the folder of a model artifact.")
+    storage.check_is_there(storage_uri)
     if name == CHAMPION:
         champion = read_champion(storage_uri)
         if champion is None:

@@ -30,7 +30,7 @@ import tensorflow as tf
 from components.core import json_lines, storage
 from components.core.classifier import load_classifier
 from components.core.dataset import decode_frames
-from components.core.errors import DataError, DiskError, OutageError, PipelineError
+from components.core.errors import AbsentError, DataError
 from components.core.local_files import growing_file
 from components.core.video.clip_reader import read_clips
 from components.core.video.guarded_reader import GuardedReader
@@ -174,17 +174,14 @@ def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> Re
     """Reads the clips of a video; whatever is wrong with it becomes the reason.
 
     Raises:
-        OutageError: the storage does not answer.
-        DiskError: there is no room for a copy of the video.
+        StorageError: the storage does not give it, though it is there, or there is no room for a copy of the video.
     """
     if task.obstacle:
         return ReadVideo(task, reason=task.obstacle)
     try:
         with storage.local_copy(task.uri) as path:
             video = reader(read_clips, path, task.crop, sampling)
-    except (OutageError, DiskError):
-        raise
-    except PipelineError as error:
+    except (DataError, AbsentError) as error:
         return ReadVideo(task, reason=str(error))
     return ReadVideo(
         task,

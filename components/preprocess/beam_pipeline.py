@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from components.core import json_lines, storage
 from components.core.beam_options import VideoProgress, check_workers_see, worker_failures
 from components.core.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
-from components.core.errors import DiskError, OutageError, PipelineError
+from components.core.errors import AbsentError, DataError
 from components.core.manifest import ManifestRow
 from components.core.shards import read_tfrecords, write_tfrecords
 from components.core.video.clip_reader import Clip, VideoClips, read_clips
@@ -180,7 +180,7 @@ class DecodeVideos(beam.DoFn):  # type: ignore[misc]
         """Yields the outcome of one video.
 
         Raises:
-            StorageError: its clips cannot be written.
+            StorageError: the storage does not give it, though it is there, or its clips cannot be written.
         """
         outcome = self._decoded(task)
         Metrics.counter("videos", "without clips" if outcome.reason else "decoded").inc()
@@ -196,9 +196,7 @@ class DecodeVideos(beam.DoFn):  # type: ignore[misc]
         try:
             with storage.local_copy(task.storage_uri) as path:
                 video = self._reader(self._read, path, task.row.crop, self._sampling)
-        except (OutageError, DiskError):
-            raise  # not the video's fault
-        except PipelineError as error:
+        except (DataError, AbsentError) as error:
             return DecodingOutcome(task.row.video_id, reason=str(error))
         with storage.new_file(task.clips_uri) as file:
             write_tfrecords(file, (serialize(_clip_record(task.row, number, clip)) for number, clip in enumerate(video.clips)))

@@ -1,5 +1,6 @@
 """Compare: the validation videos decide, and every model must come from their dataset."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,20 @@ def test_the_table_shows_the_scores_and_the_parameters(comparison: ArchitectureC
     assert dict(zip(rows[0], rows[2], strict=True))["macro-F1 per video"] == "0.242"
     assert dict(zip(rows[0], rows[2], strict=True))["learning_rate"] == "0.0013"
     assert dict(zip(rows[0], rows[2], strict=True))["backbone"] == "small"
+
+
+@pytest.mark.parametrize("fault", ["damaged", "missing"])
+def test_a_shard_that_is_damaged_or_missing_is_told_in_a_sentence(
+    dataset: Path, models: dict[str, Path], tmp_path: Path, fault: str
+) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "dataset")
+    shard = next(copy.glob("validation-00000*"))
+    content = shard.read_bytes()
+    shard.unlink()
+    if fault == "damaged":
+        shard.write_bytes(bytes(20) + content[20:])
+    with pytest.raises(DataError, match=rf"^a shard of '{copy}' is missing or damaged \(.*\); run preprocess again\.$"):
+        compare_models(copy, models, num_bootstrap=0, batch_size=4, seed=0)
 
 
 def test_a_model_of_another_dataset_is_refused(dataset: Path, models: dict[str, Path], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import tf_keras
 from tf_keras import layers
 
 from components.core.dataset import part_of_split, read_clips
+from components.core.errors import DataError
 from components.core.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.fitting import ClipExamples
 from tests.clip_datasets import SHAPE, write_toy_dataset
@@ -41,6 +42,21 @@ def test_the_two_parts_are_the_whole(dataset: Path, model: tf_keras.Model, featu
     assert parts[1].predict_on_batch(features.maps[0].astype(np.float32)) == pytest.approx(whole, abs=1e-3)  # maps are float16
     assert features.labels.tolist() == [example["label"] for example in examples]
     assert features.video_ids.tolist() == [example["video_id"].decode() for example in examples]
+
+
+@pytest.mark.parametrize("fault", ["damaged", "missing", "shorter"])
+def test_a_shard_that_is_damaged_or_missing_is_told_in_a_sentence(tmp_path: Path, model: tf_keras.Model, fault: str) -> None:
+    dataset = write_toy_dataset(tmp_path / "dataset", {"train": 2})
+    shard = next(dataset.glob("train-00001*"))
+    content = shard.read_bytes()
+    shard.unlink()
+    if fault != "missing":
+        first_record = 16 + int.from_bytes(content[:8], "little")
+        shard.write_bytes(content[:-9] + bytes(9) if fault == "damaged" else content[:first_record])
+    parts = cut_at_learning(model)
+    assert parts
+    with pytest.raises(DataError, match=rf"^a shard of '{dataset}' is missing or damaged \(.*\); run preprocess again\.$"):
+        compute_features(parts[0], part_of_split(dataset, "train"), 1, seed=0, folder=tmp_path)
 
 
 def test_augmented_versions_differ(features: Features) -> None:

@@ -16,9 +16,9 @@ from components.core import object_stores, storage
 from components.core.champion import list_versions
 from components.core.errors import OutageError, StorageError
 from components.core.object_stores import is_outage
+from tests.emulators import ENDPOINTS
 from tests.outages import CUT_BODY, LOST_ANSWER, RESET, Proxy
 
-ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 FAULTS = ((RESET, None, 503, LOST_ANSWER, 500), (LOST_ANSWER, 429, 503, None, RESET), (500, LOST_ANSWER, None, LOST_ANSWER, RESET))
 
 

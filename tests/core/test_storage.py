@@ -153,6 +153,22 @@ def test_a_staged_folder_does_not_replace_content(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["dataset"]
 
 
+def test_a_staged_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "old").write_text("precious")
+    replace = os.replace
+
+    def refuse_new(source: Path, target: Path) -> None:
+        if ".partial-" in str(source):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_new)
+    with pytest.raises(DiskError, match="set' may not be written"), staged_folder(tmp_path / "set", replace=True) as staged:
+        (staged / "new").write_text("")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["set", "set/old"]
+
+
 def test_a_staged_folder_replaces_content_when_that_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "old").write_text("")

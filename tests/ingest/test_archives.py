@@ -2,6 +2,8 @@
 
 import io
 import stat
+import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -109,6 +111,26 @@ def test_a_zip_in_the_zip_is_refused(archive: Path) -> None:
 def test_too_many_files_are_refused(archive: Path) -> None:
     with pytest.raises(RejectedError, match="more than 10000 files"):
         extracted(archive, zipped({f"{number}.mp4": b"" for number in range(10_001)}), "1.mp4")
+
+
+@pytest.mark.parametrize("announced", [1_000_000, 1])
+def test_a_million_entries_are_refused_before_an_object_is_made_of_each(archive: Path, announced: int) -> None:
+    """Their list alone takes 47 MB; whatever the zip says of their number, zipfile goes by the size of the list."""
+    entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    num_bytes = 1_000_000 * len(entry)
+    end_64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, announced, announced, num_bytes, 0)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, num_bytes, 1)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    archive.parent.mkdir()
+    archive.write_bytes(entry * 1_000_000 + end_64 + locator + end)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RejectedError, match="the list of files in the zip file is larger than 4 MB"):
+            archives.extract(archive, "1.mp4", archive.parent / "video", LIMIT)
+        assert archives.names(archive) == []
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

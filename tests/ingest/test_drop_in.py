@@ -48,6 +48,15 @@ FILES = {
 CONTENTS = [filled_video("mp4", 1), filled_video("gif", 2), filled_video("mp4", 3), filled_video("mp4", 4), filled_video("mp4", 5)]
 
 
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_the_folder_comes_before_a_storage_that_holds_a_video(tmp_path: Path, scheme: str, request: pytest.FixtureRequest) -> None:
+    root = request.getfixturevalue(f"{scheme}_storage")
+    storage.write_bytes(f"{root}/a.mp4", filled_video("mp4", 1))
+    storage.write_bytes(str(tmp_path / "by-hand" / "a.mp4"), filled_video("mp4", 2))
+    (record,) = ingest(tmp_path, [f"a,{root}/a.mp4,,covid,,"], str(tmp_path / "by-hand")).records
+    assert Path(record.storage_uri).read_bytes() == filled_video("mp4", 2)
+
+
 @pytest.mark.parametrize("where", ["local", "gs"])
 def test_files_and_zips_are_found_and_no_host_is_asked(tmp_path: Path, host: Host, where: str, request: pytest.FixtureRequest) -> None:
     drop_in = f"{request.getfixturevalue('gs_storage')}/by-hand" if where == "gs" else str(tmp_path / "by-hand")

@@ -59,6 +59,33 @@ def test_a_storage_that_refuses_videos_ends_the_step(tmp_path: Path, videos: lis
         ingest(tmp_path, videos, str(tmp_path / "storage"))
 
 
+@pytest.mark.parametrize("what", ["a.mp4", "bucket"])
+def test_a_source_in_a_storage_that_refuses_ends_the_step(tmp_path: Path, s3_storage: str, s3_proxy: Proxy, what: str) -> None:
+    """Nobody knows what is behind a refusal; of a video that is not there the storage says so."""
+    storage.write_bytes(f"{s3_storage}/a.mp4", filled_video("mp4"))
+    source = f"{s3_storage}/a.mp4" if what == "a.mp4" else f"{s3_storage}-absent/a.mp4"
+    s3_proxy.faults.extend([403] if what == "a.mp4" else [])
+    with pytest.raises(StorageError, match=f"{source}': .*(403|NoSuchBucket)") as raised:
+        ingest(tmp_path, [source], str(tmp_path / "storage"))
+    assert not isinstance(raised.value, OutageError)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_sources_in_storages_are_asked_again_when_that_is_wanted(tmp_path: Path, scheme: str, request: pytest.FixtureRequest) -> None:
+    root = request.getfixturevalue(f"{scheme}_storage")
+    uris = [f"{root}/{name}.mp4" for name in ("same", "changed", "gone")]
+    for number, uri in enumerate(uris):
+        storage.write_bytes(uri, filled_video("mp4", number))
+    before = ingest(tmp_path, uris, str(tmp_path / "storage")).records
+    storage.write_bytes(uris[1], filled_video("mp4", 7))
+    storage.delete_file(uris[2])
+    assert ingest(tmp_path, uris, str(tmp_path / "storage")).records == before
+    same, changed, gone = ingest(tmp_path, uris, str(tmp_path / "storage"), Options(recheck=True)).records
+    assert (same, gone) == (before[0], before[2])
+    assert changed.status is Status.REJECTED
+    assert changed.reason.startswith(f"its content has changed since {before[1].fetched_at}: ")
+
+
 def test_a_source_in_a_storage_that_does_not_answer_is_not_missing(
     tmp_path: Path, s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,20 +46,39 @@ class Webhook(HTTPServer):
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """As much of RFC 5321 as smtplib needs; keeps the lines of the conversation."""
+    """As much of RFC 5321 as smtplib needs; keeps the lines of the conversation.
 
-    def __init__(self) -> None:
+    With a certificate and its key it offers STARTTLS (RFC 3207), and keeps apart what came in plain text.
+    """
+
+    def __init__(self, *certificate_and_key: Path) -> None:
         self.lines: list[str] = []
+        self.plain_lines: list[str] = []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if certificate_and_key:
+            context.load_cert_chain(*certificate_and_key)
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
+                with contextlib.suppress(ssl.SSLError, OSError):  # a client that does not trust the certificate goes away
+                    self.converse()
+
+            def converse(self) -> None:
                 self.wfile.write(b"220 here\r\n")
                 in_message = False
+                lines = outer.plain_lines if certificate_and_key else outer.lines
                 while raw := self.rfile.readline():
                     line = raw.decode().rstrip("\r\n")
-                    outer.lines.append(line)
-                    if in_message:
+                    lines.append(line)
+                    if line.upper().startswith("EHLO") and lines is outer.plain_lines:
+                        answer = b"250-here\r\n250 STARTTLS\r\n"
+                    elif line.upper() == "STARTTLS":
+                        self.wfile.write(b"220 go on\r\n")
+                        self.connection = context.wrap_socket(self.connection, server_side=True)
+                        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", buffering=0)
+                        lines, answer = outer.lines, b""
+                    elif in_message:
                         in_message = line != "."
                         answer = b"" if in_message else b"250 kept\r\n"
                     elif line.upper() == "DATA":
@@ -155,6 +174,23 @@ def test_an_e_mail_is_sent(tmp_path: Path, mail_server: MailServer) -> None:
     assert [line for line in mail_server.lines if line.upper().startswith("RCPT")] == ["rcpt TO:<a@example.org>", "rcpt TO:<b@example.org>"]
     assert "Subject: Lung-ultrasound pipeline: succeeded" in mail_server.lines
     assert "champion: none" in mail_server.lines
+
+
+def test_an_e_mail_goes_over_tls_to_a_server_that_offers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = self_signed(tmp_path)
+    with MailServer(certificate, key) as server:
+        environment = {
+            "LUS_SMTP_URL": f"smtp://127.0.0.1:{server.server_address[1]}",
+            "LUS_MAIL_FROM": "lus@example.org",
+            "LUS_MAIL_TO": "a@example.org",
+        }
+        with pytest.raises(DataError, match="e-mail: SSLCertVerificationError"):
+            send(FAILED, str(tmp_path), environment)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        send(FAILED, str(tmp_path), environment)
+        server.shutdown()
+    assert {line.split()[0].upper() for line in server.plain_lines} == {"EHLO", "STARTTLS"}
+    assert "Subject: Lung-ultrasound pipeline: failed" in server.lines
 
 
 def test_values_that_end_in_a_newline_are_taken(tmp_path: Path, mail_server: MailServer) -> None:

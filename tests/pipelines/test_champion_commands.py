@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from components.core import storage
 from components.core.champion import model_sha256, moved_to, publish_version, read_champion, read_pointer, set_champion
+from components.core.errors import StorageError
 from pipelines.cli import main
 from tests.comparisons import convincing_comparison
 
@@ -107,6 +109,7 @@ def test_a_pointer_to_a_deleted_version_is_told_and_mended(tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], exit_code: int, message: str) -> None:
+    (tmp_path / "storage").mkdir()
     result = lus(*arguments, "--storage", str(tmp_path / "storage"))
     assert result.exit_code == exit_code
     assert message in result.output
@@ -120,7 +123,34 @@ def test_rolling_back_to_the_champion_itself_is_refused(root: str, versions: lis
 
 
 def test_an_empty_storage_has_no_version(root: str) -> None:
+    if not root.startswith("gs"):
+        Path(root).mkdir()
     assert lus("list", "--storage", root).output.startswith("no version in")
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("show",), ("rollback", "--reason", "x")])
+def test_a_mistyped_storage_is_no_empty_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = lus(*arguments, "--storage", str(tmp_path / "storrage"))
+    assert result.exit_code == 2
+    assert f"there is no storage '{tmp_path}/storrage'; give the one that runs were started with." in result.output
+
+
+def test_a_storage_that_refuses_a_file_is_not_one_without_it(root: str, versions: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who rolls back would else write a champion without a score, and a decision that cannot be read would look like none."""
+    read_bytes = storage.read_bytes
+
+    def refuse(uri: str) -> bytes:
+        if uri.endswith(("evaluation.json", "decision.md")):
+            raise StorageError(f"cannot read {uri!r}: HTTP status 403")
+        return read_bytes(uri)
+
+    monkeypatch.setattr(storage, "read_bytes", refuse)
+    for arguments in (("show", versions[0]), ("rollback", "--reason", "x")):
+        result = lus(*arguments, "--storage", root)
+        assert (result.exit_code, "HTTP status 403" in result.output) == (1, True)
+    champion, _ = read_pointer(root)
+    assert champion is not None
+    assert champion.version == versions[1]
 
 
 def test_an_unsupported_storage_is_a_sentence() -> None:

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from components.core import storage
+from pipelines import gc
 from pipelines.cli import main as lus
 
 VERSIONS = [f"2026010{day}T000000Z-{day:08x}" for day in range(1, 6)]
@@ -94,11 +95,18 @@ def full_storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return root
 
 
+@pytest.fixture
+def _as_a_day_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator lets nobody say when an object was written."""
+    monkeypatch.setattr(gc, "MIN_AGE_S", 0)
+
+
 def content(root: str) -> set[str]:
     with storage.local_folder(root) as folder:
         return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.usefixtures("_as_a_day_later")
 def test_gc_lists_first_and_deletes_then(full_storage: str) -> None:
     before = content(full_storage)
     result = run("gc", "--storage", full_storage, "--keep", 2)
@@ -117,6 +125,36 @@ def test_gc_lists_first_and_deletes_then(full_storage: str) -> None:
             "123456789012",
         }, "the oldest by their files"
     assert "0 deleted" in run("gc", "--storage", full_storage, "--keep", 2, "--delete").stdout
+
+
+def test_gc_leaves_what_was_written_in_the_last_day(full_storage: str) -> None:
+    """Of each kind there are three or more, all of them just written, but for the runs of the local storage."""
+    before = content(full_storage)
+    assert run("gc", "--storage", full_storage, "--keep", 1, "--delete").exit_code == 0
+    assert {name for name in before - content(full_storage) if not name.startswith("runs")} == set()
+    if full_storage.startswith("gs"):
+        assert content(full_storage) == before
+
+
+def test_gc_leaves_what_has_changed_since_it_looked(full_storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc, "MIN_AGE_S", 0)
+    doomed = gc.candidates(full_storage, keep=1)
+    assert {each.kind for each in doomed} == {"runs", "checkpoints", "work", "models"}
+    storage.write_bytes(f"{full_storage}/checkpoints/0.npz", b"a later state")
+    storage.write_bytes(f"{full_storage}/work/0/clips/b.tfrecord", b"clips")
+    champion = {"version": VERSIONS[0], "model_sha256": "0", "macro_f1": 0.7, "promoted_at": "2026-01-02T00:00:00+00:00"}
+    storage.write_bytes(f"{full_storage}/models/champion.json", json.dumps(champion).encode())
+    deleted = gc.delete(full_storage, doomed)
+    assert len(deleted) == len(doomed) - 3
+    left = content(full_storage)
+    assert {"checkpoints/0.npz", "work/0/clips/a.tfrecord", f"models/{VERSIONS[0]}/metadata.json"} <= left
+    assert "checkpoints/1.npz" not in left
+
+
+def test_gc_takes_a_mistyped_storage_for_no_empty_one(tmp_path: Path) -> None:
+    result = run("gc", "--storage", tmp_path / "storrage", "--keep", 1)
+    assert result.exit_code == 2
+    assert f"there is no storage '{tmp_path}/storrage'" in result.stderr
 
 
 def test_gc_deletes_nothing_when_the_champion_is_not_known(full_storage: str) -> None:

@@ -212,6 +212,9 @@ def test_a_model_that_cannot_be_used_is_one_sentence(
         predict(tasks, str(save_model(parameters={})), tmp_path)
     with pytest.raises(UsageError, match="give --storage"):
         predict(tasks, "champion", tmp_path)
+    with pytest.raises(UsageError, match="there is no storage"):
+        predict(tasks, "champion", tmp_path, str(tmp_path / "mistyped"))
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="there is no champion"):
         predict(tasks, "champion", tmp_path, str(tmp_path / "empty"))
     with pytest.raises(UsageError, match="there is no version '20200101T000000Z-00000000'"):

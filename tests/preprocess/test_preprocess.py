@@ -10,7 +10,7 @@ import pytest
 
 from components.core import clips, storage
 from components.core.drift import drift, used_videos
-from components.core.errors import DataError, OutageError, UsageError
+from components.core.errors import DataError, OutageError, StorageError, UsageError
 from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
 from components.core.shards import DatasetIndex, ShardName, read_tfrecords
 from components.evaluate.video_facts import read_video_facts
@@ -281,15 +281,29 @@ def test_videos_and_splits_may_lie_in_cloud_storage(tmp_path: Path, records: lis
     assert storage.exists(storage.join(gs_storage, "splits.json"))
 
 
-def test_a_storage_that_does_not_answer_is_no_video_without_clips(
-    tmp_path: Path, records: list[VideoRecord], s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    remote = []
+@pytest.fixture
+def remote(tmp_path: Path, records: list[VideoRecord], s3_storage: str) -> None:
+    """The same videos in the storage."""
+    moved = []
     for record in records:
         uri = storage.join(s3_storage, "videos", Path(record.storage_uri).name)
         storage.put_file(Path(record.storage_uri), uri)
-        remote.append(dataclasses.replace(record, storage_uri=uri))
-    write_videos(tmp_path / "videos.jsonl", remote)
+        moved.append(dataclasses.replace(record, storage_uri=uri))
+    write_videos(tmp_path / "videos.jsonl", moved)
+
+
+@pytest.mark.usefixtures("remote")
+def test_a_storage_that_refuses_a_video_ends_the_step(tmp_path: Path, s3_storage: str, s3_proxy: Proxy) -> None:
+    s3_proxy.faults.extend([None] * 8 + [403])
+    with pytest.raises(StorageError, match=r"cannot read 's3://.*/videos/.*403"):
+        build_dataset(tmp_path / "videos.jsonl", s3_storage, tmp_path / "dataset", SETTINGS, num_workers=1)
+    assert not (tmp_path / "dataset").exists()
+
+
+@pytest.mark.usefixtures("remote")
+def test_a_storage_that_does_not_answer_is_no_video_without_clips(
+    tmp_path: Path, s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(storage, "PATIENCE_S", 0.5)
     s3_proxy.stop_after(8)
     with pytest.raises(OutageError, match=r"cannot read 's3://.*the storage does not answer"):

@@ -13,7 +13,6 @@ from yt_dlp.extractor.genericembeds import HTML5MediaEmbedIE
 from yt_dlp.extractor.vimeo import VimeoIE
 from yt_dlp.utils import YoutubeDLError
 
-from components.core import storage
 from components.core.local_files import disk_of, temporary_folder
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, host_name, public_sentence
@@ -23,13 +22,13 @@ from components.ingest.sources.direct import ATTEMPTS, TIME_LIMIT_S, TIMEOUTS_S,
 _SILENT = logging.Logger("yt-dlp", level=logging.CRITICAL + 1)
 
 
-def download(url: str, path: Path, cookies_uri: str, hosts: Hosts, budget: Budget, manners: Manners, max_bytes: int) -> None:
+def download(url: str, path: Path, cookies_path: Path | None, hosts: Hosts, budget: Budget, manners: Manners, max_bytes: int) -> None:
     """Downloads the video of a page as one file; what an earlier try has left is continued.
 
     Args:
         url: of the page.
         path: local file to write.
-        cookies_uri: cookies of the user's browser in Netscape's format, or an empty string.
+        cookies_path: cookies of the user's browser in Netscape's format, or None.
         hosts: whose turn it is.
         budget: bytes that may be fetched.
         manners: how to ask.
@@ -40,7 +39,7 @@ def download(url: str, path: Path, cookies_uri: str, hosts: Hosts, budget: Budge
         RejectedError: the video is too large.
     """
     deadline = Deadline(TIME_LIMIT_S)
-    with _private_copy(cookies_uri) as cookies, hosts.turn(host_name(url), manners):
+    with _private_copy(cookies_path) as cookies, hosts.turn(host_name(url), manners):
         options: dict[str, Any] = {
             "outtmpl": str(path).replace("%", "%%"),
             # A file that holds everything, so that no other program has to join pictures and sound.
@@ -71,10 +70,10 @@ def download(url: str, path: Path, cookies_uri: str, hosts: Hosts, budget: Budge
 
 
 @contextlib.contextmanager
-def _private_copy(cookies_uri: str) -> Iterator[str | None]:
+def _private_copy(cookies_path: Path | None) -> Iterator[str | None]:
     """Gives a copy of the user's cookies, because yt-dlp writes to the file."""
-    if not cookies_uri:
+    if not cookies_path:
         yield None
         return
-    with temporary_folder() as folder, storage.local_copy(cookies_uri) as source:
-        yield str(shutil.copyfile(source, folder / "cookies.txt"))
+    with temporary_folder() as folder:
+        yield str(shutil.copyfile(cookies_path, folder / "cookies.txt"))
