@@ -73,7 +73,7 @@ class _Shuffles:
         in_first, in_second: [1 + NUM_SHUFFLES, parts], 1 or 0.
     """
 
-    parts: list[Sequence[Video]]
+    parts: list[list[Video]]
     in_first: Floats
     in_second: Floats
 
