@@ -1,6 +1,6 @@
 """Which promotion rule makes good champions, by simulation: how often a challenger passes, and what ten retrainings come to.
 
-    python benchmarks/promotion.py [--repeats 1000]
+    python benchmarks/promotion.py [--repeats 400]
 
 A model answers the videos of a test split: a normal variable for each class, raised for the true one by the model's skill, made
 probabilities by a softmax. A part of the variance is common to the videos of a patient, a part of it to all models, since some patients and
@@ -179,7 +179,7 @@ def detection_rate(num_groups: int, videos_per_group: int, repeats: int) -> tupl
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=400)
     repeats = parser.parse_args().repeats
     print("How often a challenger passes that is truly better than the champion by …")
     for split in TEST_SPLITS:
