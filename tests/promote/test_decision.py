@@ -86,8 +86,8 @@ def test_reasons_name_every_number() -> None:
         "paired over groups), so the challenger is shown to be worse by more than 0.0150.",
         "Its Brier score, the distance of its probabilities from the truth, is 0.4800 against the champion's 0.5000, which is not worse.",
         # (1.960 + 0.842) standard errors, of which the interval of 0.095 is 2 · 1.960 wide.
-        "On these test groups, a model that is truly better or worse than the champion by about 0.07 in macro-F1 is told from it in four "
-        "comparisons of five; less can be missed.",
+        "On these test groups, a model that is truly better or worse than the champion by about 0.07 in macro-F1 is told from it in about "
+        "three comparisons of four; less can be missed.",
     )
 
 
