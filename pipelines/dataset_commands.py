@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from components.command_line import Failure
-from components.core.drift import drift, used_videos
+from components.core.drift import drift, num_groups, too_few_groups, used_videos
 from components.core.errors import PipelineError
 
 _dataset = click.argument("dataset", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -47,12 +47,15 @@ def export_frames_command(dataset: Path, output: Path) -> None:
 def drift_command(old: Path, new: Path) -> None:
     """Says how the videos of the dataset NEW differ from those of OLD; both are output folders of preprocess."""
     try:
-        videos = used_videos(old), used_videos(new)
+        first, second = used_videos(old), used_videos(new)
     except PipelineError as error:
         raise Failure(error) from None
-    click.echo(f"{len(videos[0])} videos → {len(videos[1])} videos; index: population stability index, p: how often chance does as much")
+    click.echo(" → ".join(f"{len(videos)} videos of {num_groups(videos)} groups" for videos in (first, second)))
+    click.echo("index: population stability index; p: how often chance gives any field an index that is as rare")
+    if too_few_groups(first, second):
+        click.echo("The datasets differ in too few groups: no shift, however large, could be told from chance.")
     click.echo(f"{'':20}{'index':>7}{'p':>7}  {'reading':24}change")
-    for field in drift(*videos):
+    for field in drift(first, second):
         click.echo(f"{field.field:20}{field.index:7.2f}{field.p:7.3f}  {field.reading:24}{field.largest}")
 
 

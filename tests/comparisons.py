@@ -15,4 +15,6 @@ def convincing_comparison(sha256: str, macro_f1: float) -> dict[str, Any]:
         "champion_macro_f1": None,
         "difference_interval": None,
         "remark": "",
+        "challenger_brier": 1 - macro_f1,
+        "champion_brier": None,
     }

@@ -56,15 +56,28 @@ def percentile_interval(values: Floats) -> Interval | None:
     return Interval(float(low), float(high), len(defined), len(values) - len(defined))
 
 
-def reflected_interval(value: float, values: Floats) -> Interval | None:
-    """Returns the basic bootstrap interval of an error that cannot be negative: the percentile interval, reflected at the value.
+def calibration_interval(predictions: Predictions, weights: Floats, errors: Floats) -> Interval | None:
+    """Returns the interval of the expected calibration error, or None when more than half of the replicates are NaN.
 
-    For the calibration error: that of a sample is biased upwards, and a replicate's twice as much, which the reflection takes back.
+    The error of a sample is biased upwards, since distances from a curve cannot be negative, and a replicate's twice as much, so the
+    replicates may all lie above the truth. The lower end is the error less the distance between the curves of sample and replicate that
+    is seldom exceeded: by the triangle inequality the sample's error is seldom farther above the truth. The upper end lies as far above
+    the error as the replicates reach below their mean.
+
+    Args:
+        predictions: n rows.
+        weights: [R, n]
+        errors: expected_calibration_error of them, [R]; NaN where a replicate is left out.
     """
-    interval = percentile_interval(values)
+    interval = percentile_interval(errors)
     if interval is None:
         return None
-    return dataclasses.replace(interval, low=max(2 * value - interval.high, 0.0), high=max(2 * value - interval.low, 0.0))
+    excess = _excess_in_bins(predictions)
+    curve = excess.mean(axis=0)
+    error = float(np.abs(curve).sum())
+    distances = np.abs(_mean(excess, weights) - curve).sum(axis=1)[~np.isnan(errors)]
+    low, high = error - float(np.quantile(distances, CONFIDENCE)), error + float(np.nanmean(errors)) - interval.low
+    return dataclasses.replace(interval, low=max(low, 0.0), high=min(high, 1.0))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -149,14 +162,18 @@ def expected_calibration_error(predictions: Predictions, weights: Floats) -> Flo
     Guo et al., arXiv 1706.04599: the confidences are put into NUM_CALIBRATION_BINS bins of equal width; the error is the mean distance
     between the confidence and the part that is right in a bin.
     """
-    excess = (predictions.is_right - predictions.confidence)[:, None] * in_bins(predictions.confidence)
-    return _divide(np.abs(weights @ excess).sum(axis=1), weights.sum(axis=1))
+    return np.abs(_mean(_excess_in_bins(predictions), weights)).sum(axis=1)
 
 
 def in_bins(confidence: Floats) -> Bools:
     """Returns which of NUM_CALIBRATION_BINS bins of equal width each confidence is in, [n, bins]."""
     bins = np.minimum((confidence * NUM_CALIBRATION_BINS).astype(int), NUM_CALIBRATION_BINS - 1)
     return bins[:, None] == np.arange(NUM_CALIBRATION_BINS)
+
+
+def _excess_in_bins(predictions: Predictions) -> Floats:
+    """Returns by how much a right answer exceeds its confidence, in the column of its bin, [n, bins]."""
+    return (predictions.is_right - predictions.confidence)[:, None] * in_bins(predictions.confidence)
 
 
 def _f1(is_class: Bools, is_predicted: Bools, weights: Floats) -> Floats:

@@ -99,6 +99,8 @@ class Comparison:
         champion_macro_f1: of the champion, or None when there was none or it could not be compared.
         difference_interval: ends of the 95 % interval of the challenger's macro-F1 less the champion's, or None when there is none.
         remark: why champion_macro_f1 is None, or an empty string.
+        challenger_brier: Brier score of the pruned model, per video; None in an evaluation of an earlier version of this project.
+        champion_brier: of the champion on the same videos, or None like champion_macro_f1.
     """
 
     challenger_sha256: str
@@ -110,6 +112,8 @@ class Comparison:
     champion_macro_f1: float | None
     difference_interval: tuple[float, float] | None
     remark: str
+    challenger_brier: float | None = None
+    champion_brier: float | None = None
 
     @classmethod
     def read(cls, path: Path | str) -> "Comparison":

@@ -26,6 +26,14 @@ class Videos:
     groups: np.ndarray
     parts: np.ndarray
 
+    def parts_with(self, one_class: bool) -> list[str]:
+        """Returns the parts whose videos are all of one class, or the others.
+
+        In the former nothing can be mistaken for that class, so that their macro-F1 tells little.
+        """
+        names = np.unique(self.parts)
+        return [str(name) for name in names if (len(np.unique(self.labels[self.parts == name])) == 1) == one_class]
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
@@ -35,15 +43,16 @@ class Score:
         pooled: over all videos at once, mean of the repeats.
         repeats: the same of each repeat.
         low, high: 95 % percentile interval of `pooled`, from a bootstrap over groups; None without one.
-        part_mean, part_deviation: over the parts and repeats, each part by itself, over the classes that it has.
+        part_mean, part_deviation: over the repeats and the parts with several classes, each part by itself, over the classes that it has;
+            None without such a part.
     """
 
     pooled: float
     repeats: tuple[float, ...]
     low: float | None
     high: float | None
-    part_mean: float
-    part_deviation: float
+    part_mean: float | None
+    part_deviation: float | None
 
 
 def score_of(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: int) -> Score:
@@ -56,10 +65,11 @@ def score_of(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: in
         seed: of the replicates; a replicate that lacks a class is left out.
     """
     repeats = tuple(_macro_f1(videos.labels, row) for row in predicted)
-    members = [videos.parts == part for part in np.unique(videos.parts)]
+    members = [videos.parts == part for part in videos.parts_with(one_class=False)]
     parts = [_macro_f1(videos.labels[rows], row[rows]) for row in predicted for rows in members]
     low, high = _interval(videos, predicted, num_bootstrap, seed)
-    return Score(float(np.mean(repeats)), repeats, low, high, float(np.mean(parts)), float(np.std(parts)))
+    part_mean, part_deviation = (float(np.mean(parts)), float(np.std(parts))) if parts else (None, None)
+    return Score(float(np.mean(repeats)), repeats, low, high, part_mean, part_deviation)
 
 
 def _macro_f1(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -109,6 +119,7 @@ class CrossValidation:
             "class_names": self.class_names,
             "dataset_fingerprint": self.dataset_fingerprint,
             "divide_by": self.divide_by,
+            "parts_of_one_class": self.videos.parts_with(one_class=True),
             "parameters": self.parameters,
             "scores": {title: dataclasses.asdict(score) for title, score in self.scores.items()},
             "videos": [
@@ -129,12 +140,21 @@ class CrossValidation:
         num_groups, num_parts = len(np.unique(self.videos.groups)), len(np.unique(self.videos.parts))
         lines = [
             f"Cross-validation over {len(self.videos.ids)} videos of {num_groups} groups, by {self.divide_by}: {num_parts} parts, "
-            f"{len(self.probabilities)} repeat(s). Macro-F1 per video; the interval is a bootstrap over groups.",
+            f"{len(self.probabilities)} repeat(s). Macro-F1 per video; the interval is a bootstrap over groups.{self._left_out()}",
             "",
             f"| classifier | all videos at once | 95 % interval | per {self.divide_by}, mean ± deviation |",
             "|---|---|---|---|",
         ]
         return "\n".join([*lines, *(_row(title, score) for title, score in self.scores.items())]) + "\n"
+
+    def _left_out(self) -> str:
+        """Returns which parts the mean over parts does not count, as a sentence after another one, or an empty string."""
+        if not (names := self.videos.parts_with(one_class=True)):
+            return ""
+        num_parts = len(np.unique(self.videos.parts))
+        return (
+            f" The mean per {self.divide_by} leaves out {len(names)} of {num_parts}, whose videos are all of one class: {', '.join(names)}."
+        )
 
     def metrics(self) -> dict[str, float]:
         """Returns the numbers for the Kubeflow UI."""
@@ -147,4 +167,5 @@ class CrossValidation:
 def _row(title: str, score: Score) -> str:
     interval = f"{score.low:.2f}–{score.high:.2f}" if score.low is not None and score.high is not None else "undefined"
     spread = f" ({min(score.repeats):.2f}–{max(score.repeats):.2f} over repeats)" if len(score.repeats) > 1 else ""
-    return f"| {title} | {score.pooled:.2f}{spread} | {interval} | {score.part_mean:.2f} ± {score.part_deviation:.2f} |"
+    by_part = "undefined" if score.part_mean is None else f"{score.part_mean:.2f} ± {score.part_deviation:.2f}"
+    return f"| {title} | {score.pooled:.2f}{spread} | {interval} | {by_part} |"

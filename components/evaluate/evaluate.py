@@ -158,6 +158,8 @@ def _comparison(
         champion_macro_f1=compared.video_scores.macro_f1 if compared else None,
         difference_interval=_ends(difference),
         remark=remark,
+        challenger_brier=challenger.video_scores.brier,
+        champion_brier=compared.video_scores.brier if compared else None,
     )
 
 

@@ -14,14 +14,14 @@ from sklearn import metrics
 from components.core.bootstrap import (
     Interval,
     WeightedMetrics,
+    calibration_interval,
     draw_weights,
     expected_calibration_error,
     percentile_interval,
-    reflected_interval,
     weighted_metrics,
     weighted_rates,
 )
-from components.core.predictions import Predictions
+from components.core.predictions import Floats, Predictions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,8 @@ def score(predictions: Predictions, class_names: list[str], num_bootstrap: int =
     labels = list(range(len(class_names)))
     present = np.unique(truth)
     ece = float(expected_calibration_error(predictions, np.ones((1, len(truth))))[0])
-    replicates = _replicates(predictions, num_bootstrap, seed)
+    weights = draw_weights(predictions.groups, num_bootstrap, seed) if num_bootstrap and predictions.num_groups > 1 else None
+    replicates = None if weights is None else weighted_metrics(predictions, weights)
     classes = tuple(_class_scores(predictions, label, name, replicates) for label, name in enumerate(class_names))
     return Scores(
         num=len(truth),
@@ -138,19 +139,13 @@ def score(predictions: Predictions, class_names: list[str], num_bootstrap: int =
         ece=ece,
         confusion_matrix=tuple(tuple(row) for row in metrics.confusion_matrix(truth, predicted, labels=labels).tolist()),
         classes=classes,
-        intervals=_intervals(replicates, ece) if replicates else {},
+        intervals=_intervals(predictions, weights, replicates) if weights is not None and replicates else {},
     )
 
 
-def _replicates(predictions: Predictions, num_bootstrap: int, seed: int) -> WeightedMetrics | None:
-    if not num_bootstrap or predictions.num_groups < 2:
-        return None
-    return weighted_metrics(predictions, draw_weights(predictions.groups, num_bootstrap, seed))
-
-
-def _intervals(replicates: WeightedMetrics, ece: float) -> dict[str, Interval | None]:
+def _intervals(predictions: Predictions, weights: Floats, replicates: WeightedMetrics) -> dict[str, Interval | None]:
     intervals = {name: percentile_interval(values) for name, values in replicates.overall.items()}
-    return {**intervals, "ece": reflected_interval(ece, replicates.overall["ece"])}
+    return {**intervals, "ece": calibration_interval(predictions, weights, replicates.overall["ece"])}
 
 
 def _class_scores(predictions: Predictions, label: int, name: str, replicates: WeightedMetrics | None) -> ClassScores:

@@ -19,9 +19,10 @@ def promote(
     tolerance: float = 0.0,
     max_p_value: float = 0.05,
 ):
-    """Makes the pruned model the champion when it is good enough and not shown to be worse than the champion on the same test videos.
+    """Makes the pruned model the champion when it is good enough and no worse than the champion on the same test videos.
 
-    A model that is not promoted is a normal outcome, and the step succeeds.
+    No worse: its Brier score is not above the champion's, and its macro-F1 is not shown to be lower. A model that is not promoted is a
+    normal outcome, and the step succeeds.
 
     Args:
         model: The pruned model.
@@ -34,7 +35,7 @@ def promote(
 
     Returns:
         decision: Whether the model was promoted, with the reasons.
-        metrics: Macro-F1 of challenger and champion, the limits of the rule, and promoted as 1 or 0.
+        metrics: Macro-F1 and Brier score of challenger and champion, the limits of the rule, and promoted as 1 or 0.
     """
     from pathlib import Path
 

@@ -52,6 +52,8 @@ class Promotion:
         numbers = {
             "challenger_macro_f1": self.comparison.challenger_macro_f1,
             "champion_macro_f1": self.comparison.champion_macro_f1,
+            "challenger_brier": self.comparison.challenger_brier,
+            "champion_brier": self.comparison.champion_brier,
             "chance_p_value": self.comparison.chance_p_value,
             "promoted": float(self.decision.promoted),
             **dataclasses.asdict(self.rule),
@@ -64,7 +66,9 @@ class Promotion:
         rows = (
             ("challenger, macro-F1 per video", f"{comparison.challenger_macro_f1:.4f}{_interval(comparison.challenger_interval)}"),
             ("always the most frequent class", f"{comparison.majority_macro_f1:.4f}"),
-            ("champion on the same videos", "–" if comparison.champion_macro_f1 is None else f"{comparison.champion_macro_f1:.4f}"),
+            ("champion, macro-F1 on the same videos", _number(comparison.champion_macro_f1)),
+            ("challenger, Brier score", _number(comparison.challenger_brier)),
+            ("champion, Brier score", _number(comparison.champion_brier)),
             ("threshold", f"{rule.min_macro_f1:.4f}"),
             ("probability by chance", f"{comparison.chance_p_value:.4f}, allowed {rule.max_p_value:.4f}"),
             ("tolerance", f"{rule.tolerance:.4f}"),
@@ -79,6 +83,10 @@ class Promotion:
 
 def _verdict(decision: Decision) -> list[str]:
     return [f"# {'Promoted' if decision.promoted else 'Not promoted'}", "", *(f"- {reason}" for reason in decision.reasons)]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _interval(ends: tuple[float, float] | None) -> str:

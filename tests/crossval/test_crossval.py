@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from components.core.errors import DataError
 from components.core.shards import ClipSource
 from components.crossval.crossval import MAJORITY, THUMBNAIL, divide
-from components.crossval.scores import Videos, score_of
+from components.crossval.scores import CrossValidation, Videos, score_of
 from tests.clip_datasets import write_toy_dataset
 
 SOURCES = [
@@ -70,6 +70,33 @@ def test_scores_are_those_of_scikit_learn_and_the_interval_holds_them() -> None:
     assert score.high is not None
     assert score.low < score.pooled < score.high
     assert 0.1 < score.high - score.low < 0.4
+
+
+def cross_validation(parts: list[str], labels: list[int]) -> CrossValidation:
+    """Two classes, every second video answered wrongly."""
+    ids = np.arange(len(parts)).astype(str)
+    videos = Videos(ids, np.array(labels), ids, np.array(parts))
+    predicted = np.where(np.arange(len(parts)) % 2, 1 - videos.labels, videos.labels)[None]
+    scores = {"model": score_of(videos, predicted, num_bootstrap=0, seed=0)}
+    return CrossValidation("model", "source", ["covid", "normal"], {}, "", videos, np.eye(2)[predicted], scores)
+
+
+def test_sources_of_one_class_are_left_out_of_the_mean_per_source_and_named() -> None:
+    """Both classes of `a` have an F1 of one half; of `b` and `c`, with one class, half of the videos right would be 2/3."""
+    found = cross_validation(["a"] * 4 + ["b"] * 2 + ["c"] * 2, [0, 0, 1, 1, 0, 0, 1, 1])
+    assert (found.scores["model"].part_mean, found.scores["model"].part_deviation) == (0.5, 0.0)
+    assert "The mean per source leaves out 2 of 3, whose videos are all of one class: b, c." in found.markdown()
+    assert json.loads(found.to_json())["parts_of_one_class"] == ["b", "c"]
+
+
+def test_without_a_source_of_several_classes_there_is_no_mean_per_source() -> None:
+    found = cross_validation(["a", "a", "b", "b"], [0, 0, 1, 1])
+    assert found.markdown().splitlines()[-1].endswith("| undefined |")
+    assert "part_macro_f1" not in found.metrics()
+
+
+def test_where_every_source_has_several_classes_nothing_is_left_out() -> None:
+    assert "leaves out" not in cross_validation(["a", "a", "b", "b"], [0, 1, 0, 1]).markdown()
 
 
 @pytest.mark.slow

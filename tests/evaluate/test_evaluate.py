@@ -138,6 +138,9 @@ def test_the_step_writes_all_its_outputs(
     assert comparison.difference_interval is not None
     assert comparison.difference_interval[1] < 0, "in every replicate the challenger is worse"
     fields = json.loads((tmp_path / "evaluation").read_text())
+    briers = [fields["models"][name]["video"]["brier"] for name in ("pruned", "champion")]
+    assert [comparison.challenger_brier, comparison.champion_brier] == briers
+    assert briers[0] > briers[1]
     assert fields["test_set"]["sources"] == {
         "(not stated)": {"videos": 4, "groups": 4, "clips": 8},
         "ä": {"videos": 3, "groups": 3, "clips": 6},

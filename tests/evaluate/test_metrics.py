@@ -235,3 +235,15 @@ def test_a_model_that_knows_nothing_passes_the_chance_test_at_its_rate() -> None
         answers = rng.choice(3, p=[0.2, 0.3, 0.5], size=24)[groups]  # a group's videos are answered alike
         passed += chance_p_value(certain(labels.tolist(), answers.tolist(), groups.astype(str).tolist()), seed=simulation) <= 0.05
     assert passed / num_simulations <= 0.05 + 2 * (0.05 * 0.95 / num_simulations) ** 0.5
+
+
+def test_a_model_that_knows_something_is_told_from_chance() -> None:
+    """Of thirty videos of fifteen patients three of four are right, and a patient's two are answered alike: found in nine of ten."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(15), 2)
+    labels = groups % 3
+    found, num_simulations = 0, 60
+    for simulation in range(num_simulations):
+        answers = np.where(rng.random(15) < 0.75, np.arange(15) % 3, rng.integers(3, size=15))[groups]
+        found += chance_p_value(certain(labels.tolist(), answers.tolist(), groups.astype(str).tolist()), seed=simulation) <= 0.05
+    assert found / num_simulations >= 0.9

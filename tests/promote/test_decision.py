@@ -17,7 +17,9 @@ FIRST = Comparison(
     difference_interval=None,
     remark="",
 )
-SECOND = dataclasses.replace(FIRST, champion_version="v", champion_macro_f1=0.66, difference_interval=(-0.12, 0.07))
+SECOND = dataclasses.replace(
+    FIRST, champion_version="v", champion_macro_f1=0.66, difference_interval=(-0.12, 0.07), challenger_brier=0.48, champion_brier=0.5
+)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,14 @@ def test_a_successor_must_not_be_shown_to_be_worse(
     assert decide(comparison, dataclasses.replace(RULE, tolerance=tolerance)).promoted is promoted
 
 
+@pytest.mark.parametrize(
+    ("challenger", "champion", "promoted"),
+    [(0.48, 0.5, True), (0.5, 0.5, True), (0.1 + 0.2, 0.3, True), (0.51, 0.5, False), (0.48, None, False), (None, None, False)],
+)
+def test_a_successor_must_be_as_near_to_the_truth(challenger: float | None, champion: float | None, promoted: bool) -> None:
+    assert decide(dataclasses.replace(SECOND, challenger_brier=challenger, champion_brier=champion), RULE).promoted is promoted
+
+
 def test_a_successor_is_measured_against_chance_too() -> None:
     assert not decide(dataclasses.replace(SECOND, chance_p_value=0.3), RULE).promoted
 
@@ -74,22 +84,29 @@ def test_reasons_name_every_number() -> None:
         "Labels dealt at random over the test groups reach it with a probability of 0.0020, which is at most 0.0500.",
         "On the same test videos the champion has 0.6600: the difference is -0.0300 (95 % interval -0.1200 to -0.0250, "
         "paired over groups), so the challenger is shown to be worse by more than 0.0150.",
+        "Its Brier score, the distance of its probabilities from the truth, is 0.4800 against the champion's 0.5000, which is not worse.",
+        # (1.960 + 0.842) standard errors, of which the interval of 0.095 is 2 · 1.960 wide.
+        "On these test groups, a model that is truly better or worse than the champion by about 0.07 in macro-F1 is told from it in about "
+        "three comparisons of four; less can be missed.",
     )
 
 
 @pytest.mark.parametrize(("tolerance", "limit"), [(0.0, "below zero."), (0.05, "not below the tolerated -0.0500.")])
 def test_without_an_interval_the_difference_and_its_limit_are_told(tolerance: float, limit: str) -> None:
-    reason = decide(dataclasses.replace(SECOND, difference_interval=None), Rule(0.5, tolerance, 0.05)).reasons[-1]
+    reason = decide(dataclasses.replace(SECOND, difference_interval=None), Rule(0.5, tolerance, 0.05)).reasons[2]
     assert "the difference is -0.0300, too few groups" in reason
     assert reason.endswith(f"and it is {limit}")
 
 
 def test_every_failure_is_told() -> None:
-    comparison = dataclasses.replace(SECOND, challenger_macro_f1=0.4, chance_p_value=0.4, difference_interval=(-0.4, -0.1))
-    below, luck, worse = decide(comparison, RULE).reasons
+    comparison = dataclasses.replace(
+        SECOND, challenger_macro_f1=0.4, chance_p_value=0.4, difference_interval=(-0.4, -0.1), challenger_brier=0.7
+    )
+    below, luck, worse, farther, _ = decide(comparison, RULE).reasons
     assert "is below the threshold" in below
     assert "may be luck" in luck
     assert "is shown to be worse" in worse
+    assert farther.endswith("is 0.7000 against the champion's 0.5000, which is worse.")
 
 
 def test_why_a_champion_could_not_be_compared_is_told() -> None:

@@ -35,6 +35,7 @@ class Challenger:
         champion_macro_f1: float | None = None,
         difference_interval: tuple[float, float] | None = None,
         remark: str = "",
+        champion_brier: float | None = None,
     ) -> None:
         self.model, self.evaluation, self.report = folder / "model", folder / "evaluation", folder / "report"
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -52,6 +53,8 @@ class Challenger:
             "champion_macro_f1": champion_macro_f1,
             "difference_interval": difference_interval,
             "remark": remark,
+            "challenger_brier": 0.5,
+            "champion_brier": champion_brier,
         }
         self.evaluation.write_text(json.dumps({"comparison": comparison}))
 
@@ -78,7 +81,7 @@ def test_the_first_model_above_the_threshold_becomes_the_champion(root: str, tmp
 def test_a_promotion_rides_out_faults_of_the_storage_and_moves_the_pointer_once(tmp_path: Path, s3_storage: str, s3_proxy: Proxy) -> None:
     first = Challenger(tmp_path / "a", b"a", 0.63).promote(s3_storage)
     s3_proxy.faults.extend([RESET, LOST_ANSWER, None, 503] * 8)
-    second = Challenger(tmp_path / "b", b"b", 0.66, champion=first.version, champion_macro_f1=0.64).promote(s3_storage)
+    second = Challenger(tmp_path / "b", b"b", 0.66, champion=first.version, champion_macro_f1=0.64, champion_brier=0.5).promote(s3_storage)
     s3_proxy.faults.clear()
     assert second.decision.promoted
     champion = read_champion(s3_storage)
@@ -111,7 +114,7 @@ def test_a_model_below_the_threshold_leaves_nothing_in_storage(root: str, tmp_pa
 
 def test_a_better_model_replaces_the_champion_and_the_earlier_version_stays(root: str, tmp_path: Path) -> None:
     first = Challenger(tmp_path / "a", b"a", 0.63).promote(root)
-    second = Challenger(tmp_path / "b", b"b", 0.66, champion=first.version, champion_macro_f1=0.64).promote(root)
+    second = Challenger(tmp_path / "b", b"b", 0.66, champion=first.version, champion_macro_f1=0.64, champion_brier=0.5).promote(root)
 
     champion = read_champion(root)
     assert champion is not None
@@ -122,11 +125,21 @@ def test_a_better_model_replaces_the_champion_and_the_earlier_version_stays(root
 
 def test_a_worse_model_does_not_replace_the_champion_unless_tolerated(root: str, tmp_path: Path) -> None:
     first = Challenger(tmp_path / "a", b"a", 0.63).promote(root)
-    worse = Challenger(tmp_path / "b", b"b", 0.66, first.version, champion_macro_f1=0.68, difference_interval=(-0.05, -0.02))
+    worse = Challenger(tmp_path / "b", b"b", 0.66, first.version, 0.68, difference_interval=(-0.05, -0.02), champion_brier=0.6)
 
     assert not worse.promote(root, tolerance=0.01).decision.promoted
     assert read_champion(root).version == first.version  # type: ignore[union-attr]
     assert worse.promote(root, tolerance=0.03).decision.promoted
+
+
+def test_a_model_farther_from_the_truth_does_not_replace_the_champion(root: str, tmp_path: Path) -> None:
+    first = Challenger(tmp_path / "a", b"a", 0.63).promote(root)
+    farther = Challenger(tmp_path / "b", b"b", 0.66, first.version, 0.64, difference_interval=(-0.1, 0.14), champion_brier=0.4).promote(
+        root
+    )
+    assert not farther.decision.promoted
+    assert read_champion(root).version == first.version  # type: ignore[union-attr]
+    assert "is told from it in about three comparisons of four" in farther.to_markdown()
 
 
 def test_the_champion_itself_changes_nothing(root: str, tmp_path: Path) -> None:
@@ -231,7 +244,7 @@ def test_the_step_writes_its_decision_with_the_reasons(tmp_path: Path, capsys: p
     assert champion.version in text
     assert "reaches the threshold of 0.5000" in text
     limits = {"min_macro_f1": 0.5, "tolerance": 0.0, "max_p_value": 0.05}
-    assert metrics == {"challenger_macro_f1": 0.63, "chance_p_value": 0.001, "promoted": 1.0, **limits}
+    assert metrics == {"challenger_macro_f1": 0.63, "challenger_brier": 0.5, "chance_p_value": 0.001, "promoted": 1.0, **limits}
     assert text in capsys.readouterr().out
 
 

@@ -116,6 +116,8 @@ def write_challenger(folder: Path, content: str, champion: str | None) -> None:
         "champion_macro_f1": 0.6 if champion else None,
         "difference_interval": [-0.1, 0.3] if champion else None,
         "remark": "",
+        "challenger_brier": 0.4,
+        "champion_brier": 0.5 if champion else None,
     }
     (folder / "evaluation").write_text(json.dumps({"comparison": comparison}))
 
