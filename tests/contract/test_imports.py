@@ -17,7 +17,7 @@ HEAVY = {"tensorflow", "tf_keras", "apache_beam", "cv2"}
 MADE_OF = {"crossval": {"components.train"}}
 # Rooms of core that are made of TensorFlow or of Beam; only steps that need it import them.
 BEAM_ROOMS = {"beam_options", "dask_runner"}
-TENSORFLOW_ROOMS = {"dataset", "augmentation", "features", "fitting", "tensorflow_startup", "classifier", "exports"}
+TENSORFLOW_ROOMS = {"dataset", "augmentation", "features", "fitting", "tensorflow_startup", "classifier", "exports", "model_files"}
 
 
 def imported(path: Path) -> Iterator[tuple[str, bool]]:
