@@ -16,7 +16,7 @@ STEPS = {step.name: step for step in LIGHT_STEPS}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scheme", "name"), [("s3", "ingest"), ("gs", "ingest"), ("s3", "promote"), ("gs", "promote")])
+@pytest.mark.parametrize(("scheme", "name"), [("s3", "ingest"), ("gs", "promote")])
 def test_a_fault_at_a_request_leaves_the_outcome_or_ends_the_step(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, scheme: str, name: str
 ) -> None:
