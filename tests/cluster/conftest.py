@@ -142,17 +142,35 @@ def log_of(cluster: Cluster, run_id: str, step: str) -> str:
 def _cluster_environment() -> Iterator[dict[str, str]]:
     if not TOOL.exists():
         pytest.skip("no tool that starts a cluster is here; set LUS_KUBEFLOW to it")
-    was_running = "stopped" not in subprocess.run([TOOL, "status"], capture_output=True, text=True, check=False).stdout
+    was_running = is_running()
     output_of(TOOL.with_name("docker-engine"), "start")
     # Without the revision, which is another one with every commit.
     output_of("make", "images", f"IMAGES={' '.join(IMAGES)}", "TAG=tests", "REVISION=tests")
-    # Where it has never run, kubelet may come up before containerd answers, and give up; a second start finds the rest running.
-    subprocess.run([TOOL, "start"], capture_output=True, check=False)
-    output_of(TOOL, "start")
+    start_cluster()
     exports = dict(re.findall(r"([A-Z_]+)=(\S+)", output_of(TOOL, "env")))
     yield {**os.environ, **exports}
     if not was_running:
         subprocess.run([TOOL, "stop"], capture_output=True, check=False)
+
+
+def start_cluster() -> None:
+    """Starts the cluster's services.
+
+    kubelet may come up before containerd answers, and give up; where the node was ready in an earlier life, nobody notices for a while.
+    Another start finds the rest running.
+    """
+    for _ in range(4):
+        subprocess.run([TOOL, "start"], capture_output=True, check=False)
+        time.sleep(5)
+        if is_running():
+            break
+    output_of(TOOL, "start")
+
+
+def is_running() -> bool:
+    """Tells whether every service of the cluster runs."""
+    status = subprocess.run([TOOL, "status"], capture_output=True, text=True, check=False).stdout
+    return "running" in status and "stopped" not in status
 
 
 @pytest.fixture(scope="package")
