@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from components.core.drift import MAX_P, NUMBERS, Video, drift, used_videos
+from components.core.drift import MAX_P, NUMBERS, Video, by_group, drift, used_videos
 
 WITHIN_GROUP = 0.9
 VIDEOS_PER_GROUP = 3
@@ -102,11 +102,6 @@ def alarms(first: Groups, second: Groups, shift: Shift) -> tuple[bool, bool]:
     result = drift(*([video for group in side for video in group] for side in (first, shift.apply(second))))
     named = {field.field for field in result if field.p <= MAX_P}
     return bool(named), shift.field in named
-
-
-def by_group(videos: list[Video]) -> dict[str, list[Video]]:
-    """Returns the videos of each group."""
-    return {group: [video for video in videos if video["group"] == group] for group in sorted({video["group"] for video in videos})}
 
 
 def halves(groups: Groups, rng: np.random.Generator) -> tuple[Groups, Groups]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from components.command_line import Failure
-from components.core.drift import drift, num_groups, too_few_groups, used_videos
+from components.core.drift import by_group, drift, too_few_groups, used_videos
 from components.core.errors import PipelineError
 
 _dataset = click.argument("dataset", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -50,7 +50,7 @@ def drift_command(old: Path, new: Path) -> None:
         first, second = used_videos(old), used_videos(new)
     except PipelineError as error:
         raise Failure(error) from None
-    click.echo(" → ".join(f"{len(videos)} videos of {num_groups(videos)} groups" for videos in (first, second)))
+    click.echo(" → ".join(f"{len(videos)} videos of {len(by_group(videos))} groups" for videos in (first, second)))
     click.echo("index: population stability index; p: how often chance gives any field an index that is as rare")
     if too_few_groups(first, second):
         click.echo("The datasets differ in too few groups: no shift, however large, could be told from chance.")

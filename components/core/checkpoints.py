@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 import json
 import signal
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 from components.core import storage
 from components.core.errors import DataError, Interrupted
 from components.core.local_files import temporary_folder
+from components.core.zip_files import DAMAGES
 
 FOLDER = "checkpoints"
 
@@ -138,7 +138,7 @@ class Checkpoints:
                     return None
                 progress = Progress(**reached["progress"])
                 best.epoch, best.logs = reached["best"]["epoch"], reached["best"]["logs"]
-            except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            except (*DAMAGES, OSError, ValueError, KeyError, TypeError) as error:
                 raise DataError(f"the checkpoint {self.uri!r} is damaged ({error}); delete it to start again.") from None
         if reached is not state:
             return progress

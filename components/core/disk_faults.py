@@ -57,8 +57,8 @@ def sentence_if_full(folders: Iterable[Path]) -> str:
 
     For a program that was started and failed without its own words: a shell does not say what it could not write.
     """
-    full = (folder for folder in folders if _room_bytes(folder) < _HARDLY_ROOM_BYTES)
-    return next((f"the disk that holds {str(folder)!r} is full: free some room and start again." for folder in full), "")
+    full = next((folder for folder in folders if _room_bytes(folder) < _HARDLY_ROOM_BYTES), None)
+    return sentence_about(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), full) if full else ""
 
 
 def existing_parent(path: Path) -> Path:

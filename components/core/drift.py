@@ -105,9 +105,12 @@ def statistics_of(videos: Sequence[Video]) -> dict[str, Any]:
     }
 
 
-def num_groups(videos: Sequence[Video]) -> int:
-    """Returns how many groups videos are of."""
-    return len({video["group"] for video in videos})
+def by_group(videos: Sequence[Video]) -> dict[str, list[Video]]:
+    """Returns the videos of each group."""
+    groups: dict[str, list[Video]] = {}
+    for video in videos:
+        groups.setdefault(video["group"], []).append(video)
+    return groups
 
 
 def drift(first: Sequence[Video], second: Sequence[Video]) -> list[FieldDrift]:
@@ -138,7 +141,7 @@ def _summary(values: np.ndarray) -> dict[str, float]:
 
 
 def _shuffle(first: Sequence[Video], second: Sequence[Video]) -> _Shuffles:
-    before, after = _by_group(first), _by_group(second)
+    before, after = by_group(first), by_group(second)
     changed = [group for group in before if group in after and _facts(before[group]) != _facts(after[group])]
     dealt = [group for group in {**before, **after} if group not in changed]
     membership = np.array([[group in before, group in after] for group in dealt], np.float64).reshape(-1, 2)
@@ -150,13 +153,6 @@ def _shuffle(first: Sequence[Video], second: Sequence[Video]) -> _Shuffles:
         in_first=np.concatenate([membership[orders, 0], kept, 1 - kept], axis=1),
         in_second=np.concatenate([membership[orders, 1], 1 - kept, kept], axis=1),
     )
-
-
-def _by_group(videos: Sequence[Video]) -> dict[str, list[Video]]:
-    groups: dict[str, list[Video]] = {}
-    for video in videos:
-        groups.setdefault(video["group"], []).append(video)
-    return groups
 
 
 def _facts(videos: Sequence[Video]) -> list[str]:

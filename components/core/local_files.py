@@ -32,9 +32,9 @@ _MAX_LINKS = 40
 _log = logging.getLogger(__name__)
 
 
-def failure(action: str, uri: str | os.PathLike[str], error: BaseException) -> StorageError:
+def failure(action: str, uri: str | os.PathLike[str], error: BaseException, kind: type[StorageError] = StorageError) -> StorageError:
     """Returns the error that says that something could not be done with a file, and why."""
-    return StorageError(f"cannot {action} {os.fspath(uri)!r}: {detail(error)}; check that it exists and that you may access it.")
+    return kind(f"cannot {action} {os.fspath(uri)!r}: {detail(error)}; check that it exists and that you may access it.")
 
 
 def detail(error: BaseException | None) -> str:

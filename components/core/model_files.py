@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from components.core.zip_files import DAMAGES
+
 KERAS_FILES = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 # Four times the largest backbone's; a zip may promise more than a machine holds.
 MAX_MODEL_BYTES = 400_000_000
@@ -69,6 +71,19 @@ def load_tflite(path: Path) -> Any:
 
 
 def _check_keras(path: Path) -> None:
+    files = _files_of(path)
+    try:
+        foreign = sorted({name for name in _objects_of(json.loads(files["config.json"])) if not _is_stock(*name)})
+    except RecursionError:
+        raise ValueError("its configuration is nested too deeply") from None
+    if foreign:
+        names = _listed([".".join(name) for name in foreign])
+        raise ValueError(f"it asks for {names}, and only stock layers that compute are taken")
+    _check_weights(files["model.weights.h5"])
+
+
+def _files_of(path: Path) -> dict[str, bytes]:
+    """Returns the files in a zip that has those of KERAS_FILES and no others, by name."""
     if not zipfile.is_zipfile(path):
         raise ValueError("it is no .keras file, which is a zip; HDF5 files and pickles can run code and are not taken")
     try:
@@ -78,14 +93,9 @@ def _check_keras(path: Path) -> None:
                 raise ValueError(f"a .keras file holds {', '.join(sorted(KERAS_FILES))}, this one {_listed(archive.namelist())}")
             if (size := sum(member.file_size for member in members)) > MAX_MODEL_BYTES:
                 raise ValueError(f"it holds {size:,} bytes, the limit is {MAX_MODEL_BYTES:,}")
-            foreign = sorted({name for name in _objects_of(json.loads(archive.read("config.json"))) if not _is_stock(*name)})
-            weights = archive.read("model.weights.h5")
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, RecursionError) as error:
+            return {member.filename: archive.read(member) for member in members}
+    except DAMAGES as error:
         raise ValueError(f"its zip cannot be read: {error}") from None
-    if foreign:
-        names = _listed([".".join(name) for name in foreign])
-        raise ValueError(f"it asks for {names}, and only stock layers that compute are taken")
-    _check_weights(weights)
 
 
 def _objects_of(config: Any) -> Iterator[tuple[str, str]]:

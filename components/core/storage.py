@@ -150,8 +150,8 @@ def failures(action: str, uri: str | os.PathLike[str]) -> Iterator[None]:
                 f"cannot {action} {str(uri)!r}, tried for {tried_s:.0f} s: the storage does not answer ({local_files.detail(error)}); "
                 "start again when it does."
             ) from error
-        failure = local_files.failure(action, str(uri), error)
-        raise (AbsentError(*failure.args) if isinstance(error, _ABSENCES) and action in _READING else failure) from error
+        kind = AbsentError if isinstance(error, _ABSENCES) and action in _READING else StorageError
+        raise local_files.failure(action, str(uri), error, kind) from error
 
 
 def patiently(action: str, uri: str | os.PathLike[str], operation: Callable[[], _T]) -> _T:

@@ -124,12 +124,15 @@ def _no_dicom(start: bytes) -> str:
 
 def _looks_like_dicom(dataset: Any) -> bool:
     """Tells a data set from other bytes, of which pydicom makes tags, too, when it is told to."""
-    try:
-        return str(dataset.get("SOPClassUID", "")).startswith("1.2.840.10008.") or bool(
-            re.fullmatch("[A-Z]{2}", str(dataset.get("Modality", "")))
-        )
-    except Exception:  # pydicom raises many kinds of what is no DICOM
-        return False
+    uid, modality = (_raw_text(dataset, keyword) for keyword in _EVIDENCE)
+    return uid.startswith("1.2.840.10008.") or bool(re.fullmatch("[A-Z]{2}", modality))
+
+
+def _raw_text(dataset: Any, keyword: str) -> str:
+    """Returns the value of a tag as it stands in the file, so that pydicom need not understand it."""
+    element = dataset.get_item(keyword, keep_deferred=True)
+    value = element.value if element else None
+    return value.decode("latin-1").rstrip("\0 ") if isinstance(value, bytes) else str(value or "")
 
 
 def _inflated(file: BinaryIO) -> BinaryIO:

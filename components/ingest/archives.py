@@ -7,15 +7,14 @@ import contextlib
 import errno
 import io
 import logging
-import lzma
 import stat
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from components.core.local_files import writer
+from components.core.zip_files import DAMAGES
 from components.ingest.outcomes import MissingError, RejectedError
 
 MAX_MEMBERS = 10_000
@@ -23,9 +22,8 @@ MAX_MEMBERS = 10_000
 MAX_LIST_BYTES = 4_000_000
 MAX_RATIO = 200
 CHUNK_BYTES = 1 << 18
-# What zipfile and its decompressors raise of a damaged file. A NotImplementedError: of a compression that they do not know; a ValueError:
-# of names that are not UTF-8, or of offsets.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, ValueError)
+# A ValueError: of names that are not UTF-8, or of offsets.
+_DAMAGES = (*DAMAGES, ValueError)
 # Of OSErrors: bzip2's own have no number, and a damaged offset leads before the start of the file.
 _DAMAGE_NUMBERS = (None, errno.EINVAL)
 _NESTED = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")

@@ -28,13 +28,13 @@ def small_model(folder: Path, num_outputs: int = 3) -> None:
     save_model(folder, tf_keras.Model(inputs, layers.Dense(num_outputs, name="probabilities")(inputs)))
 
 
-def changed(folder: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+def changed(folder: Path, change: Callable[[dict[str, bytes]], None], compression: int = zipfile.ZIP_STORED) -> None:
     """Writes a good model with some of the files in its zip changed."""
     small_model(folder)
     with zipfile.ZipFile(folder / MODEL_NAME) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     change(files)
-    with zipfile.ZipFile(folder / MODEL_NAME, "w") as archive:
+    with zipfile.ZipFile(folder / MODEL_NAME, "w", compression) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
 
@@ -149,6 +149,16 @@ def too_deep(folder: Path) -> None:
     changed(folder, lambda files: files.update({"config.json": b"[" * 100_000 + b"]" * 100_000}))
 
 
+def damaged_deflation(folder: Path) -> None:
+    changed(folder, lambda files: None, zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(folder / MODEL_NAME) as archive:
+        first = archive.infolist()[0]
+    content = bytearray((folder / MODEL_NAME).read_bytes())
+    # After the local header of 30 bytes and the name; there is no block of deflation of the kind 3.
+    content[first.header_offset + 30 + len(first.filename)] = 0xFF
+    (folder / MODEL_NAME).write_bytes(content)
+
+
 def of_another_project(folder: Path) -> None:
     small_model(folder, num_outputs=1000)
 
@@ -166,7 +176,8 @@ CRAFTED = {
     another_file_in_the_zip: "this one '../../ran'|this one .*'../../ran'|and 1 more",
     weights_elsewhere: "its weights lie in another file",
     weights_behind_a_link: "its weights are links",
-    too_deep: "cannot be read",
+    too_deep: "nested too deeply",
+    damaged_deflation: "its zip cannot be read",
     of_another_project: "gives 1000 probabilities",
 }
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.drift import Groups, Shift, alarms, by_group, drawn, halves
-from components.core.drift import NAMES, NUMBERS, drift, statistics_of, too_few_groups, used_videos
+from benchmarks.drift import Groups, Shift, alarms, drawn, halves
+from components.core.drift import NAMES, NUMBERS, by_group, drift, statistics_of, too_few_groups, used_videos
 from components.core.errors import DataError
 from components.core.manifest import read_manifest
 

@@ -163,13 +163,14 @@ def test_only_what_may_pass_is_tried_again(tmp_path: Path, status: int, num_trie
     server.shutdown()
 
 
+def mail_by(url: str) -> dict[str, str]:
+    """The environment of a step that sends e-mail."""
+    return {"LUS_SMTP_URL": url, "LUS_MAIL_FROM": "lus@example.org", "LUS_MAIL_TO": "a@example.org"}
+
+
 def test_an_e_mail_is_sent(tmp_path: Path, mail_server: MailServer) -> None:
     port = mail_server.server_address[1]
-    environment = {
-        "LUS_SMTP_URL": f"smtp://127.0.0.1:{port}",
-        "LUS_MAIL_FROM": "lus@example.org",
-        "LUS_MAIL_TO": "a@example.org, b@example.org",
-    }
+    environment = {**mail_by(f"smtp://127.0.0.1:{port}"), "LUS_MAIL_TO": "a@example.org, b@example.org"}
     send(Outcome("COMPLETE", "runs/7", ""), str(tmp_path), environment)
     assert [line for line in mail_server.lines if line.upper().startswith("RCPT")] == ["rcpt TO:<a@example.org>", "rcpt TO:<b@example.org>"]
     assert "Subject: Lung-ultrasound pipeline: succeeded" in mail_server.lines
@@ -179,11 +180,7 @@ def test_an_e_mail_is_sent(tmp_path: Path, mail_server: MailServer) -> None:
 def test_an_e_mail_goes_over_tls_to_a_server_that_offers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = self_signed(tmp_path)
     with MailServer(certificate, key) as server:
-        environment = {
-            "LUS_SMTP_URL": f"smtp://127.0.0.1:{server.server_address[1]}",
-            "LUS_MAIL_FROM": "lus@example.org",
-            "LUS_MAIL_TO": "a@example.org",
-        }
+        environment = mail_by(f"smtp://127.0.0.1:{server.server_address[1]}")
         with pytest.raises(DataError, match="e-mail: SSLCertVerificationError"):
             send(FAILED, str(tmp_path), environment)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -216,18 +213,14 @@ def test_values_that_end_in_a_newline_are_taken(tmp_path: Path, mail_server: Mai
     ],
 )
 def test_what_is_missing_for_an_e_mail_is_named(tmp_path: Path, changes: dict[str, str], message: str) -> None:
-    environment = {"LUS_SMTP_URL": "smtp://127.0.0.1:1", "LUS_MAIL_FROM": "lus@example.org", "LUS_MAIL_TO": "a@example.org", **changes}
+    environment = {**mail_by("smtp://127.0.0.1:1"), **changes}
     with pytest.raises(DataError, match=message):
         send(FAILED, str(tmp_path), environment)
 
 
 def test_a_mail_server_with_a_certificate_of_nobody_gets_no_password(tmp_path: Path) -> None:
     with TlsServer(*self_signed(tmp_path)) as server:
-        environment = {
-            "LUS_SMTP_URL": f"smtps://user:{SECRET}@127.0.0.1:{server.server_address[1]}",
-            "LUS_MAIL_FROM": "lus@example.org",
-            "LUS_MAIL_TO": "a@example.org",
-        }
+        environment = mail_by(f"smtps://user:{SECRET}@127.0.0.1:{server.server_address[1]}")
         with pytest.raises(DataError, match="e-mail: SSLCertVerificationError"):
             send(FAILED, str(tmp_path), environment)
         server.shutdown()
@@ -237,12 +230,7 @@ def test_one_broken_channel_does_not_stop_the_other_and_no_secret_is_told(
     tmp_path: Path, mail_server: MailServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = webhook([403] * 3)
-    environment = {
-        "LUS_WEBHOOK_URL": server.url,
-        "LUS_SMTP_URL": f"smtp://127.0.0.1:{mail_server.server_address[1]}",
-        "LUS_MAIL_FROM": "lus@example.org",
-        "LUS_MAIL_TO": "a@example.org",
-    }
+    environment = {"LUS_WEBHOOK_URL": server.url, **mail_by(f"smtp://127.0.0.1:{mail_server.server_address[1]}")}
     with pytest.raises(DataError) as caught:
         send(FAILED, str(tmp_path), environment)
     assert "webhook: answered 403" in str(caught.value)

@@ -6,8 +6,8 @@ whole: for 42 real videos filmed as interlaced (benchmarks/interlaced.py) the br
 0.998 with that of the picture, and so does that of the columns, which shows B-lines; FFmpeg's deinterlacers give 0.999.
 
 A damaged part is left out as FFmpeg leaves it out, and counted; where FFmpeg only says that something is wrong, that counts, too (it says
-nothing of any of 387 real videos). A frame of another size than the first one is scaled to it. Edit lists,
-rotation and the shape of the pixels are followed, so sizes and boxes in pixels mean the picture as it is shown.
+nothing of any of 387 real videos). A frame of another size than the first one is scaled to it. Edit lists, rotation and the shape of the
+pixels are followed, so sizes and boxes in pixels mean the picture as it is shown.
 """
 
 import contextlib
