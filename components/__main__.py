@@ -10,7 +10,7 @@ from typing import Any
 import click
 from kfp.dsl import executor, structures
 
-from components.command_line import Commands, Failure, is_parameter, load_step, parameter_options, step_names
+from components.command_line import Commands, Failure, is_parameter, load_step, parameter_options, parameter_values, step_names
 from components.core.errors import PipelineError, UsageError
 from components.core.parameters import check_values
 
@@ -66,8 +66,8 @@ def _run(name: str, output_folder: str, **values: Any) -> None:
     outputs = component.component_spec.outputs or {}
     executor_input = {
         "inputs": {
-            "parameterValues": {key: value for key, value in values.items() if is_parameter(inputs[key])},
-            "artifacts": {key: _artifact(key, inputs[key], Path(value)) for key, value in values.items() if not is_parameter(inputs[key])},
+            "parameterValues": parameter_values(inputs, values),
+            "artifacts": {key: _artifact(key, spec, Path(values[key])) for key, spec in inputs.items() if not is_parameter(spec)},
         },
         "outputs": {
             "parameters": {key: {"outputFile": str(folder / key)} for key, spec in outputs.items() if is_parameter(spec)},

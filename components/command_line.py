@@ -34,6 +34,8 @@ _CLICK_TYPES: dict[str, Any] = {
     "Boolean": click.BOOL,
     "PipelineTaskFinalStatus": _JsonObject(),
 }
+# A step that runs another one keeps the results, so that the other one has no use for a storage of its own.
+_NOT_PASSED_ON = ("storage",)
 
 
 class Commands(click.Group):
@@ -74,9 +76,31 @@ def is_parameter(spec: structures.InputSpec | structures.OutputSpec) -> bool:
     return structures.spec_type_is_parameter(spec.type)
 
 
+def passed_on(name: str, spec: structures.InputSpec) -> dict[str, structures.InputSpec]:
+    """Returns the parameters of another step that a parameter holds, by their names: a dictionary that is called as that step."""
+    if spec.type != "Dict" or name not in step_names():
+        return {}
+    inputs = load_step(name).component_spec.inputs
+    return {key: value for key, value in inputs.items() if is_parameter(value) and key not in _NOT_PASSED_ON}
+
+
 def parameter_options(inputs: dict[str, structures.InputSpec]) -> list[click.Option]:
-    """Returns an option for each parameter of an interface."""
-    return [_option(name, spec) for name, spec in inputs.items() if is_parameter(spec)]
+    """Returns an option for each parameter of an interface, and for those of another step that it passes on."""
+    options: list[click.Option] = []
+    for name, spec in inputs.items():
+        if is_parameter(spec):
+            options += parameter_options(passed_on(name, spec)) or [_option(name, spec)]
+    return options
+
+
+def parameter_values(inputs: dict[str, structures.InputSpec], values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values of an interface's parameters, given those of its options."""
+    parameters: dict[str, Any] = {}
+    for name, spec in inputs.items():
+        if is_parameter(spec):
+            inner = passed_on(name, spec)
+            parameters[name] = {key: values[key] for key in inner} if inner else values[name]
+    return parameters
 
 
 def _option(name: str, spec: structures.InputSpec) -> click.Option:

@@ -16,8 +16,7 @@ from components.core.shards import INDEX_NAME
 from components.core.storage import absolute_uri, check_writable, scheme_of
 from components.train.component import train
 from pipelines.local import renamed_copy, run_locally
-from pipelines.resources import apply_resources
-from pipelines.training import default_of, described
+from pipelines.wiring import Given, add_step, pipeline_of
 
 PIPELINE_NAME = "lung-ultrasound-architecture-search"
 STEPS = (train, compare)
@@ -29,45 +28,23 @@ class Outputs(typing.NamedTuple):
     table: dsl.Markdown
 
 
-def _architecture_search(
-    dataset_uri: str,
-    storage: str = default_of(train, "storage"),
-    backbone: str = default_of(train, "backbone"),
-    num_trials: int = default_of(train, "num_trials"),
-    epochs: int = default_of(train, "epochs"),
-    patience: int = default_of(train, "patience"),
-    batch_size: int = default_of(train, "batch_size"),
-    num_bootstrap: int = default_of(compare, "num_bootstrap"),
-    seed: int = default_of(train, "seed"),
-) -> Outputs:
-    dataset = dsl.importer(artifact_uri=dataset_uri, artifact_class=dsl.Dataset, reimport=False).output
-    models = {}
-    for architecture in CHOICES["architecture"]:
-        trained = train(
-            dataset=dataset,
-            architecture=architecture,
-            backbone=backbone,
-            num_trials=num_trials,
-            epochs=epochs,
-            patience=patience,
-            batch_size=batch_size,
-            seed=seed,
-            storage=storage,
-        )
-        # Without display names: a Kubeflow backend that names tasks by them does not find the producers of compare's inputs.
-        models[architecture] = apply_resources(trained).outputs["model"]
-    compared = apply_resources(compare(dataset=dataset, batch_size=batch_size, num_bootstrap=num_bootstrap, seed=seed, **models))
-    return Outputs(table=compared.outputs["table"])  # type: ignore[call-arg]
+def _architecture_search(given: Given) -> Outputs:
+    dataset = dsl.importer(artifact_uri=given["dataset_uri"], artifact_class=dsl.Dataset, reimport=False).output
+    # Without display names: a Kubeflow backend that names tasks by them does not find the producers of compare's inputs.
+    models = {name: add_step(train, given, dataset=dataset, architecture=name).outputs["model"] for name in CHOICES["architecture"]}
+    compared = add_step(compare, given, dataset=dataset, **models)
+    return Outputs(table=compared.outputs["table"])
 
 
-_architecture_search.__doc__ = described(
-    _architecture_search,
+architecture_search = pipeline_of(
+    PIPELINE_NAME,
     "Trains every architecture on the same clips and compares them on the validation groups.",
+    _architecture_search,
     STEPS,
+    wired=("architecture",),
     dataset_uri="Storage URI of a clip dataset: the output of preprocess in an earlier run.",
     seed="Seed of the search, the first weights, the augmentation and the bootstrap.",
 )
-architecture_search = dsl.pipeline(name=PIPELINE_NAME)(_architecture_search)
 
 
 def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> Path:

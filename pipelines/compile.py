@@ -59,12 +59,6 @@ def compile_pipeline(name: str, placement: Placement, output_path: Path) -> None
 
 def placed(name: str, placement: Placement) -> Any:
     """Returns a pipeline of PIPELINES, traced again such that its steps have the resources of the placement."""
-    if name == "retraining":
-        from pipelines.retraining import retraining_of
-
-        training = placed("training", placement)
-        with placement.in_force():
-            return retraining_of(training)
     pipeline = getattr(importlib.import_module(PIPELINES[name]), name)
     with placement.in_force():
         return dsl.pipeline(name=pipeline.pipeline_spec.pipeline_info.name)(pipeline.pipeline_func)

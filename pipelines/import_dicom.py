@@ -9,29 +9,17 @@ from components.core import storage as storage_uris
 from components.core.errors import UsageError
 from components.import_dicom.component import import_dicom as import_dicom_step
 from pipelines.local import run_locally
-from pipelines.resources import apply_resources
-from pipelines.training import default_of, described
+from pipelines.wiring import Given, add_step, pipeline_of
 
 PIPELINE_NAME = "lung-ultrasound-dicom-import"
 _READ = ("source", "labels", "key_file")
 
 
-def _import_dicom(
-    source: str,
-    labels: str,
-    destination: str,
-    key_file: str = default_of(import_dicom_step, "key_file"),
-    source_name: str = default_of(import_dicom_step, "source_name"),
-) -> dsl.Markdown:
-    task = apply_resources(
-        import_dicom_step(source=source, labels=labels, destination=destination, key_file=key_file, source_name=source_name)
-    )
-    task.set_caching_options(enable_caching=False)
-    return task.outputs["summary"]
+def _import_dicom(given: Given) -> dsl.Markdown:
+    return add_step(import_dicom_step, given, cached=False).outputs["summary"]
 
 
-_import_dicom.__doc__ = described(_import_dicom, import_dicom_step.component_spec.description, (import_dicom_step,))
-import_dicom = dsl.pipeline(name=PIPELINE_NAME)(_import_dicom)
+import_dicom = pipeline_of(PIPELINE_NAME, import_dicom_step.component_spec.description, _import_dicom, (import_dicom_step,))
 
 
 def run_import(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> Path:

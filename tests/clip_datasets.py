@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 
 from components.core import clips, shards
+from components.core.manifest import VideoSet
 
 TOY_SPLITS = {"train": 6, "validation": 3, "test": 2}
+VIDEOS = VideoSet("beef", 24)
 SHAPE = (clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3)
 
 
@@ -64,6 +66,7 @@ def write_dataset(
         class_names=list(class_names),
         clip_shape=list(SHAPE),
         parameters={},
+        videos=VIDEOS,
         splits=splits,
         fingerprint=shards.fingerprint_of(shard for info in splits.values() for shard in info.shards),
     )

@@ -1,8 +1,11 @@
 """Networks for tests of what is done with a network, whatever it is."""
 
+from typing import Any
+
 import tf_keras
 from tf_keras import layers
 
+from components.train.options import TrainingOptions
 from tests.clip_datasets import SHAPE
 
 
@@ -12,3 +15,8 @@ def coarse_model(num_classes: int = 3) -> tf_keras.Model:
     maps = layers.Conv2D(8, 16, strides=16, activation="relu", name="conv")(layers.Rescaling(1 / 255)(clip))
     features = layers.GRU(8, name="gru")(layers.TimeDistributed(layers.GlobalAveragePooling2D())(maps))
     return tf_keras.Model(clip, layers.Dense(num_classes, activation="softmax", name="dense")(features))
+
+
+def training_options(**given: Any) -> TrainingOptions:
+    """Returns options for a training from scratch, as tests on toys want it."""
+    return TrainingOptions.of({"backbone": "small", "cached_versions": 0, **given})

@@ -235,7 +235,7 @@ def _write_training(root: str, folder: Path) -> None:
 def _record_training(root: str, folder: Path, outputs: Path) -> Contents:
     from components.record_training.record_training import record
 
-    record(Path(_local(root, outputs)), folder / "evaluation", root)
+    record(folder / "evaluation", root)
     return {}
 
 
@@ -279,11 +279,10 @@ def _write_clips(root: str, folder: Path) -> None:
 
 
 def _train(root: str, folder: Path, outputs: Path) -> Contents:
-    from components.train.options import TrainingOptions
     from components.train.trainer import train_classifier
-    from tests.networks import coarse_model
+    from tests.networks import coarse_model, training_options
 
-    options = TrainingOptions(epochs=2, patience=2, batch_size=3, learning_rate=0.001, seed=0)
+    options = training_options(epochs=2, patience=2, batch_size=3, learning_rate=0.001, seed=0)
     with mock.patch("components.train.trainer.build_network", lambda num_classes, options: coarse_model(num_classes)):
         results = train_classifier(folder / "dataset", outputs / "model", outputs / "curves", options, root)
     return {"results": json.dumps({name: value for name, value in results.items() if name != "data_wait_share"}).encode()}

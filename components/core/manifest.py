@@ -20,6 +20,7 @@ Manifest out, JSON Lines: one VideoRecord a row of the input, in the order of th
 
 import dataclasses
 import enum
+import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -122,6 +123,26 @@ class VideoRecord:
         if row_fields["crop"] is not None:
             row_fields["crop"] = tuple(row_fields["crop"])
         return cls(row=ManifestRow(**row_fields), status=Status(fields.pop("status")), **fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoSet:
+    """What training depends on, as a whole: the stored videos and their labels.
+
+    Attributes:
+        fingerprint: SHA-256 of the videos' bytes, classes, groups and crops; ids, sources and the order of the rows do not matter.
+        num_videos: how many are stored.
+    """
+
+    fingerprint: str
+    num_videos: int
+
+    @classmethod
+    def of(cls, records: Iterable[VideoRecord]) -> "VideoSet":
+        """Describes the videos of a list that are stored."""
+        stored = [record for record in records if record.status is Status.STORED]
+        lines = sorted(json.dumps([r.sha256, r.row.class_name, r.row.group, r.row.crop], ensure_ascii=False) for r in stored)
+        return cls(hashlib.sha256("\n".join(lines).encode()).hexdigest(), len(stored))
 
 
 def read_manifest(uri: str) -> list[ManifestRow]:

@@ -21,6 +21,7 @@ from typing import Any
 import google_crc32c
 
 from components.core.errors import DataError
+from components.core.manifest import VideoSet
 
 INDEX_NAME = "index.json"
 VIDEOS_NAME = "videos.jsonl"
@@ -122,6 +123,7 @@ class DatasetIndex:
         class_names: class names in the order of the labels.
         clip_shape: frames, height, width and channels of a clip.
         parameters: what preprocess was asked to do.
+        videos: what preprocess was given.
         splits: per split name, its shards and counts.
         fingerprint: SHA-256 over the shards; equal data and parameters give an equal fingerprint.
     """
@@ -129,6 +131,7 @@ class DatasetIndex:
     class_names: list[str]
     clip_shape: list[int]
     parameters: dict[str, Any]
+    videos: VideoSet
     splits: dict[str, SplitInfo]
     fingerprint: str
 
@@ -150,7 +153,7 @@ class DatasetIndex:
                 split: SplitInfo(**{**info, "shards": [ShardInfo(**shard) for shard in info["shards"]]})
                 for split, info in fields.pop("splits").items()
             }
-            return cls(splits=splits, **fields)
+            return cls(splits=splits, videos=VideoSet(**fields.pop("videos")), **fields)
         except FileNotFoundError:
             raise DataError(
                 f"{str(dataset_path)!r} has no {INDEX_NAME}, so it is not a clip dataset; give the output of preprocess."

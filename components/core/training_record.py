@@ -7,15 +7,13 @@ It is of the last training, not of the champion: a challenger that lost would el
 
 import dataclasses
 import datetime
-import hashlib
 import json
-from collections.abc import Iterable
 
 from components.core import storage
 from components.core.errors import DataError
-from components.core.manifest import Status, VideoRecord
 
 RECORD_NAME = "last_training.json"
+LISTED_VIDEOS_KEY = "listed_videos"  # of evaluation.json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +21,7 @@ class TrainingRecord:
     """A finished training.
 
     Attributes:
-        videos_fingerprint: of the videos and their labels.
+        videos_fingerprint: of the videos and their labels, as preprocess read them (core.manifest.VideoSet).
         num_videos: how many there were.
         dataset_fingerprint: of the clip dataset that was made of them.
         finished_at: UTC time, ISO 8601.
@@ -38,20 +36,6 @@ class TrainingRecord:
     def finished(self) -> datetime.datetime:
         """The time as such."""
         return datetime.datetime.fromisoformat(self.finished_at)
-
-
-def stored(records: Iterable[VideoRecord]) -> list[VideoRecord]:
-    """Returns the videos that can be trained on."""
-    return [record for record in records if record.status is Status.STORED]
-
-
-def fingerprint_of_videos(records: Iterable[VideoRecord]) -> str:
-    """Returns a digest of what training depends on: the bytes of the stored videos, their labels, groups and crops.
-
-    Ids, sources and the order of the rows do not matter.
-    """
-    lines = sorted(json.dumps([r.sha256, r.row.class_name, r.row.group, r.row.crop], ensure_ascii=False) for r in stored(records))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_record(storage_uri: str) -> TrainingRecord | None:

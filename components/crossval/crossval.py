@@ -23,12 +23,13 @@ from sklearn.preprocessing import StandardScaler
 from components.core.dataset import Part, failures_of_shards, open_dataset, part_of_videos, read_clips
 from components.core.errors import DataError
 from components.core.features import FeatureExamples, Features, compute_features, cut_at_learning
-from components.core.fitting import ClipExamples, make_reproducible
+from components.core.fitting import ClipExamples
 from components.core.local_files import temporary_folder
 from components.core.shards import ClipSource, read_clip_sources
 from components.crossval.scores import CrossValidation, Videos, score_of
+from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.options import TrainingOptions
-from components.train.trainer import build_network, fit_in_phases
+from components.train.trainer import build_network, train_network
 
 THUMBNAIL_PX = 14
 THUMBNAIL = "thumbnail and change, logistic regression"
@@ -99,8 +100,10 @@ def cross_validate(
         num_bootstrap: replicates behind the intervals.
 
     Raises:
+        UsageError: a GPU is required and there is none.
         DataError: the dataset cannot be used, or a loss is no longer a number.
     """
+    strategy = choose_strategy(options.require_gpu)
     index = open_dataset(dataset_path)
     sources = sorted(read_clip_sources(dataset_path), key=lambda video: video.video_id)
     divisions = list(divide(sources, divide_by))
@@ -121,7 +124,7 @@ def cross_validate(
         for repeat in range(num_repeats):
             for number, division in enumerate(divisions, start=1):
                 repeated = dataclasses.replace(options, seed=options.seed + repeat)
-                tested = _predict(dataset_path, division, len(index.class_names), repeated, features)
+                tested = _predict(dataset_path, division, len(index.class_names), repeated, strategy, features)
                 for video_id, prediction in tested.items():
                     probabilities[repeat, rows[video_id]] = prediction
                 chosen = [rows[video.video_id] for video in division.tested]
@@ -153,12 +156,18 @@ def _shared_features(everything: Part, num_classes: int, options: TrainingOption
     """Returns the maps of all clips behind the frozen backbone, which are the same in every turn; None when nothing is shared."""
     if not options.cached_versions or not options.weights:
         return None
+    use_half_precision_on_gpus()
     parts = cut_at_learning(build_network(num_classes, options))
     return compute_features(parts[0], everything, options.cached_versions, options.seed, folder) if parts else None
 
 
 def _predict(
-    dataset_path: Path, division: Division, num_classes: int, options: TrainingOptions, features: Features | None
+    dataset_path: Path,
+    division: Division,
+    num_classes: int,
+    options: TrainingOptions,
+    strategy: tf.distribute.Strategy,
+    features: Features | None,
 ) -> dict[str, np.ndarray]:
     """Trains a classifier and returns the probabilities of the tested videos, each the mean of its clips."""
     train, held_out, tested = (
@@ -166,10 +175,8 @@ def _predict(
         for name, members in (("train", division.train), ("validation", division.held_out), ("test", division.tested))
     )
     tf_keras.backend.clear_session()
-    make_reproducible(options.seed)
-    model = build_network(num_classes, options)
     cached = FeatureExamples(features, train, held_out) if features else None
-    fit_in_phases(model, ClipExamples(dataset_path, train, held_out), options, cached=cached)
+    model = train_network(ClipExamples(dataset_path, train, held_out), num_classes, options, strategy, cached=cached).model
     clips: dict[str, list[np.ndarray]] = {}
     for batch in read_clips(dataset_path, tested).batch(options.batch_size).prefetch(1).as_numpy_iterator():
         for video_id, probabilities in zip(batch["video_id"], model.predict_on_batch(batch["clip"]), strict=True):

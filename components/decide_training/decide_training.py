@@ -5,9 +5,9 @@ import datetime
 from pathlib import Path
 
 from components.core.champion import Champion, read_champion
-from components.core.manifest import read_videos
+from components.core.manifest import VideoSet, read_videos
 from components.core.parameters import check_values
-from components.core.training_record import TrainingRecord, fingerprint_of_videos, read_record, stored
+from components.core.training_record import TrainingRecord, read_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,15 +31,13 @@ def decide(videos_path: Path, storage_uri: str, max_age_days: int, force: bool) 
         StorageError: the storage cannot be read.
     """
     check_values(max_age_days=max_age_days)
-    videos = read_videos(videos_path)
+    videos = VideoSet.of(read_videos(videos_path))
     now = datetime.datetime.now(datetime.UTC)
-    fingerprint = fingerprint_of_videos(videos)
-    return decide_on(fingerprint, len(stored(videos)), read_record(storage_uri), read_champion(storage_uri), max_age_days, force, now)
+    return decide_on(videos, read_record(storage_uri), read_champion(storage_uri), max_age_days, force, now)
 
 
 def decide_on(
-    fingerprint: str,
-    num_videos: int,
+    videos: VideoSet,
     last: TrainingRecord | None,
     champion: Champion | None,
     max_age_days: int,
@@ -49,8 +47,7 @@ def decide_on(
     """Decides from what is known.
 
     Args:
-        fingerprint: of the videos that are stored now.
-        num_videos: how many they are.
+        videos: what is stored now.
         last: the last finished training, or None.
         champion: the model in use, or None.
         max_age_days: see component.py.
@@ -61,9 +58,9 @@ def decide_on(
         return TrainingDecision(True, "It was asked for (force).")
     if not last:
         return TrainingDecision(True, "It is not known what was trained on before.")
-    if fingerprint != last.videos_fingerprint:
+    if videos.fingerprint != last.videos_fingerprint:
         return TrainingDecision(
-            True, f"The videos or their labels have changed: {num_videos} videos now, {last.num_videos} at the last training."
+            True, f"The videos or their labels have changed: {videos.num_videos} videos now, {last.num_videos} at the last training."
         )
     if not champion:
         return TrainingDecision(True, "There is no champion yet.")
@@ -71,5 +68,5 @@ def decide_on(
     if max_age_days and age >= datetime.timedelta(days=max_age_days):
         return TrainingDecision(True, f"The last training was {age.days} days ago, and at most {max_age_days} are allowed.")
     return TrainingDecision(
-        False, f"The {num_videos} videos and their labels are those of the last training, {last.finished_at}; the champion stays."
+        False, f"The {videos.num_videos} videos and their labels are those of the last training, {last.finished_at}; the champion stays."
     )

@@ -65,6 +65,7 @@ def evaluate_models(
     return Evaluation(
         class_names=index.class_names,
         dataset_fingerprint=index.fingerprint,
+        listed_videos=index.videos,
         code_revision=code_revision(),
         num_bootstrap=num_bootstrap,
         seed=seed,

@@ -10,6 +10,7 @@
       comparison         core.champion.Comparison, for promote
       data_flow          how the listed videos became the splits, licences, and the search for leaks
       dataset_fingerprint
+      listed_videos      core.manifest.VideoSet of what preprocess was given, for record_training
       models             per name (pruned, dense, int8, champion): clip, video, group (scores with intervals), operating_points, abstention,
                          video_macro_f1_interval, videos (every prediction), …
       notes              what a reader must know, in sentences
@@ -29,7 +30,9 @@ import numpy as np
 from components.core.bootstrap import CONFIDENCE, Interval
 from components.core.champion import COMPARISON_KEY, Comparison
 from components.core.classifier import ClassifierMetadata
+from components.core.manifest import VideoSet
 from components.core.predictions import Predictions
+from components.core.training_record import LISTED_VIDEOS_KEY
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import MAJORITY, Baseline
 from components.evaluate.data_flow import DataFlow
@@ -150,6 +153,7 @@ class Evaluation:
     Attributes:
         class_names: in the order of the labels.
         dataset_fingerprint: of the clip dataset.
+        listed_videos: what the dataset was made of.
         code_revision: of this project.
         num_bootstrap: replicates behind the intervals.
         seed: of the replicates.
@@ -167,6 +171,7 @@ class Evaluation:
 
     class_names: list[str]
     dataset_fingerprint: str
+    listed_videos: VideoSet
     code_revision: str
     num_bootstrap: int
     seed: int
@@ -193,6 +198,7 @@ class Evaluation:
             COMPARISON_KEY: dataclasses.asdict(self.comparison),
             "data_flow": dataclasses.asdict(self.flow),
             "dataset_fingerprint": self.dataset_fingerprint,
+            LISTED_VIDEOS_KEY: dataclasses.asdict(self.listed_videos),
             "models": {name: self._model_fields(model) for name, model in self.models.items()},
             "notes": self.notes,
             "slices": [dataclasses.asdict(part) for part in self.slices],

@@ -16,7 +16,7 @@ from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_name
 from components.core.drift import statistics_of
 from components.core.errors import UsageError
 from components.core.local_files import staged_folder, written_aside
-from components.core.manifest import ManifestRow, Status, VideoRecord, check_groups, read_videos
+from components.core.manifest import ManifestRow, Status, VideoRecord, VideoSet, check_groups, read_videos
 from components.core.shards import (
     INDEX_NAME,
     STATISTICS_NAME,
@@ -185,7 +185,7 @@ def build_dataset(
         for summary in summaries:
             storage.take_file(_shard_uri(work_uri, summary.name), staged / summary.name)
         check_leaks(staged, outcomes)
-        index = _index(summaries, outcomes, settings)
+        index = _index(summaries, outcomes, settings, VideoSet.of(records))
         _write_outcomes(staged / VIDEOS_NAME, outcomes)
         statistics = statistics_of([dataclasses.asdict(outcome) for outcome in outcomes if outcome.num_clips])
         (staged / STATISTICS_NAME).write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -312,7 +312,7 @@ def _write_outcomes(path: Path, outcomes: list[VideoOutcome]) -> None:
     path.write_bytes(json_lines.to_bytes(lines))
 
 
-def _index(summaries: list[ShardSummary], outcomes: list[VideoOutcome], settings: Settings) -> DatasetIndex:
+def _index(summaries: list[ShardSummary], outcomes: list[VideoOutcome], settings: Settings, videos: VideoSet) -> DatasetIndex:
     split_infos = {
         split: _split_info(
             [summary for summary in summaries if ShardName.parse(summary.name).split == split],
@@ -324,6 +324,7 @@ def _index(summaries: list[ShardSummary], outcomes: list[VideoOutcome], settings
         class_names=list(settings.class_names),
         clip_shape=[CLIP_FRAMES, FRAME_SIZE_PX, FRAME_SIZE_PX, 3],
         parameters=dataclasses.asdict(settings),
+        videos=videos,
         splits=split_infos,
         fingerprint=fingerprint_of(shard for info in split_infos.values() for shard in info.shards),
     )

@@ -7,15 +7,13 @@ from components.core import images
 
 @dsl.component(base_image=images.INGEST, packages_to_install=[], install_kfp_package=False)
 def record_training(
-    videos: dsl.Input[dsl.Dataset],
     evaluation: dsl.Input[dsl.Artifact],
     storage: str,
 ):
     """Remembers the videos of a training that has finished, whether its model was promoted or not.
 
     Args:
-        videos: The videos.jsonl of ingest that the decision to train was made on.
-        evaluation: The evaluation.json of the training.
+        evaluation: The evaluation.json of the training; it tells which videos preprocess was given.
         storage: Where the project keeps videos, splits and models; last_training.json is written there.
     """
     from pathlib import Path
@@ -24,4 +22,4 @@ def record_training(
     from components.record_training.record_training import record
 
     with errors.exit_with_message():
-        print(record(Path(videos.path), Path(evaluation.path), storage))
+        print(record(Path(evaluation.path), storage))

@@ -6,25 +6,25 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.errors import DataError
-from components.core.manifest import read_videos
-from components.core.training_record import TrainingRecord, fingerprint_of_videos, stored, write_record
+from components.core.manifest import VideoSet
+from components.core.training_record import LISTED_VIDEOS_KEY, TrainingRecord, write_record
 
 
-def record(videos_path: Path, evaluation_path: Path, storage_uri: str) -> TrainingRecord:
-    """Writes the record and returns it.
+def record(evaluation_path: Path, storage_uri: str) -> TrainingRecord:
+    """Writes the record of the training that an evaluation ends, and returns it.
 
     Raises:
-        DataError: an input cannot be understood.
+        DataError: the evaluation cannot be understood.
         StorageError: the storage cannot be written.
     """
-    videos = read_videos(videos_path)
     try:
-        dataset_fingerprint = json.loads(storage.read_bytes(evaluation_path))["dataset_fingerprint"]
+        evaluation = json.loads(storage.read_bytes(evaluation_path))
+        videos, dataset_fingerprint = VideoSet(**evaluation[LISTED_VIDEOS_KEY]), evaluation["dataset_fingerprint"]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{str(evaluation_path)!r} is not an evaluation of this pipeline ({error!r}).") from None
     finished = TrainingRecord(
-        videos_fingerprint=fingerprint_of_videos(videos),
-        num_videos=len(stored(videos)),
+        videos_fingerprint=videos.fingerprint,
+        num_videos=videos.num_videos,
         dataset_fingerprint=dataset_fingerprint,
         finished_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

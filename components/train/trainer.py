@@ -78,29 +78,18 @@ def train_classifier(
     strategy = choose_strategy(options.require_gpu)
     index = open_dataset(dataset_path)
     examples = ClipExamples.of(dataset_path)
-    make_reproducible(options.seed)
-    half = use_half_precision_on_gpus()
     checkpoints = Checkpoints(storage_uri, index.fingerprint, dataclasses.asdict(options), code_revision()) if storage_uri else None
     listening = checkpoints.listening() if checkpoints else contextlib.nullcontext()
     outputs = written_aside(curves_path), staged_folder(model_path)
-    with listening, outputs[0] as curves, outputs[1] as staged, temporary_folder("lus-features-") as folder:
-        trials: list[Trial] = []
-        cached = None
-        if options.num_trials:
-            options, trials, cached = _searched(options, examples, len(index.class_names), strategy, checkpoints, folder)
-        with strategy.scope():
-            model = build_network(len(index.class_names), options)
-        _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
-        fitted = fit_in_phases(model, examples, options, checkpoints, cached=cached)
-        if half:
-            model = _in_full_precision(model, len(index.class_names), options)
-        results = _results(model, fitted)
-        save_classifier(staged, model, _metadata(index, options, results))
-        write_history(staged / LOG_NAME, fitted.history)
-        write_tensorboard(staged / TENSORBOARD_NAME, fitted.history)
-        if trials:
-            write_trials(staged / TRIALS_NAME, trials)
-        draw_curves(staged / CURVES_NAME, fitted.history, fitted.best_epoch)
+    with listening, outputs[0] as curves, outputs[1] as staged:
+        trained = train_network(examples, len(index.class_names), options, strategy, checkpoints)
+        results = _results(trained)
+        save_classifier(staged, trained.model, _metadata(index, trained.options, results))
+        write_history(staged / LOG_NAME, trained.fitted.history)
+        write_tensorboard(staged / TENSORBOARD_NAME, trained.fitted.history)
+        if trained.trials:
+            write_trials(staged / TRIALS_NAME, trained.trials)
+        draw_curves(staged / CURVES_NAME, trained.fitted.history, trained.fitted.best_epoch)
         curves.write_text(curves_html(staged / CURVES_NAME, results), encoding="utf-8")
     if checkpoints:
         checkpoints.delete()
@@ -108,12 +97,72 @@ def train_classifier(
     return results
 
 
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What the phases of a training measured; epochs are numbered through."""
+
+    history: History
+    best_epoch: int
+    best_logs: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained network, in full precision; the options are those that the search chose, if there was one."""
+
+    model: tf_keras.Model
+    fitted: Fitted
+    options: TrainingOptions
+    trials: list[Trial]
+
+
+def train_network(
+    examples: ClipExamples,
+    num_classes: int,
+    options: TrainingOptions,
+    strategy: tf.distribute.Strategy,
+    checkpoints: Checkpoints | None = None,
+    cached: FeatureExamples | None = None,
+) -> Trained:
+    """Trains a network as the options ask for: all that train, and each turn of a cross-validation, do with their clips.
+
+    Args:
+        examples: the clips.
+        num_classes: how many classes they have.
+        options: what the user asked for.
+        strategy: from devices.choose_strategy.
+        checkpoints: where to save and to go on from.
+        cached: the same clips as the frozen layers see them, if that is known already.
+
+    Raises:
+        DataError: the dataset cannot be used, or the loss is no longer a number.
+        Interrupted: the process was asked to end, and has saved a checkpoint.
+    """
+    make_reproducible(options.seed)
+    half = use_half_precision_on_gpus()
+    trials: list[Trial] = []
+    with temporary_folder("lus-features-") as folder:
+        if options.num_trials:
+            options, trials, cached = _searched(options, examples, num_classes, strategy, checkpoints, folder, cached)
+        with strategy.scope():
+            model = build_network(num_classes, options)
+        _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
+        fitted = fit_in_phases(model, examples, options, checkpoints, cached=cached)
+    return Trained(_in_full_precision(model, num_classes, options) if half else model, fitted, options, trials)
+
+
 def _searched(
-    options: TrainingOptions, examples: ClipExamples, num_classes: int, strategy: Any, checkpoints: Checkpoints | None, folder: Path
+    options: TrainingOptions,
+    examples: ClipExamples,
+    num_classes: int,
+    strategy: tf.distribute.Strategy,
+    checkpoints: Checkpoints | None,
+    folder: Path,
+    cached: FeatureExamples | None,
 ) -> tuple[TrainingOptions, list[Trial], FeatureExamples | None]:
     """Searches for hyper-parameters; every trial starts from the same weights, and all share the cached features, which are returned."""
-    parts = cut_at_learning(build_network(num_classes, options)) if options.cached_versions else None
-    cached = _cached(parts[0], examples, options, folder, checkpoints) if parts else None
+    if options.cached_versions and not cached and (parts := cut_at_learning(build_network(num_classes, options))):
+        cached = _cached(parts[0], examples, options, folder, checkpoints)
     callbacks = [tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints.check("the search"))] if checkpoints else []
 
     def fit(tried: TrainingOptions) -> float:
@@ -130,15 +179,6 @@ def _searched(
 def build_network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
     """Builds the network that the options ask for."""
     return build_classifier(num_classes, options.architecture, options.backbone, options.weights)
-
-
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """What the phases of a training measured; epochs are numbered through."""
-
-    history: History
-    best_epoch: int
-    best_logs: dict[str, float]
 
 
 def fit_in_phases(
@@ -229,14 +269,15 @@ def write_tensorboard(folder: Path, history: History) -> None:
                         tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value, step=epoch)
 
 
-def _results(model: tf_keras.Model, fitted: Fitted) -> dict[str, Any]:
+def _results(trained: Trained) -> dict[str, Any]:
+    fitted = trained.fitted
     shares = fitted.history["wait_share"]
     return {
         "best_epoch": fitted.best_epoch + 1,
         "num_epochs": len(fitted.history["loss"]),
         "validation_macro_f1": float(fitted.best_logs["val_macro_f1"]),
         "validation_loss": float(fitted.best_logs["val_loss"]),
-        "num_parameters": model.count_params(),
+        "num_parameters": trained.model.count_params(),
         "data_wait_share": sum(shares) / len(shares),
     }
 

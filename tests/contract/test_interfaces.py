@@ -2,6 +2,7 @@
 
 import inspect
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ import yaml
 from click.testing import CliRunner
 
 from components.__main__ import main as steps_command
-from components.command_line import is_parameter, load_step, step_names
+from components.command_line import is_parameter, load_step, passed_on, step_names
 from components.core.parameters import CHOICES, RANGES
 from pipelines.cli import main as lus
-from pipelines.compile import check_yaml, compile_pipeline, documents
+from pipelines.compile import PIPELINES, check_yaml, compile_pipeline, documents
 from pipelines.resources import KUBEFLOW, VERTEX, Placement, read_table
 from pipelines.training import STEPS, training
 
@@ -38,7 +39,9 @@ def test_help_shows_every_input_and_output_of_the_step(step: str) -> None:
     assert result.exit_code == 0
     text = " ".join(result.output.split())
     spec = load_step(step).component_spec
-    for name, value in (spec.inputs or {}).items():
+    inputs = spec.inputs or {}
+    nested = [(name, passed_on(name, value) or {name: value}) for name, value in inputs.items()]
+    for name, value in (pair for _, options in nested for pair in options.items()):
         assert f"--{name.replace('_', '-')} " in text
         assert " ".join(value.description.split()) in text
         if value.optional and value.default not in ("", None):
@@ -123,6 +126,43 @@ def test_the_search_trains_every_architecture_in_parallel_and_compares_them(tmp_
     assert models == {**trained, "dataset": "importer"}
     # Where a display name differs, Kubeflow backends do not find the producer of an input (kubeflow/pipelines #11106, #11173).
     assert all(task["taskInfo"]["name"] == name for name, task in tasks.items())
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_a_pipeline_has_the_parameters_of_its_steps_and_gives_each_step_its_own(tmp_path: Path, pipeline: str) -> None:
+    """As the help of the steps has them; a name that two steps share is of the first one."""
+    spec = documents(compiled_text(tmp_path, KUBEFLOW, pipeline))[0]
+    known = spec["root"]["inputDefinitions"]["parameters"]
+    for name, value in known.items():
+        declared = [load_step(step).component_spec.inputs.get(name) for step in step_names()]
+        assert (pipeline == "architecture_search" and name == "dataset_uri") or any(
+            other and value.get("defaultValue") in (other.default, None) and KFP_TYPES[other.type] == value["parameterType"]
+            for other in declared
+        ), name
+    for task in _tasks_with_containers(spec):
+        step = task["componentRef"]["name"].removeprefix("comp-").rstrip("-0123456789").replace("-", "_")
+        parameters = {name for name, value in load_step(step).component_spec.inputs.items() if is_parameter(value)}
+        assert set(task["inputs"]["parameters"]) == parameters
+        for name, source in task["inputs"]["parameters"].items():
+            taken = source.get("componentInputParameter", "").removeprefix("pipelinechannel--")
+            assert taken in (name, "", "ingest-videos_uri"), f"{name} of {step}"
+
+
+def _tasks_with_containers(spec: dict[str, typing.Any]) -> Iterator[dict[str, typing.Any]]:
+    for dag in (spec["root"]["dag"], *(component["dag"] for component in spec["components"].values() if "dag" in component)):
+        for task in dag["tasks"].values():
+            label = spec["components"][task["componentRef"]["name"]].get("executorLabel", "")
+            if "container" in spec["deploymentSpec"]["executors"].get(label, {}):
+                yield task
+
+
+def test_retraining_collects_once_and_remembers_a_training_that_came_to_its_end(tmp_path: Path) -> None:
+    spec = documents(compiled_text(tmp_path, KUBEFLOW, "retraining"))[0]
+    steps = [task["taskInfo"]["name"] for task in _tasks_with_containers(spec)]
+    assert sorted(steps) == sorted([*(step.name for step in STEPS), "decide-training", "record-training", "notify"])
+    remembered = next(task for task in _tasks_with_containers(spec) if task["taskInfo"]["name"] == "record-training")
+    assert set(remembered["dependentTasks"]) == {"evaluate", "promote"}
+    assert remembered["inputs"]["artifacts"]["evaluation"]["taskOutputArtifact"]["producerTask"] == "evaluate"
 
 
 def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from apache_beam.testing import test_pipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from components.core.errors import DataError
+from components.core.manifest import VideoSet
 from components.core.shards import (
     ClipSource,
     DatasetIndex,
@@ -74,7 +75,7 @@ def test_keys_are_spread_over_shards_by_their_sha1() -> None:
 
 def test_the_index_is_read_back(tmp_path: Path) -> None:
     split = SplitInfo([ShardInfo("train-00000-of-00001.tfrecord", 2, "ab")], 2, 1, 1, {"covid": 2}, {"covid": 1}, {"litfl": 2})
-    index = DatasetIndex(["covid"], [14, 224, 224, 3], {"seed": 0}, {"train": split}, "f00d")
+    index = DatasetIndex(["covid"], [14, 224, 224, 3], {"seed": 0}, VideoSet("beef", 3), {"train": split}, "f00d")
     (tmp_path / "index.json").write_text(index.to_json())
     assert DatasetIndex.read(tmp_path) == index
 

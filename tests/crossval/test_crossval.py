@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from components.core.errors import DataError
+from components.core.errors import DataError, UsageError
 from components.core.shards import ClipSource
-from components.crossval.crossval import MAJORITY, THUMBNAIL, divide
+from components.crossval.crossval import MAJORITY, THUMBNAIL, cross_validate, divide
 from components.crossval.scores import CrossValidation, Videos, score_of
 from tests.clip_datasets import write_toy_dataset
+from tests.networks import training_options
 
 SOURCES = [
     ClipSource(f"video-{number}", "covid", f"group-{number // 2}", "ab"[number // 7], "train", 1, fold=number // 2 % 3)
@@ -99,13 +100,19 @@ def test_where_every_source_has_several_classes_nothing_is_left_out() -> None:
     assert "leaves out" not in cross_validation(["a", "a", "b", "b"], [0, 1, 0, 1]).markdown()
 
 
+def test_a_gpu_that_is_required_and_absent_is_told_before_work_starts(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="require_gpu is true, but TensorFlow finds no GPU here"):
+        cross_validate(tmp_path / "absent", training_options(require_gpu=True))
+
+
 @pytest.mark.slow
 def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
     dataset, outputs = write_toy_dataset(tmp_path / "dataset", {"train": 3, "validation": 3}), tmp_path / "outputs"
-    options = ["--backbone", "small", "--epochs", "2", "--batch-size", "3", "--architecture", "cnn_lstm", "--num-bootstrap", "50"]
+    options = ["--backbone", "small", "--epochs", "2", "--batch-size", "3", "--architecture", "cnn_lstm", "--num-bootstrap", "50", "--num-trials", "1"]
     command = [sys.executable, "-m", "pipelines.cli", "crossval", "--dataset", str(dataset), "--output-folder", str(outputs), *options]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert re.findall(r"repeat 1 of 1, (.*): \d of 6 videos right", run.stderr) == ["fold 0 (1 of 3)", "fold 1 (2 of 3)", "fold 2 (3 of 3)"]
+    assert run.stderr.count("trial 1/1: learning rate 0.001") == 3, "each turn searches among its own videos, as train does"
     table = (outputs / "table").read_text()
     assert table in run.stdout
     assert [line.split(" | ")[0] for line in table.splitlines()[4:]] == [f"| {name}" for name in ("cnn_lstm, small", MAJORITY, THUMBNAIL)]

@@ -1,3 +1,4 @@
+import dataclasses
 import datetime
 import json
 from pathlib import Path
@@ -6,8 +7,8 @@ import pytest
 
 from components.core.champion import Champion
 from components.core.errors import DataError, UsageError
-from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
-from components.core.training_record import TrainingRecord, fingerprint_of_videos, read_record, write_record
+from components.core.manifest import ManifestRow, Status, VideoRecord, VideoSet, write_videos
+from components.core.training_record import TrainingRecord, read_record, write_record
 from components.decide_training.decide_training import decide, decide_on
 from components.record_training.record_training import record
 
@@ -29,7 +30,7 @@ def last(days_ago: float = 1, fingerprint: str = "same") -> TrainingRecord:
         ({}, False, "The 10 videos and their labels are those of the last training"),
         ({"force": True}, True, "It was asked for"),
         ({"last": None}, True, "It is not known what was trained on before"),
-        ({"fingerprint": "other"}, True, "have changed: 10 videos now, 9 at the last training"),
+        ({"videos": VideoSet("other", 10)}, True, "have changed: 10 videos now, 9 at the last training"),
         ({"champion": None}, True, "There is no champion yet"),
         ({"last": last(days_ago=30)}, True, "The last training was 30 days ago, and at most 30 are allowed"),
         ({"last": last(days_ago=29.9)}, False, "The 10 videos"),
@@ -37,7 +38,7 @@ def last(days_ago: float = 1, fingerprint: str = "same") -> TrainingRecord:
     ],
 )
 def test_the_decision_names_its_reason(changes: dict, needed: bool, reason: str) -> None:
-    arguments = {"fingerprint": "same", "num_videos": 10, "last": last(), "champion": CHAMPION, "max_age_days": 30, "force": False}
+    arguments = {"videos": VideoSet("same", 10), "last": last(), "champion": CHAMPION, "max_age_days": 30, "force": False}
     decision = decide_on(**{**arguments, **changes}, now=NOW)
     assert decision.needed is needed
     assert reason in decision.reason
@@ -46,9 +47,9 @@ def test_the_decision_names_its_reason(changes: dict, needed: bool, reason: str)
 
 def test_the_fingerprint_is_of_bytes_labels_and_groups_of_stored_videos_only() -> None:
     videos = [video("a"), video("b", "normal"), video("c", status=Status.MISSING)]
-    same = fingerprint_of_videos(videos)
-    assert fingerprint_of_videos([videos[1], videos[0]]) == same
-    assert fingerprint_of_videos([video("renamed", sha256="a"), videos[1]]) == same
+    same = VideoSet.of(videos)
+    assert VideoSet.of([videos[1], videos[0]]) == same
+    assert VideoSet.of([video("renamed", sha256="a"), videos[1]]) == same
     for changed in (
         [video("a", "normal"), videos[1]],
         [video("a", group="h"), videos[1]],
@@ -56,17 +57,31 @@ def test_the_fingerprint_is_of_bytes_labels_and_groups_of_stored_videos_only() -
         [videos[0]],
         [*videos, video("d")],
     ):
-        assert fingerprint_of_videos(changed) != same
+        assert VideoSet.of(changed) != same
 
 
 def test_a_recorded_training_is_found_again(tmp_path: Path) -> None:
-    write_videos(tmp_path / "videos", [video("a"), video("b", status=Status.REJECTED)])
-    (tmp_path / "evaluation").write_text(json.dumps({"dataset_fingerprint": "abc"}))
-    written = record(tmp_path / "videos", tmp_path / "evaluation", str(tmp_path / "storage"))
+    videos = [video("a"), video("b", status=Status.REJECTED)]
+    write_videos(tmp_path / "videos", videos)
+    listed = dataclasses.asdict(VideoSet.of(videos))
+    (tmp_path / "evaluation").write_text(json.dumps({"dataset_fingerprint": "abc", "listed_videos": listed}))
+    written = record(tmp_path / "evaluation", str(tmp_path / "storage"))
     assert (written.num_videos, written.dataset_fingerprint) == (1, "abc")
     assert read_record(str(tmp_path / "storage")) == written
-    decision = decide(tmp_path / "videos", str(tmp_path / "storage"), 30, force=False)
-    assert decision.reason == "There is no champion yet."
+    assert decide(tmp_path / "videos", str(tmp_path / "storage"), 30, force=False).reason == "There is no champion yet."
+    # What was trained on counts, not what was seen when it was decided to train.
+    write_videos(tmp_path / "videos", [*videos, video("c")])
+    assert "have changed: 2 videos now, 1 at" in decide(tmp_path / "videos", str(tmp_path / "storage"), 30, force=False).reason
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"dataset_fingerprint": "abc"}', '{"dataset_fingerprint": "abc", "listed_videos": {}}']
+)
+def test_what_is_no_evaluation_is_not_recorded(tmp_path: Path, content: str) -> None:
+    (tmp_path / "evaluation").write_text(content)
+    with pytest.raises(DataError, match="evaluation' is not an evaluation of this pipeline"):
+        record(tmp_path / "evaluation", str(tmp_path / "storage"))
+    assert read_record(str(tmp_path / "storage")) is None
 
 
 @pytest.mark.parametrize(

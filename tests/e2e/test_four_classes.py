@@ -11,10 +11,9 @@ from components.evaluate.report import render_report
 from components.prune.options import PruningOptions
 from components.prune.pruning import prune_classifier
 from components.train import trainer
-from components.train.options import TrainingOptions
 from components.train.trainer import train_classifier
 from tests.clip_datasets import clip_record, toy_clip, write_dataset
-from tests.networks import coarse_model
+from tests.networks import coarse_model, training_options
 
 
 @pytest.mark.slow
@@ -27,7 +26,7 @@ def test_four_classes_are_trained_pruned_and_evaluated(tmp_path: Path, monkeypat
     write_dataset(tmp_path / "dataset", records, class_names=ALL_CLASS_NAMES)
     # The networks of train take a minute to be traced and exported, and other tests do that.
     monkeypatch.setattr(trainer, "build_network", lambda num_classes, options: coarse_model(num_classes))
-    training = TrainingOptions(epochs=1, patience=1, batch_size=4, learning_rate=0.001, seed=0)
+    training = training_options(epochs=1, patience=1, batch_size=4, learning_rate=0.001, seed=0)
     train_classifier(tmp_path / "dataset", tmp_path / "dense", tmp_path / "curves.html", training)
     pruning = PruningOptions(sparsity=0.5, pruning_epochs=1, batch_size=4, learning_rate=0.001, seed=0)
     prune_classifier(tmp_path / "dataset", tmp_path / "dense", tmp_path / "pruned", tmp_path / "summary.html", pruning)

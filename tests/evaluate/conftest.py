@@ -9,6 +9,7 @@ import pytest
 
 from components.core.champion import Comparison
 from components.core.classifier import ClassifierMetadata
+from components.core.manifest import VideoSet
 from components.core.predictions import Predictions
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import fit_baselines
@@ -139,6 +140,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         return Evaluation(
             class_names=CLASS_NAMES,
             dataset_fingerprint=FINGERPRINT,
+            listed_videos=VideoSet("beef", 24),
             code_revision="0123abcd" * 5,
             num_bootstrap=300,
             seed=0,

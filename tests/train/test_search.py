@@ -24,8 +24,9 @@ from components.train.options import TrainingOptions
 from components.train.search import LABEL_SMOOTHINGS, LEARNING_RATES, search_hyperparameters
 from components.train.trainer import TRIALS_NAME, train_classifier
 from tests.clip_datasets import SHAPE, write_toy_dataset
+from tests.networks import training_options
 
-OPTIONS = TrainingOptions(epochs=1, patience=1, batch_size=6, learning_rate=0.001, seed=0, num_trials=6)
+OPTIONS = training_options(epochs=1, patience=1, batch_size=6, learning_rate=0.001, seed=0, num_trials=6)
 
 
 def bowl(options: TrainingOptions) -> float:

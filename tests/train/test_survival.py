@@ -27,8 +27,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import tf_keras
 from tf_keras import layers
 from components.core.fitting import ClipExamples, make_reproducible
-from components.train.options import TrainingOptions
 from components.train.trainer import fit_in_phases
+from tests.networks import training_options
 for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
     make_reproducible(0)
     with strategy.scope():
@@ -36,7 +36,7 @@ for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["
         frozen = layers.Conv2D(16, 8, strides=8, trainable=False)(layers.Rescaling(1 / 255)(inputs))
         pooled = layers.AveragePooling3D((14, 4, 4))(frozen)
         model = tf_keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(pooled)))
-    options = TrainingOptions(epochs=3, patience=3, batch_size=4, learning_rate=0.01, seed=0, cached_versions=int(sys.argv[2]))
+    options = training_options(epochs=3, patience=3, batch_size=4, learning_rate=0.01, seed=0, cached_versions=int(sys.argv[2]))
     history = fit_in_phases(model, ClipExamples.of(Path(sys.argv[1])), options).history
     devices = {"num_devices": strategy.num_replicas_in_sync}
     print(json.dumps({**devices, **{name: history[name] for name in ("loss", "val_loss", "macro_f1")}}))

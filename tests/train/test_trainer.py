@@ -14,12 +14,14 @@ from components.core import clips
 from components.core.classifier import MODEL_NAME, load_classifier
 from components.core.dataset import open_dataset
 from components.core.errors import DataError, UsageError
+from components.core.fitting import ClipExamples
 from components.train import trainer
 from components.train.options import TrainingOptions
 from components.train.trainer import CURVES_NAME, LOG_NAME, TENSORBOARD_NAME, train_classifier, write_tensorboard
 from tests.clip_datasets import write_toy_dataset
+from tests.networks import training_options
 
-OPTIONS = TrainingOptions(epochs=15, patience=15, batch_size=6, learning_rate=0.002, seed=0)
+OPTIONS = training_options(epochs=15, patience=15, batch_size=6, learning_rate=0.002, seed=0)
 ONE_EPOCH = dataclasses.replace(OPTIONS, epochs=1)
 
 
@@ -93,6 +95,30 @@ def test_tensorboard_has_every_epoch_of_all_phases(tmp_path: Path) -> None:
 def test_values_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(OPTIONS, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_what_learns_in_half_precision_is_used_in_full(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on GPUs; train and crossval have it from the same function."""
+    build = trainer.build_network
+    learned: list[tf_keras.Model] = []
+
+    def network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
+        learned.append(build(num_classes, options))
+        return learned[-1]
+
+    def half_precision() -> bool:
+        tf_keras.mixed_precision.set_global_policy("mixed_float16")
+        return True
+
+    monkeypatch.setattr(trainer, "build_network", network)
+    monkeypatch.setattr(trainer, "use_half_precision_on_gpus", half_precision)
+    trained = trainer.train_network(ClipExamples.of(dataset), 3, ONE_EPOCH, tf.distribute.get_strategy())
+    half, full = learned
+    assert [{layer.compute_dtype for layer in model.layers[1:-1]} for model in learned] == [{"float16"}, {"float32"}]
+    assert trained.model is full
+    assert all(np.array_equal(a, b) for a, b in zip(half.get_weights(), full.get_weights(), strict=True))
+    assert tf_keras.mixed_precision.global_policy().name == "float32"
 
 
 def test_the_step_refuses_a_wrong_value_before_it_loads_tensorflow() -> None:
