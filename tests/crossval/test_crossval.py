@@ -108,7 +108,20 @@ def test_a_gpu_that_is_required_and_absent_is_told_before_work_starts(tmp_path: 
 @pytest.mark.slow
 def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
     dataset, outputs = write_toy_dataset(tmp_path / "dataset", {"train": 3, "validation": 3}), tmp_path / "outputs"
-    options = ["--backbone", "small", "--epochs", "2", "--batch-size", "3", "--architecture", "cnn_lstm", "--num-bootstrap", "50", "--num-trials", "1"]
+    options = [
+        "--backbone",
+        "small",
+        "--epochs",
+        "2",
+        "--batch-size",
+        "3",
+        "--architecture",
+        "cnn_lstm",
+        "--num-bootstrap",
+        "50",
+        "--num-trials",
+        "1",
+    ]
     command = [sys.executable, "-m", "pipelines.cli", "crossval", "--dataset", str(dataset), "--output-folder", str(outputs), *options]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert re.findall(r"repeat 1 of 1, (.*): \d of 6 videos right", run.stderr) == ["fold 0 (1 of 3)", "fold 1 (2 of 3)", "fold 2 (3 of 3)"]
