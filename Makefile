@@ -18,7 +18,7 @@ BUILD := docker build --file docker/Dockerfile --build-arg REVISION=$(REVISION) 
 	--label org.opencontainers.image.revision=$(REVISION) --label org.opencontainers.image.version=$(TAG) $(BUILD_OPTIONS)
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: help setup demo test test-fast test-cluster test-docker test-prism smoke-cluster lint format lock images clean
+.PHONY: help setup demo test test-fast test-cluster test-docker test-prism smoke-cluster lint format docs lock images clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ lint: $(VENV)/.installed ## Check style and types
 format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed ## Build the documentation into build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
 
 lock: $(VENV)/.installed ## Resolve the lock files again, to the newest versions that work together
 	$(COMPILE) setup.py --upgrade --extra dev -o docker/locks/dev.txt

@@ -44,6 +44,7 @@ DEV = [
     "uv",
     "gcp-storage-emulator",
     "imageio-ffmpeg",
+    "mkdocs-material",
     "moto[s3,server]",
     "mypy",
     "pandas-stubs",

@@ -1,4 +1,4 @@
-"""Each step by plain `docker run`, as the README has it; signals; mounts."""
+"""Each step by plain `docker run`, as docs/docker.md has it; signals; mounts."""
 
 import json
 import os
@@ -23,11 +23,11 @@ ME = f"{os.getuid()}:{os.getgid()}"
 
 @pytest.fixture(scope="module")
 def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the README's commands were run, without a network and with read-only file systems, and for one epoch."""
+    """The folder in which the commands of docs/docker.md were run, without a network and with read-only file systems, and for one epoch."""
     folder = tmp_path_factory.mktemp("by-hand")
     tiny_phantoms(folder)
     (folder / "phantoms" / "manifest.csv").rename(folder / "phantoms" / "videos.csv")
-    commands = re.search(r"```sh\n(step\(\).*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    commands = re.search(r"```sh\n(step\(\).*?)```", (ROOT / "docs" / "docker.md").read_text(), re.DOTALL)[1]
     for text, replacement in (
         ("docker run --rm ", "docker run --rm --network none --read-only --tmpfs /tmp "),
         ("videos.csv", "phantoms/videos.csv"),
@@ -42,7 +42,7 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_steps_of_the_readme_give_their_outputs(by_hand: Path) -> None:
+def test_the_steps_of_the_page_give_their_outputs(by_hand: Path) -> None:
     outputs = by_hand / "outputs"
     assert json.loads((outputs / "preprocess" / "dataset" / "index.json").read_text())["splits"]["test"]["num_videos"] == 3
     assert (outputs / "prune" / "pruned_model" / "model.keras").stat().st_size > 0
