@@ -1,8 +1,9 @@
-"""What the pages tell the reader to type: shell blocks parse, and the project's commands in them are understood; nothing is run.
+"""What the pages tell the reader to type: shell blocks parse, and the commands of the project are understood; nothing is run.
 
-In a block a command is written out, with all that it requires. In a sentence it may be the name of the command and the option that is meant.
+In a block a command is written out, with all that it requires. In a sentence it may be its name and the option that is meant.
 """
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -19,7 +20,7 @@ from tests.docs.pages import ROOT, blocks, code_spans
 
 IMAGE = re.compile(r"lung-ultrasound-pipeline/\w+:[\w.-]+")
 OPERATOR = re.compile(r"[();<>|&]+")
-PARAMETERS = {name for pipeline in PIPELINES.values() for name in pipeline.component_spec.inputs}
+PARAMETERS = {key for name, module in PIPELINES.items() for key in getattr(importlib.import_module(module), name).component_spec.inputs}
 SHELL_BLOCKS = list(blocks("sh"))
 
 
@@ -47,6 +48,11 @@ def commands(text: str) -> Iterator[list[str]]:
                 words = []
 
 
+def understand_all(text: str) -> None:
+    for words in commands(text):
+        understand(words)
+
+
 def understand(words: list[str]) -> None:
     """Parses a command if it is one of the project's.
 
@@ -63,9 +69,9 @@ def understand(words: list[str]) -> None:
         file = f"{words[2].replace('.', '/')}.py" if words[1] == "-m" else words[1]
         if not (ROOT / file).exists():
             raise NotUnderstoodError(f"there is no {file}")
-    elif words[0] == "step":
+    elif words[0] == "step" and len(words) > 1:
         parse(steps, words[2:])
-    elif image and "--entrypoint" not in words and words[image + 1 :]:
+    elif image is not None and "--entrypoint" not in words and words[image + 1 :]:
         parse(steps, words[image + 1 :])
     elif words[0] == "make":
         make(words[1:])
@@ -100,8 +106,7 @@ def make(words: list[str]) -> None:
 def test_a_shell_block_parses_and_its_commands_are_understood(text: str) -> None:
     result = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-    for words in commands(text):
-        understand(words)
+    understand_all(text)
 
 
 def test_commands_and_options_in_sentences_exist() -> None:
@@ -109,13 +114,12 @@ def test_commands_and_options_in_sentences_exist() -> None:
     for span, page in code_spans():
         if re.match(r"(lus|make|python -m components|python) ", span):
             seen += 1
-            for words in commands(span):
-                try:
-                    understand(words)
-                except (click.MissingParameter, click.exceptions.NoArgsIsHelpError):
-                    pass
-                except (click.ClickException, NotUnderstoodError) as error:
-                    pytest.fail(f"{page}: `{span}`: {error}")
+            try:
+                understand_all(span)
+            except (click.MissingParameter, click.exceptions.NoArgsIsHelpError):
+                pass
+            except (click.ClickException, NotUnderstoodError) as error:
+                pytest.fail(f"{page}: `{span}`: {error}")
     assert seen > 20
 
 
@@ -141,8 +145,7 @@ def test_commands_and_options_in_sentences_exist() -> None:
 )
 def test_a_command_that_would_fail_is_told(line: str) -> None:
     with pytest.raises((click.ClickException, NotUnderstoodError)):
-        for words in commands(line):
-            understand(words)
+        understand_all(line)
 
 
 def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
