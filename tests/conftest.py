@@ -95,7 +95,7 @@ def s3_proxy(s3_storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy
     import tenacity
 
     from components.core import storage
-    from components.core.object_stores import client_of
+    from components.core.storage.object_stores import client_of
 
     proxy = Proxy(os.environ["AWS_ENDPOINT_URL"])
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)

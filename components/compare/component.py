@@ -34,11 +34,12 @@ def compare(
     """
     from pathlib import Path
 
-    from components.core import errors, local_files
+    from components.core import process
+    from components.core.files import local_files
+    from components.core.models.tensorflow_startup import load_tensorflow
     from components.core.parameters import check_values
-    from components.core.tensorflow_startup import load_tensorflow
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
         load_tensorflow()
         from components.compare.compare import compare_models

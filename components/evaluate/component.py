@@ -38,10 +38,12 @@ def evaluate(
     """
     from pathlib import Path
 
-    from components.core import errors, local_files, tensorflow_startup
+    from components.core import process
+    from components.core.files import local_files
+    from components.core.models import tensorflow_startup
     from components.core.parameters import check_values
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
         tensorflow_startup.load_tensorflow()
         from components.evaluate.evaluate import evaluate_models

@@ -1,4 +1,4 @@
-"""Preprocess: the videos that ingest stored → a clip dataset (core.shards has its layout)."""
+"""Preprocess: the videos that ingest stored → a clip dataset (core.records.shards has its layout)."""
 
 import collections
 import contextlib
@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.core import json_lines, parameters, storage
-from components.core.beam_options import pipeline_options, work_folder
-from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_names
-from components.core.drift import statistics_of
+from components.core import parameters, storage
+from components.core.beam.beam_options import pipeline_options, work_folder
 from components.core.errors import UsageError
-from components.core.local_files import staged_folder, written_aside
-from components.core.manifest import ManifestRow, Status, VideoRecord, VideoSet, check_groups, read_videos
-from components.core.shards import (
+from components.core.files import json_lines
+from components.core.files.local_files import staged_folder, written_aside
+from components.core.records.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_names
+from components.core.records.manifest import ManifestRow, Status, VideoRecord, VideoSet, check_groups, read_videos
+from components.core.records.shards import (
     INDEX_NAME,
     STATISTICS_NAME,
     VIDEOS_NAME,
@@ -28,6 +28,7 @@ from components.core.shards import (
     fingerprint_of,
     shard_of,
 )
+from components.core.statistics.drift import statistics_of
 from components.core.video.sampling import Sampling
 from components.preprocess import beam_pipeline, near_duplicates, splits
 from components.preprocess.beam_pipeline import ShardSummary, VideoTask

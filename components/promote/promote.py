@@ -1,4 +1,4 @@
-"""Promote: decides on the evidence of evaluate, publishes the version, then moves the champion pointer (layout in core.champion).
+"""Promote: decides on the evidence of evaluate, publishes the version, then moves the champion pointer (layout in core.registry.champion).
 
 The pointer moves only if it still is what the decision was made against. A promotion that loses the race is told so; its version stays.
 """
@@ -8,7 +8,9 @@ import datetime
 from pathlib import Path
 
 from components.core import storage
-from components.core.champion import (
+from components.core.errors import DataError
+from components.core.parameters import check_values
+from components.core.registry.champion import (
     Champion,
     Comparison,
     check_kept,
@@ -20,8 +22,6 @@ from components.core.champion import (
     set_champion,
     version_uri,
 )
-from components.core.errors import DataError
-from components.core.parameters import check_values
 from components.promote.decision import Decision, Rule, decide
 
 

@@ -8,8 +8,8 @@ import pytest
 import urllib3
 from click.testing import CliRunner, Result
 
-from pipelines import kubeflow, progress
-from pipelines.cli import main as lus
+from pipelines.commands.main import main as lus
+from pipelines.engines import kubeflow, progress
 from tests.pipelines.kubeflow_server import KubeflowServer
 
 PARAMETERS = ("-p", "manifest=gs://bucket/manifest.csv", "-p", "storage=gs://bucket/storage")

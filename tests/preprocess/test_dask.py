@@ -10,10 +10,12 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from components.core import beam_options, clips, storage
-from components.core.beam_options import check_workers_see, pipeline_options, work_folder
+from components.core import storage
+from components.core.beam import beam_options
+from components.core.beam.beam_options import check_workers_see, pipeline_options, work_folder
 from components.core.errors import ClusterError, Interrupted, StorageError, UsageError
-from components.core.manifest import VideoRecord, write_videos
+from components.core.records import clips
+from components.core.records.manifest import VideoRecord, write_videos
 from components.core.video.sampling import Sampling
 from components.preprocess import beam_pipeline
 from components.preprocess.beam_pipeline import DecodeVideos, VideoTask, decode

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from components.core import clips, storage
-from components.core.drift import drift, used_videos
+from components.core import storage
 from components.core.errors import DataError, OutageError, StorageError, UsageError
-from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
-from components.core.shards import DatasetIndex, ShardName, read_tfrecords
+from components.core.records import clips
+from components.core.records.manifest import ManifestRow, Status, VideoRecord, write_videos
+from components.core.records.shards import DatasetIndex, ShardName, read_tfrecords
+from components.core.statistics.drift import drift, used_videos
 from components.evaluate.video_facts import read_video_facts
 from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
 from tests.outages import Proxy

@@ -1,0 +1,394 @@
+"""How a classifier is fitted to a clip dataset: what train and prune have in common.
+
+Clips are weighted such that every class counts alike, in the training loss and in the validation loss. The best epoch is the one with the
+highest macro-F1 on the validation clips; because few clips give few distinct values, the lower validation loss decides between equals.
+
+Every random draw (order of the clips, augmentation, dropout) depends on the seed and on the number of the step alone, so a training that
+goes on from a checkpoint (core.models.checkpoints) ends as if it had not been interrupted.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import tensorflow as tf
+import tf_keras
+from tqdm import tqdm
+
+from components.core.errors import DataError, Interrupted
+from components.core.files import disk_faults
+from components.core.models.augmentation import Augmentation, augment
+from components.core.models.checkpoints import Checkpoints, Progress
+from components.core.models.dataset import Part, failures_of_shards, in_colour, parse_clip, part_of_split, read_clips, read_records
+
+MACRO_F1 = "macro_f1"
+History: TypeAlias = dict[str, list[float]]
+
+_log = logging.getLogger(__name__)
+
+
+def make_reproducible(seed: int) -> None:
+    """Seeds every random generator and makes TensorFlow use deterministic kernels only; holds for the whole process."""
+    tf_keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    # Dropout draws from generators that can be set to a state, which Keras' default ones cannot.
+    tf_keras.backend.experimental.enable_tf_random_generator()
+
+
+def compile_classifier(model: tf_keras.Model, optimizer: Any, label_smoothing: float = 0.0) -> None:
+    """Gives a classifier the loss and the metric that this project trains and selects by."""
+    loss = tf_keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+    model.compile(optimizer, loss=loss, metrics=[tf_keras.metrics.F1Score(average="macro", name=MACRO_F1)], weighted_metrics=[])
+
+
+class Examples(Protocol):
+    """What a classifier is fitted to; batches are (inputs, one-hot labels, weights of the classes)."""
+
+    @property
+    def num_training(self) -> int:
+        """Number of examples to learn from."""
+
+    def training(self, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
+        """Returns training batches without end, another order in every pass, from batch number `first_batch` on."""
+
+    def validation(self, batch_size: int) -> tf.data.Dataset:
+        """Returns the validation examples, once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipExamples:
+    """The clips of a dataset, read, decoded and augmented in every pass.
+
+    Attributes:
+        dataset_path: output folder of preprocess.
+        train: what to learn from.
+        held_out: what to choose the epoch by.
+    """
+
+    dataset_path: Path
+    train: Part
+    held_out: Part
+
+    @classmethod
+    def of(cls, dataset_path: Path) -> "ClipExamples":
+        """Returns the train and the validation split.
+
+        Raises:
+            DataError: a split has no clips, or lacks a class.
+        """
+        train, held_out = part_of_split(dataset_path, "train"), part_of_split(dataset_path, "validation")
+        train.check_classes()
+        held_out.check_classes()
+        return cls(dataset_path, train, held_out)
+
+    @property
+    def num_training(self) -> int:
+        """Number of clips to learn from."""
+        return self.train.num_clips
+
+    def training(self, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
+        """Returns training batches without end; the seed and the number of the clip, from the start of training, decide its changes."""
+        weighted = weighting(self.train)
+
+        def prepared(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            example = parse_clip(record)
+            clip = augment(example["clip"], tf.stack([tf.constant(seed, tf.int64), number]), Augmentation())
+            return in_colour(clip), *weighted(example["label"])
+
+        records = read_records(self.train, shuffle_seed=seed).repeat().enumerate().skip(first_batch * batch_size)
+        batches = records.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=True)
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def validation(self, batch_size: int) -> tf.data.Dataset:
+        """Returns the clips as they are stored, in their order."""
+        weighted = weighting(self.held_out)
+        examples = read_clips(self.dataset_path, self.held_out).map(lambda example: (example["clip"], *weighted(example["label"])))
+        return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def weighting(part: Part) -> Any:
+    """Returns a function from labels to their one-hot forms and the weights of their classes in the part."""
+    table = tf.constant(part.class_weights(), tf.float32)
+    return lambda labels: (tf.one_hot(labels, len(part.clips_by_class)), tf.gather(table, labels))
+
+
+class BestEpoch(tf_keras.callbacks.Callback):
+    """Keeps the weights of the best epoch and gives them back to the model at the end of training.
+
+    Attributes:
+        epoch: number of the best epoch, from 0.
+        logs: what was measured in it.
+        weights: of the model in it.
+    """
+
+    def __init__(self, first_epoch: int = 0, patience: int | None = None) -> None:
+        """Makes the callback.
+
+        Args:
+            first_epoch: epochs before this one are not considered.
+            patience: training stops after so many epochs without a better one; None never stops it.
+        """
+        super().__init__()
+        self.epoch = -1
+        self.logs: dict[str, float] = {}
+        self.weights: list[Any] = []
+        self._first_epoch = first_epoch
+        self._patience = patience
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Compares the epoch with the best one so far."""
+        if epoch < self._first_epoch:
+            return
+        if not self.logs or _rank(logs) > _rank(self.logs):
+            self.epoch, self.logs, self.weights = epoch, dict(logs), self.model.get_weights()
+        elif self._patience is not None and epoch - self.epoch >= self._patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Gives the weights of the best epoch to the model."""
+        self.model.set_weights(self.weights)
+
+
+def _rank(logs: dict[str, float]) -> tuple[float, float]:
+    return logs[f"val_{MACRO_F1}"], -logs["val_loss"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a classifier is trained.
+
+    Attributes:
+        epochs: largest number of passes over the training examples.
+        batch_size: examples in a training step.
+        learning_rate: step size of Adam in the first step.
+        seed: of the order of the examples, of their augmentation and of the dropout.
+        cosine: whether the step size falls to zero along a half cosine; else it stays.
+        label_smoothing: part of the probability that is spread over all classes in the wanted answers.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    cosine: bool = False
+    label_smoothing: float = 0.0
+
+
+def steps_per_epoch(num_examples: int, batch_size: int) -> int:
+    """Returns the number of training batches in an epoch."""
+    return math.ceil(num_examples / batch_size)
+
+
+def fit_classifier(
+    model: tf_keras.Model,
+    examples: Examples,
+    best: BestEpoch,
+    schedule: Schedule,
+    callbacks: Sequence[tf_keras.callbacks.Callback] = (),
+    checkpoints: Checkpoints | None = None,
+    phase: str = "training",
+) -> History:
+    """Fits a classifier; afterwards the model has the weights of the best epoch.
+
+    Args:
+        model: inputs of the examples → probabilities; it is compiled here, for the distribution strategy that it was built under.
+        examples: what to learn from and to choose by.
+        best: decides which epoch is the best.
+        schedule: how long and how fast.
+        callbacks: Keras callbacks that run before `best` in each epoch.
+        checkpoints: where to save the state after every epoch and when the process is asked to end, and to go on from; None saves nothing.
+        phase: name of this training among those of a run, for the checkpoints.
+
+    Returns:
+        Per epoch: loss, macro_f1, val_loss, val_macro_f1, and wait_share, the part of the training time that was spent waiting for data.
+
+    Raises:
+        DataError: the dataset cannot be used, the loss is no longer a number, or the memory is too small for the batch.
+        Interrupted: the process was asked to end; the state was saved if there are checkpoints.
+    """
+    steps = steps_per_epoch(examples.num_training, schedule.batch_size)
+    with model.distribute_strategy.scope():
+        rate = tf_keras.optimizers.schedules.CosineDecay(schedule.learning_rate, schedule.epochs * steps) if schedule.cosine else None
+        compile_classifier(model, tf_keras.optimizers.Adam(rate or schedule.learning_rate, clipnorm=1.0), schedule.label_smoothing)
+        model.optimizer.build(model.trainable_variables)
+    progress = Progress(phase)
+    if checkpoints and checkpoints.exists():
+        nothing = tf.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype)
+        model.test_on_batch(nothing, tf.zeros((1, model.output_shape[-1])), tf.ones(1))  # makes the variables of the metrics
+        progress = checkpoints.restore(phase, model, best) or progress
+    if progress.finished:
+        return progress.history
+    if progress.epoch or progress.step:
+        _log.info("going on in epoch %d of %d, after %d steps of it", progress.epoch + 1, schedule.epochs, progress.step)
+    keras_callbacks = tf_keras.callbacks.CallbackList(
+        [*callbacks, best, _EpochLog(best)], model=model, epochs=schedule.epochs, steps=steps, verbose=0
+    )
+    loop = _Loop(model, examples, schedule, steps, keras_callbacks, checkpoints, best)
+    with failures_of_training(schedule, getattr(examples, "dataset_path", None)):
+        model.stop_training = False
+        keras_callbacks.on_train_begin()
+        while progress.epoch < schedule.epochs and not model.stop_training:
+            progress = loop.run_epoch(progress)
+        keras_callbacks.on_train_end()
+    if checkpoints:
+        progress = dataclasses.replace(progress, finished=True)
+        checkpoints.save(progress, model, best)
+    return progress.history
+
+
+class _Loop:
+    """Runs epochs step by step, so that one can stop after any step and go on from there."""
+
+    def __init__(
+        self,
+        model: tf_keras.Model,
+        examples: Examples,
+        schedule: Schedule,
+        steps: int,
+        callbacks: tf_keras.callbacks.CallbackList,
+        checkpoints: Checkpoints | None,
+        best: BestEpoch,
+    ) -> None:
+        self._model, self._schedule, self._steps = model, schedule, steps
+        self._callbacks, self._checkpoints, self._best = callbacks, checkpoints, best
+        self._examples = examples
+        self._strategy = model.distribute_strategy
+        self._validation = examples.validation(schedule.batch_size)
+        self._batches: Iterator[Any] | None = None
+        self._dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, tf_keras.layers.Dropout)]
+
+        @tf.function
+        def step(batch: Any) -> Any:
+            return self._strategy.run(model.train_step, (batch,))
+
+        self._step = step
+
+    def run_epoch(self, progress: Progress) -> Progress:
+        """Runs one epoch, or what is left of it, and returns the progress after it."""
+        epoch, first_step = progress.epoch, progress.step
+        if self._batches is None:
+            dataset = self._examples.training(self._schedule.batch_size, self._schedule.seed, epoch * self._steps + first_step)
+            self._batches = iter(self._strategy.experimental_distribute_dataset(dataset))
+        if not first_step:
+            self._model.reset_metrics()
+        self._callbacks.on_epoch_begin(epoch)
+        started_s, waited_s = time.perf_counter(), 0.0
+        # disable=None: no bar where nobody watches
+        for step in tqdm(range(first_step, self._steps), desc=f"epoch {epoch + 1}", unit="step", leave=False, disable=None):
+            self._callbacks.on_train_batch_begin(step)
+            self._seed_dropout(epoch * self._steps + step)
+            asked_s = time.perf_counter()
+            batch = next(self._batches)
+            waited_s += time.perf_counter() - asked_s
+            self._step(batch)
+            logs = self._results()
+            self._check_loss(logs["loss"], epoch)
+            self._callbacks.on_train_batch_end(step, logs)
+            if self._checkpoints and self._checkpoints.end_is_asked:
+                self._stop(dataclasses.replace(progress, step=step + 1))
+        logs = self._results()
+        wait_share = waited_s / (time.perf_counter() - started_s)
+        scores = self._model.evaluate(self._validation, return_dict=True, verbose=0)
+        logs |= {f"val_{name}": float(value) for name, value in scores.items()} | {"wait_share": wait_share}
+        self._callbacks.on_epoch_end(epoch, logs)
+        history = {name: [*progress.history.get(name, []), value] for name, value in logs.items()}
+        progress = dataclasses.replace(progress, epoch=epoch + 1, step=0, history=history, finished=self._model.stop_training)
+        if self._checkpoints:
+            self._checkpoints.save(progress, self._model, self._best)
+            if self._checkpoints.end_is_asked:
+                self._stop(progress)
+        return progress
+
+    def _results(self) -> dict[str, float]:
+        return {metric.name: float(metric.result()) for metric in self._model.metrics}
+
+    def _seed_dropout(self, step: int) -> None:
+        """Makes what dropout draws in a step depend on the seed and the number of the step alone."""
+        for number, layer in enumerate(self._dropouts):
+            generator = layer._random_generator._generator  # Keras shows it nowhere else
+            if generator is not None:
+                generator.reset_from_seed(hash((self._schedule.seed, step, number)) % 2**31)
+
+    def _check_loss(self, loss: float, epoch: int) -> None:
+        if math.isfinite(loss):
+            return
+        best = f"; the best epoch before was {self._best.epoch + 1}" if self._best.logs else ""
+        kept = f", and the state after epoch {epoch} is kept in {self._checkpoints.uri!r}" if self._checkpoints and epoch else ""
+        raise DataError(
+            f"the loss became {loss} in epoch {epoch + 1}{best}{kept}; "
+            f"give a learning_rate lower than {self._schedule.learning_rate:g} or look for damaged clips."
+        )
+
+    def _stop(self, progress: Progress) -> None:
+        assert self._checkpoints
+        self._checkpoints.save(progress, self._model, self._best)
+        raise Interrupted(
+            f"training was asked to end in epoch {progress.epoch + 1} after {progress.step} of {self._steps} steps; "
+            f"start it again with the same parameters and it goes on from {self._checkpoints.uri!r}."
+        )
+
+
+@contextlib.contextmanager
+def failures_of_training(schedule: Schedule, dataset_path: Path | None) -> Iterator[None]:
+    """Turns what TensorFlow raises in the block about shards and memory into a DataError."""
+    with failures_of_shards(dataset_path) if dataset_path else contextlib.nullcontext():
+        try:
+            yield
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            if disk_faults.sentence_about(error):
+                raise  # TensorFlow says the same of a full disk
+            advice = f"try --batch-size {schedule.batch_size // 2}" if schedule.batch_size > 1 else "use a device with more memory"
+            raise DataError(f"the memory is too small for batches of {schedule.batch_size} clips; {advice}.") from None
+
+
+class _EpochLog(tf_keras.callbacks.Callback):
+    """Logs one line an epoch."""
+
+    def __init__(self, best: BestEpoch) -> None:
+        super().__init__()
+        self._best = best
+        self._started_s = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._started_s = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        _log.info(
+            "epoch %*d/%d: loss %.3f, macro-F1 %.3f; validation loss %.3f, macro-F1 %.3f; %.1f s, %.0f %% of it waiting for data%s",
+            len(str(self.params["epochs"])),
+            epoch + 1,
+            self.params["epochs"],
+            logs["loss"],
+            logs[MACRO_F1],
+            logs["val_loss"],
+            logs[f"val_{MACRO_F1}"],
+            time.monotonic() - self._started_s,
+            100 * logs["wait_share"],
+            ", best so far" if self._best.epoch == epoch else "",
+        )
+
+
+def score_on_validation(model: tf_keras.Model, dataset_path: Path, batch_size: int) -> dict[str, float]:
+    """Returns `loss` and `macro_f1` of a classifier on the validation clips; the model is compiled here.
+
+    Raises:
+        DataError: the dataset cannot be used.
+    """
+    compile_classifier(model, tf_keras.optimizers.Adam())
+    with failures_of_shards(dataset_path):
+        scores = model.evaluate(ClipExamples.of(dataset_path).validation(batch_size), return_dict=True, verbose=0)
+    return {name: float(value) for name, value in scores.items()}
+
+
+def write_history(path: Path, history: History) -> None:
+    """Writes what was measured in each epoch as CSV, one line an epoch, numbered from 1."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *history])
+        writer.writerows([number, *values] for number, values in enumerate(zip(*history.values(), strict=True), start=1))
