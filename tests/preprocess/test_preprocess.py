@@ -14,6 +14,7 @@ from components.core.records import clips
 from components.core.records.manifest import ManifestRow, Status, VideoRecord, write_videos
 from components.core.records.shards import DatasetIndex, ShardName, read_tfrecords
 from components.core.statistics.drift import drift, used_videos
+from components.core.storage import outages
 from components.evaluate.video_facts import read_video_facts
 from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
 from tests.outages import Proxy
@@ -305,7 +306,7 @@ def test_a_storage_that_refuses_a_video_ends_the_step(tmp_path: Path, s3_storage
 def test_a_storage_that_does_not_answer_is_no_video_without_clips(
     tmp_path: Path, s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(outages, "PATIENCE_S", 0.5)
     s3_proxy.stop_after(8)
     with pytest.raises(OutageError, match=r"cannot read 's3://.*the storage does not answer"):
         build_dataset(tmp_path / "videos.jsonl", s3_storage, tmp_path / "dataset", SETTINGS, num_workers=1)
