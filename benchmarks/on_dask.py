@@ -32,7 +32,8 @@ from pathlib import Path
 import boto3
 
 from components.core import storage
-from components.core.records.manifest import Status, VideoRecord, read_manifest, write_videos
+from components.core.records.manifest import read_manifest
+from components.core.records.video_records import Status, VideoRecord, write_videos
 from components.preprocess.component import preprocess
 from components.preprocess.preprocess import Settings, build_dataset
 

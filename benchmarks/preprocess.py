@@ -49,7 +49,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from components.core.errors import PipelineError
 from components.core.parameters import CHOICES
 from components.core.records.clips import CLIP_FRAMES, FRAME_SIZE_PX
-from components.core.records.manifest import ManifestRow, Status, VideoRecord, read_manifest, write_videos
+from components.core.records.manifest import ManifestRow, read_manifest
+from components.core.records.video_records import Status, VideoRecord, write_videos
 from components.core.video.clip_reader import read_clips
 from components.core.video.decoding import open_video
 from components.core.video.guarded_reader import GuardedReader

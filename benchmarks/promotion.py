@@ -39,7 +39,7 @@ import numpy as np
 from scipy.stats import norm
 
 from components.core.models.predictions import Floats, Predictions
-from components.core.registry.champion import Comparison
+from components.core.registry.versions import Comparison
 from components.core.statistics.bootstrap import draw_weights, percentile_interval, weighted_metrics
 from components.promote.decision import DETECTABLE_WIDTHS, Rule, decide
 

@@ -29,8 +29,9 @@ from tf_keras import layers  # noqa: E402
 
 from components.core.models.classifier import load_classifier  # noqa: E402
 from components.core.models.dataset import CLIP_SHAPE  # noqa: E402
+from components.core.models.examples import ClipExamples  # noqa: E402
 from components.core.models.exports import TFLITE_INT8  # noqa: E402
-from components.core.models.fitting import ClipExamples, compile_classifier  # noqa: E402
+from components.core.models.fitting import compile_classifier  # noqa: E402
 from components.prune.comparison import DENSE, ExportedFile, compare_exports  # noqa: E402
 from components.train.models import ARCHITECTURES, build_classifier  # noqa: E402
 

@@ -23,8 +23,10 @@ import tenacity
 from components.core import storage
 from components.core.errors import PipelineError
 from components.core.records import clips
-from components.core.records.manifest import ManifestRow, Status, VideoRecord, videos_content
-from components.core.registry.champion import moved_to, publish_version, read_pointer, set_champion
+from components.core.records.manifest import ManifestRow
+from components.core.records.video_records import Status, VideoRecord, videos_content
+from components.core.registry.champion import moved_to, read_pointer, set_champion
+from components.core.registry.versions import publish_version
 from components.core.storage import object_stores, outages, small_objects
 from tests.outages import CUT_BODY, RESET, SLOW, Proxy
 from tests.videos import numbered_frames, write_video
@@ -194,7 +196,7 @@ def _preprocess(root: str, folder: Path, outputs: Path) -> Contents:
 
 def _write_challenger(root: str, folder: Path) -> None:
     """Writes a model that has been evaluated, and makes another one the champion."""
-    from components.core.registry.champion import model_sha256
+    from components.core.registry.versions import model_sha256
     from tests.comparisons import convincing_comparison
 
     for name in ("champion", "challenger"):
@@ -213,7 +215,7 @@ def _write_challenger(root: str, folder: Path) -> None:
 
 def crowned(root: str, model: Path, evaluation: Path, report: Path) -> str:
     """Publishes a model and makes it the champion; returns its version."""
-    from components.core.registry.champion import model_sha256
+    from components.core.registry.versions import model_sha256
 
     version = publish_version(root, model, evaluation, report, datetime(2026, 1, 2, tzinfo=UTC), "# Promoted\n")
     before, generation = read_pointer(root)

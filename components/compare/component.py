@@ -35,7 +35,7 @@ def compare(
     from pathlib import Path
 
     from components.core import process
-    from components.core.files import local_files
+    from components.core.files import outputs
     from components.core.models.tensorflow_startup import load_tensorflow
     from components.core.parameters import check_values
 
@@ -47,7 +47,7 @@ def compare(
         paths = {"convlstm2d": convlstm2d.path, "cnn_lstm": cnn_lstm.path, "cnn_gru": cnn_gru.path}
         models = {architecture: Path(path) for architecture, path in paths.items()}
         comparison = compare_models(Path(dataset.path), models, num_bootstrap, batch_size, seed)
-        local_files.write_files({table.path: comparison.to_markdown().encode()})
+        outputs.write_files({table.path: comparison.to_markdown().encode()})
         for name, value in comparison.metrics().items():
             metrics.log_metric(name, value)
         print(comparison.to_markdown())

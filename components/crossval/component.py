@@ -33,7 +33,7 @@ def crossval(
     from pathlib import Path
 
     from components.core import process
-    from components.core.files import local_files
+    from components.core.files import outputs
     from components.core.models.tensorflow_startup import load_tensorflow
     from components.core.parameters import check_values
     from components.train.options import TrainingOptions
@@ -45,7 +45,7 @@ def crossval(
         from components.crossval.crossval import cross_validate
 
         result = cross_validate(Path(dataset.path), options, divide_by, num_repeats, num_bootstrap)
-        local_files.write_files({scores.path: result.to_json().encode(), table.path: result.markdown().encode()})
+        outputs.write_files({scores.path: result.to_json().encode(), table.path: result.markdown().encode()})
         print(result.markdown())
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)

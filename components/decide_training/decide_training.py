@@ -5,8 +5,8 @@ import datetime
 from pathlib import Path
 
 from components.core.parameters import check_values
-from components.core.records.manifest import VideoSet, read_videos
 from components.core.records.training_record import TrainingRecord, read_record
+from components.core.records.video_records import VideoSet, read_videos
 from components.core.registry.champion import Champion, read_champion
 
 

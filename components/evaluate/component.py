@@ -39,7 +39,7 @@ def evaluate(
     from pathlib import Path
 
     from components.core import process
-    from components.core.files import local_files
+    from components.core.files import outputs
     from components.core.models import tensorflow_startup
     from components.core.parameters import check_values
 
@@ -52,7 +52,7 @@ def evaluate(
         result = evaluate_models(
             Path(dataset.path), Path(dense_model.path), Path(pruned_model.path), storage, num_bootstrap, batch_size, seed
         )
-        local_files.write_files({evaluation.path: result.to_json().encode(), report.path: render_report(result).encode()})
+        outputs.write_files({evaluation.path: result.to_json().encode(), report.path: render_report(result).encode()})
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         classification_metrics.log_confusion_matrix(result.class_names, result.confusion_of_pruned())

@@ -10,7 +10,8 @@ from components.core.models.dataset import open_dataset
 from components.core.models.exports import KERAS, TFLITE_INT8, exports_of, load_export
 from components.core.models.predictions import predict_clips
 from components.core.records.shards import DatasetIndex
-from components.core.registry.champion import Champion, Comparison, model_sha256, read_champion, version_uri
+from components.core.registry.champion import Champion, read_champion
+from components.core.registry.versions import Comparison, model_sha256, version_uri
 from components.core.statistics.bootstrap import Interval
 from components.evaluate.baselines import fit_baselines
 from components.evaluate.data_flow import data_flow

@@ -7,10 +7,10 @@
       bootstrap          how the intervals were made
       class_names        in the order of the labels
       code_revision      of this project
-      comparison         core.registry.champion.Comparison, for promote
+      comparison         core.registry.versions.Comparison, for promote
       data_flow          how the listed videos became the splits, licences, and the search for leaks
       dataset_fingerprint
-      listed_videos      core.records.manifest.VideoSet of what preprocess was given, for record_training
+      listed_videos      core.records.video_records.VideoSet of what preprocess was given, for record_training
       models             per name (pruned, dense, int8, champion): clip, video, group (scores with intervals), operating_points, abstention,
                          video_macro_f1_interval, videos (every prediction), …
       notes              what a reader must know, in sentences
@@ -29,9 +29,9 @@ import numpy as np
 
 from components.core.models.classifier import ClassifierMetadata
 from components.core.models.predictions import Predictions
-from components.core.records.manifest import VideoSet
 from components.core.records.training_record import LISTED_VIDEOS_KEY
-from components.core.registry.champion import COMPARISON_KEY, Comparison
+from components.core.records.video_records import VideoSet
+from components.core.registry.versions import COMPARISON_KEY, Comparison
 from components.core.statistics.bootstrap import CONFIDENCE, Interval
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import MAJORITY, Baseline

@@ -29,12 +29,12 @@ def import_dicom(
         metrics: Counts of files imported and rejected, of frames, and of files by decoder.
     """
     from components.core import process
-    from components.core.files import local_files
+    from components.core.files import outputs
     from components.import_dicom.importing import import_dicom_files
 
     with process.exit_with_message():
         result = import_dicom_files(source, labels, destination, key_file, source_name)
-        local_files.write_files({summary.path: result.to_markdown().encode()})
+        outputs.write_files({summary.path: result.to_markdown().encode()})
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         print(result.to_markdown())

@@ -49,7 +49,7 @@ def ingest(
     from pathlib import Path
 
     from components.core import parameters, process
-    from components.core.files import local_files
+    from components.core.files import outputs
     from components.core.records import selection
     from components.ingest.ingest import Options, ingest_videos
 
@@ -61,4 +61,4 @@ def ingest(
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         result.check(min_videos_per_class)
-        local_files.write_files({videos_uri: result.videos_uri.encode("utf-8", "surrogateescape")})
+        outputs.write_files({videos_uri: result.videos_uri.encode("utf-8", "surrogateescape")})

@@ -15,11 +15,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from components.core import storage
 from components.core.errors import DataError, DiskError, StorageError, UsageError
 from components.core.files import disk_faults
-from components.core.files.local_files import write_files
+from components.core.files.outputs import write_files
 from components.core.parameters import check_values
 from components.core.records.clips import CLASS_NAMES
-from components.core.records.manifest import ManifestRow, Status, VideoRecord, read_manifest, videos_content
+from components.core.records.manifest import ManifestRow, read_manifest
 from components.core.records.selection import Selection
+from components.core.records.video_records import Status, VideoRecord, videos_content
 from components.ingest.drop_in import DropIn
 from components.ingest.fetching import MAX_VIDEO_BYTES, Fetcher, container_of, host_of
 from components.ingest.hosts import Budget, in_turns

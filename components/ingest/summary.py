@@ -2,7 +2,7 @@
 
 import collections
 
-from components.core.records.manifest import Status, VideoRecord
+from components.core.records.video_records import Status, VideoRecord
 
 
 def summary(records: list[VideoRecord]) -> str:

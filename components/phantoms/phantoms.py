@@ -28,7 +28,7 @@ from PIL import Image
 
 from components.core import parameters, storage
 from components.core.errors import DataError, UsageError
-from components.core.files.local_files import staged_folder
+from components.core.files.outputs import staged_folder
 from components.core.records.clips import CLASS_NAMES
 from components.core.records.manifest import read_manifest
 from components.phantoms import anatomy, imaging

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from components.core import storage
 from components.core.beam.beam_options import VideoProgress, check_workers_see, pipeline_options, work_folder, worker_failures
 from components.core.files import json_lines
-from components.core.files.local_files import is_stream
+from components.core.files.outputs import is_stream
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask

@@ -10,18 +10,8 @@ from pathlib import Path
 from components.core import storage
 from components.core.errors import DataError
 from components.core.parameters import check_values
-from components.core.registry.champion import (
-    Champion,
-    Comparison,
-    check_kept,
-    model_sha256,
-    moved_to,
-    nothing_left_on_a_full_disk,
-    publish_version,
-    read_pointer,
-    set_champion,
-    version_uri,
-)
+from components.core.registry.champion import Champion, check_kept, moved_to, read_pointer, set_champion
+from components.core.registry.versions import Comparison, model_sha256, nothing_left_on_a_full_disk, publish_version, version_uri
 from components.promote.decision import Decision, Rule, decide
 
 

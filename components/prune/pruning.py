@@ -26,7 +26,8 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tf_keras import layers
 
-from components.core.files.local_files import staged_folder, temporary_folder, written_aside
+from components.core.files.local_files import temporary_folder
+from components.core.files.outputs import staged_folder, written_aside
 from components.core.models.classifier import (
     MODEL_NAME,
     ClassifierMetadata,
@@ -38,11 +39,11 @@ from components.core.models.classifier import (
     write_metadata,
 )
 from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
+from components.core.models.examples import ClipExamples
 from components.core.models.exports import load_export
 from components.core.models.fitting import (
     MACRO_F1,
     BestEpoch,
-    ClipExamples,
     History,
     Schedule,
     fit_classifier,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.errors import DataError
-from components.core.records.manifest import VideoSet
 from components.core.records.training_record import LISTED_VIDEOS_KEY, TrainingRecord, write_record
+from components.core.records.video_records import VideoSet
 
 
 def record(evaluation_path: Path, storage_uri: str) -> TrainingRecord:

@@ -8,16 +8,8 @@ import click
 from components.command_line import Failure
 from components.core import storage as storage_uris
 from components.core.errors import AbsentError, DataError, PipelineError, UsageError
-from components.core.registry.champion import (
-    DECISION_NAME,
-    Champion,
-    Version,
-    list_versions,
-    read_pointer,
-    read_version,
-    roll_back,
-    version_uri,
-)
+from components.core.registry.champion import Champion, read_pointer, roll_back
+from components.core.registry.versions import DECISION_NAME, Version, list_versions, read_version, version_uri
 
 HEADER = ("version", "published", "macro-F1", "95 % interval", "data", "state")
 _storage_option = click.option("--storage", required=True, help="Where the project keeps videos, splits and models.")

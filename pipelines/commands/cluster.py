@@ -75,7 +75,8 @@ def _command(name: str, callback: Callable[..., None], params: list[click.Parame
 def _kubeflow(
     host: str | None, namespace: str, token_file: str, cookie_file: str, service_account_token: str, google: bool, **_: Any
 ) -> Any:
-    from pipelines.engines.kubeflow import Kubeflow, authentication
+    from pipelines.engines.authentication import authentication
+    from pipelines.engines.kubeflow import Kubeflow
 
     if not host:
         raise UsageError("say where: --host ADDRESS of Kubeflow Pipelines, or --vertex.")

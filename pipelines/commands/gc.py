@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 
 from components.core import storage
 from components.core.models.checkpoints import FOLDER as CHECKPOINTS_NAME
-from components.core.registry.champion import MODELS_NAME, is_version_name, read_champion
+from components.core.registry.champion import read_champion
+from components.core.registry.versions import MODELS_NAME, is_version_name
 from components.core.storage.small_objects import StoragePath
 from pipelines import architecture_search, import_dicom, retraining, training
 

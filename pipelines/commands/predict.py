@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from kfp import dsl
 
-from components.core.files.local_files import STDOUT, temporary_folder
+from components.core.files.local_files import temporary_folder
+from components.core.files.outputs import STDOUT
 from components.predict.component import predict as step
 
 

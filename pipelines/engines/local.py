@@ -23,7 +23,8 @@ from components.core.parameters import check_values
 from components.core.records.clips import class_names
 from components.core.records.manifest import CATALOG, absolute_manifest_uri, check_groups, read_manifest
 from components.core.records.selection import Selection
-from components.core.registry.champion import read_champion, version_uri
+from components.core.registry.champion import read_champion
+from components.core.registry.versions import version_uri
 from pipelines.engines.console import step_output
 from pipelines.engines.containers import ContainerRun
 from pipelines.engines.parameters import WORDS

@@ -9,7 +9,8 @@ import pytest
 
 from components.core.models.classifier import load_classifier
 from components.core.records.shards import DatasetIndex
-from components.core.registry.champion import read_champion, version_uri
+from components.core.registry.champion import read_champion
+from components.core.registry.versions import version_uri
 from tests.phantom_set import tiny_phantoms
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ import pytest
 
 from components.core.models.classifier import ClassifierMetadata
 from components.core.models.predictions import Predictions
-from components.core.records.manifest import VideoSet
-from components.core.registry.champion import Comparison
+from components.core.records.video_records import VideoSet
+from components.core.registry.versions import Comparison
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import fit_baselines
 from components.evaluate.data_flow import data_flow

@@ -18,7 +18,8 @@ from kfp import dsl
 from components.core.errors import DataError
 from components.core.models.classifier import ClassifierMetadata, save_classifier
 from components.core.records import clips, shards
-from components.core.registry.champion import Champion, Comparison, model_sha256, publish_version, set_champion
+from components.core.registry.champion import Champion, set_champion
+from components.core.registry.versions import Comparison, model_sha256, publish_version
 from tests.clip_datasets import write_dataset
 
 pytestmark = pytest.mark.slow

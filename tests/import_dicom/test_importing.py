@@ -20,7 +20,7 @@ from pydicom.uid import (
 
 from components.core import storage
 from components.core.errors import StorageError, UsageError
-from components.core.records.manifest import Status
+from components.core.records.video_records import Status
 from components.import_dicom.cine import NO_TIMES, OTHER_TIMES
 from components.import_dicom.deidentification import KEY_VARIABLE
 from components.import_dicom.importing import NO_REGIONS, SAME_UID, TEXT_INSIDE

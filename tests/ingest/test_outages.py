@@ -6,7 +6,7 @@ import pytest
 
 from components.core import storage
 from components.core.errors import OutageError, StorageError
-from components.core.records.manifest import Status
+from components.core.records.video_records import Status
 from components.core.storage import outages
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from tests.ingest.web import filled_video

@@ -17,7 +17,8 @@ from components.core import storage
 from components.core.beam import beam_options
 from components.core.errors import DataError, UsageError
 from components.core.records import clips
-from components.core.registry.champion import model_sha256, moved_to, publish_version, set_champion
+from components.core.registry.champion import moved_to, set_champion
+from components.core.registry.versions import model_sha256, publish_version
 from components.ingest.ingest import ingest_videos
 from components.predict.inputs import VideoTask, list_videos
 from components.preprocess.component import preprocess

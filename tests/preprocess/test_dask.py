@@ -15,11 +15,12 @@ from components.core.beam import beam_options
 from components.core.beam.beam_options import check_workers_see, pipeline_options, work_folder
 from components.core.errors import ClusterError, Interrupted, StorageError, UsageError
 from components.core.records import clips
-from components.core.records.manifest import VideoRecord, write_videos
+from components.core.records.video_records import VideoRecord, write_videos
 from components.core.video.sampling import Sampling
 from components.preprocess import beam_pipeline
 from components.preprocess.beam_pipeline import DecodeVideos, VideoTask, decode
-from components.preprocess.preprocess import BuiltDataset, build_dataset
+from components.preprocess.outcomes import BuiltDataset
+from components.preprocess.preprocess import build_dataset
 from tests.core.video.crashes import aborting_at_bad_ones
 from tests.dask_processes import DaskProcesses, dask_processes
 from tests.preprocess.test_preprocess import SETTINGS, build, content, stored

@@ -11,12 +11,14 @@ import pytest
 from components.core import storage
 from components.core.errors import DataError, OutageError, StorageError, UsageError
 from components.core.records import clips
-from components.core.records.manifest import ManifestRow, Status, VideoRecord, write_videos
+from components.core.records.manifest import ManifestRow
 from components.core.records.shards import DatasetIndex, ShardName, read_tfrecords
+from components.core.records.video_records import Status, VideoRecord, VideoSet, write_videos
 from components.core.statistics.drift import drift, used_videos
 from components.core.storage import outages
 from components.evaluate.video_facts import read_video_facts
-from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
+from components.preprocess.outcomes import BuiltDataset
+from components.preprocess.preprocess import Settings, build_dataset
 from tests.outages import Proxy
 from tests.videos import CODECS, numbered_frames, write_video
 
@@ -170,6 +172,9 @@ def test_a_video_that_gives_no_clip_is_named_with_its_reason(tmp_path: Path, rec
     }
     assert len(lines) == len(records) + len(bad)
     assert dataset.metrics()["num_videos_without_clips"] == len(bad)
+    # What was given counts, so that a video without clips is not new at every retraining.
+    assert dataset.index.videos == VideoSet.of([*records, *bad])
+    assert dataset.index.videos.num_videos == len(records) + len(bad) - 1
 
 
 def test_what_the_manifest_states_about_a_patient_stands_beside_the_container(tmp_path: Path, records: list[VideoRecord]) -> None:

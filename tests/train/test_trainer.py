@@ -13,7 +13,7 @@ import tf_keras
 from components.core.errors import DataError, UsageError
 from components.core.models.classifier import MODEL_NAME, load_classifier
 from components.core.models.dataset import open_dataset
-from components.core.models.fitting import ClipExamples
+from components.core.models.examples import ClipExamples
 from components.core.records import clips
 from components.train import trainer
 from components.train.options import TrainingOptions

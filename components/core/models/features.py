@@ -20,7 +20,7 @@ from components.core.files.local_files import array_on_disk
 from components.core.models.augmentation import Augmentation, augment
 from components.core.models.checkpoints import Checkpoints
 from components.core.models.dataset import Part, failures_of_shards, in_colour, parse_clip, read_records
-from components.core.models.fitting import weighting
+from components.core.models.examples import weighting
 
 _log = logging.getLogger(__name__)
 # Fewer weights than these are no backbone: computing them anew costs nothing.

@@ -21,7 +21,7 @@ from typing import Any
 import google_crc32c
 
 from components.core.errors import DataError
-from components.core.records.manifest import VideoSet
+from components.core.records.video_records import VideoSet
 
 INDEX_NAME = "index.json"
 VIDEOS_NAME = "videos.jsonl"

@@ -21,7 +21,7 @@ class TrainingRecord:
     """A finished training.
 
     Attributes:
-        videos_fingerprint: of the videos and their labels, as preprocess read them (core.records.manifest.VideoSet).
+        videos_fingerprint: of the videos and their labels, as preprocess read them (core.records.video_records.VideoSet).
         num_videos: how many there were.
         dataset_fingerprint: of the clip dataset that was made of them.
         finished_at: UTC time, ISO 8601.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.core.errors import StorageError, UsageError
-from components.core.files import local_files
+from components.core.files import local_files, outputs
 from components.core.storage import small_objects
 from components.core.storage.object_stores import scheme_of
 from components.core.storage.outages import failures, patiently
@@ -118,7 +118,7 @@ def put_file(local_path: Path, uri: str) -> None:
 
     def put() -> None:
         if isinstance(path, Path):
-            with local_files.written_aside(path) as aside:
+            with outputs.written_aside(path) as aside:
                 shutil.copyfile(local_path, aside)
         else:
             # Forced: what a first try has written, whose answer was lost, is newer than the file.
@@ -136,7 +136,7 @@ def move_file(local_path: Path, uri: str) -> None:
     path = path_of(uri)
     if isinstance(path, Path) and path.parent.exists() and path.parent.stat().st_dev == local_path.stat().st_dev:
         with failures("write", uri):
-            os.replace(local_path, local_files.target_of(path))
+            os.replace(local_path, outputs.target_of(path))
     else:
         put_file(local_path, uri)
         local_path.unlink()
@@ -191,7 +191,7 @@ def new_file(uri: str) -> Iterator[Path]:
     path = path_of(uri)
     with failures("write", uri):
         if isinstance(path, Path):
-            with local_files.written_aside(path) as aside:
+            with outputs.written_aside(path) as aside:
                 yield aside
             return
         with local_files.temporary_folder() as folder:

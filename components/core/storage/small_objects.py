@@ -17,7 +17,7 @@ from cloudpathlib import CloudPath, GSPath, S3Path
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob
 
-from components.core.files import local_files
+from components.core.files import outputs
 
 StoragePath: TypeAlias = Path | CloudPath
 Generation: TypeAlias = str
@@ -64,7 +64,7 @@ def write(path: StoragePath, data: bytes) -> None:
     elif isinstance(path, S3Path):
         path.client.client.put_object(Bucket=path.bucket, Key=path.key, Body=data, ContentType=content_type)
     else:
-        with local_files.written_aside(Path(str(path))) as aside:
+        with outputs.written_aside(Path(str(path))) as aside:
             aside.write_bytes(data)
 
 
@@ -126,6 +126,6 @@ def _write_local(path: Path, data: bytes, generation: Generation) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _read_local(path)[1] != generation:
             return False
-        with local_files.written_aside(path) as aside:
+        with outputs.written_aside(path) as aside:
             aside.write_bytes(data)
         return True

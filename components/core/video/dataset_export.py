@@ -24,7 +24,7 @@ import numpy as np
 
 from components.core import storage
 from components.core.errors import DataError
-from components.core.files.local_files import staged_folder
+from components.core.files.outputs import staged_folder
 from components.core.records.clips import ClipRecord, parse
 from components.core.records.shards import DatasetIndex, read_tfrecords
 

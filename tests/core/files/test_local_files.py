@@ -13,7 +13,8 @@ import pytest
 
 from components.core import storage
 from components.core.errors import DataError, DiskError
-from components.core.files.local_files import as_spelled, growing_file, staged_folder, written_aside
+from components.core.files.local_files import as_spelled
+from components.core.files.outputs import growing_file, staged_folder, written_aside
 
 
 def test_a_link_as_the_target_stays_and_what_it_points_to_is_written(tmp_path: Path) -> None:

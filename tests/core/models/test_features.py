@@ -9,8 +9,8 @@ from tf_keras import layers
 
 from components.core.errors import DataError
 from components.core.models.dataset import part_of_split, read_clips
+from components.core.models.examples import ClipExamples
 from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
-from components.core.models.fitting import ClipExamples
 from tests.clip_datasets import SHAPE, write_toy_dataset
 
 

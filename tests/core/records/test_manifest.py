@@ -5,17 +5,8 @@ import pytest
 
 from components.core.errors import DataError, PipelineError, UsageError
 from components.core.records.clips import CLASS_NAMES
-from components.core.records.manifest import (
-    CATALOG,
-    ManifestRow,
-    Status,
-    VideoRecord,
-    absolute_manifest_uri,
-    check_groups,
-    read_manifest,
-    read_videos,
-    write_videos,
-)
+from components.core.records.manifest import CATALOG, ManifestRow, absolute_manifest_uri, check_groups, read_manifest
+from components.core.records.video_records import Status, VideoRecord, read_videos, write_videos
 
 
 def written(folder: Path, text: str) -> str:

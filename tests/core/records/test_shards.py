@@ -9,7 +9,6 @@ from apache_beam.testing import test_pipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from components.core.errors import DataError
-from components.core.records.manifest import VideoSet
 from components.core.records.shards import (
     ClipSource,
     DatasetIndex,
@@ -21,6 +20,7 @@ from components.core.records.shards import (
     shard_of,
     write_tfrecords,
 )
+from components.core.records.video_records import VideoSet
 
 RECORDS = [b"", b"a", bytes(range(256)) * 40]
 

@@ -8,16 +8,8 @@ import pytest
 
 from components.core import storage
 from components.core.errors import DataError, StorageError
-from components.core.registry.champion import (
-    Champion,
-    Comparison,
-    model_sha256,
-    publish_version,
-    read_champion,
-    read_pointer,
-    set_champion,
-    version_uri,
-)
+from components.core.registry.champion import Champion, read_champion, read_pointer, set_champion
+from components.core.registry.versions import Comparison, model_sha256, publish_version, version_uri
 from components.core.storage import objects
 
 AT = datetime.datetime(2026, 11, 22, 18, 59, 0, 999_999, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))

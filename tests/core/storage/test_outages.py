@@ -14,7 +14,7 @@ from botocore.exceptions import SSLError as BotoSSLError
 
 from components.core import storage
 from components.core.errors import OutageError, StorageError
-from components.core.registry.champion import list_versions
+from components.core.registry.versions import list_versions
 from components.core.storage import object_stores, outages
 from components.core.storage.object_stores import is_outage
 from tests.emulators import ENDPOINTS

@@ -6,7 +6,7 @@ import pytest
 
 from components.core import storage
 from components.core.errors import DiskError, StorageError, UsageError
-from components.core.files.local_files import staged_folder
+from components.core.files.outputs import staged_folder
 from components.core.storage.small_objects import ABSENT
 
 

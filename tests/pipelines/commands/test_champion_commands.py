@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from components.core import storage
 from components.core.errors import StorageError
-from components.core.registry.champion import model_sha256, moved_to, publish_version, read_champion, read_pointer, set_champion
+from components.core.registry.champion import moved_to, read_champion, read_pointer, set_champion
+from components.core.registry.versions import model_sha256, publish_version
 from pipelines.commands.main import main
 from tests.comparisons import convincing_comparison
 
