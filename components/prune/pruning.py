@@ -39,19 +39,10 @@ from components.core.models.classifier import (
     write_metadata,
 )
 from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
+from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_history
 from components.core.models.examples import ClipExamples
 from components.core.models.exports import load_export
-from components.core.models.fitting import (
-    MACRO_F1,
-    BestEpoch,
-    History,
-    Schedule,
-    fit_classifier,
-    make_reproducible,
-    score_on_validation,
-    steps_per_epoch,
-    write_history,
-)
+from components.core.models.fitting import Schedule, fit_classifier, make_reproducible, score_on_validation, steps_per_epoch
 from components.core.models.model_files import load_keras
 from components.core.parameters import parse_sparsities
 from components.prune.comparison import DENSE, compare_exports

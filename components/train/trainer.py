@@ -27,9 +27,10 @@ from components.core.files.outputs import staged_folder, written_aside
 from components.core.models.checkpoints import Checkpoints
 from components.core.models.classifier import ClassifierMetadata, code_revision, save_classifier
 from components.core.models.dataset import open_dataset
+from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_history
 from components.core.models.examples import ClipExamples, Examples
 from components.core.models.features import FeatureExamples, compute_features, cut_at_learning
-from components.core.models.fitting import MACRO_F1, BestEpoch, History, Schedule, fit_classifier, make_reproducible, write_history
+from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
 from components.core.records.shards import DatasetIndex
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus

@@ -21,7 +21,8 @@ from pipelines.compile import PIPELINES, compile_pipeline
 from pipelines.engines.containers import pinned
 from pipelines.engines.local import RUNNERS, run_training, summary
 from pipelines.import_dicom import import_dicom
-from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
+from pipelines.resource_file import read_table
+from pipelines.resources import KUBEFLOW, PLATFORMS, Placement
 from pipelines.training import training
 
 

@@ -17,7 +17,7 @@ import yaml
 from components.core import storage
 from components.core.errors import UsageError
 from pipelines.engines.progress import Step
-from pipelines.resources import num_cpus, num_gigabytes
+from pipelines.resource_file import num_cpus, num_gigabytes
 
 _KEYS = ("currency", "cpu", "memory_gb", "gpu")
 

@@ -8,14 +8,13 @@ goes on from a checkpoint (core.models.checkpoints) ends as if it had not been i
 """
 
 import contextlib
-import csv
 import dataclasses
 import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -25,10 +24,8 @@ from components.core.errors import DataError, Interrupted
 from components.core.files import disk_faults
 from components.core.models.checkpoints import Checkpoints, Progress
 from components.core.models.dataset import failures_of_shards
+from components.core.models.epochs import MACRO_F1, BestEpoch, EpochLog, History
 from components.core.models.examples import ClipExamples, Examples
-
-MACRO_F1 = "macro_f1"
-History: TypeAlias = dict[str, list[float]]
 
 _log = logging.getLogger(__name__)
 
@@ -45,47 +42,6 @@ def compile_classifier(model: tf_keras.Model, optimizer: Any, label_smoothing: f
     """Gives a classifier the loss and the metric that this project trains and selects by."""
     loss = tf_keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
     model.compile(optimizer, loss=loss, metrics=[tf_keras.metrics.F1Score(average="macro", name=MACRO_F1)], weighted_metrics=[])
-
-
-class BestEpoch(tf_keras.callbacks.Callback):
-    """Keeps the weights of the best epoch and gives them back to the model at the end of training.
-
-    Attributes:
-        epoch: number of the best epoch, from 0.
-        logs: what was measured in it.
-        weights: of the model in it.
-    """
-
-    def __init__(self, first_epoch: int = 0, patience: int | None = None) -> None:
-        """Makes the callback.
-
-        Args:
-            first_epoch: epochs before this one are not considered.
-            patience: training stops after so many epochs without a better one; None never stops it.
-        """
-        super().__init__()
-        self.epoch = -1
-        self.logs: dict[str, float] = {}
-        self.weights: list[Any] = []
-        self._first_epoch = first_epoch
-        self._patience = patience
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Compares the epoch with the best one so far."""
-        if epoch < self._first_epoch:
-            return
-        if not self.logs or _rank(logs) > _rank(self.logs):
-            self.epoch, self.logs, self.weights = epoch, dict(logs), self.model.get_weights()
-        elif self._patience is not None and epoch - self.epoch >= self._patience:
-            self.model.stop_training = True
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Gives the weights of the best epoch to the model."""
-        self.model.set_weights(self.weights)
-
-
-def _rank(logs: dict[str, float]) -> tuple[float, float]:
-    return logs[f"val_{MACRO_F1}"], -logs["val_loss"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +112,7 @@ def fit_classifier(
     if progress.epoch or progress.step:
         _log.info("going on in epoch %d of %d, after %d steps of it", progress.epoch + 1, schedule.epochs, progress.step)
     keras_callbacks = tf_keras.callbacks.CallbackList(
-        [*callbacks, best, _EpochLog(best)], model=model, epochs=schedule.epochs, steps=steps, verbose=0
+        [*callbacks, best, EpochLog(best)], model=model, epochs=schedule.epochs, steps=steps, verbose=0
     )
     loop = _Loop(model, examples, schedule, steps, keras_callbacks, checkpoints, best)
     with failures_of_training(schedule, getattr(examples, "dataset_path", None)):
@@ -276,33 +232,6 @@ def failures_of_training(schedule: Schedule, dataset_path: Path | None) -> Itera
             raise DataError(f"the memory is too small for batches of {schedule.batch_size} clips; {advice}.") from None
 
 
-class _EpochLog(tf_keras.callbacks.Callback):
-    """Logs one line an epoch."""
-
-    def __init__(self, best: BestEpoch) -> None:
-        super().__init__()
-        self._best = best
-        self._started_s = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._started_s = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        _log.info(
-            "epoch %*d/%d: loss %.3f, macro-F1 %.3f; validation loss %.3f, macro-F1 %.3f; %.1f s, %.0f %% of it waiting for data%s",
-            len(str(self.params["epochs"])),
-            epoch + 1,
-            self.params["epochs"],
-            logs["loss"],
-            logs[MACRO_F1],
-            logs["val_loss"],
-            logs[f"val_{MACRO_F1}"],
-            time.monotonic() - self._started_s,
-            100 * logs["wait_share"],
-            ", best so far" if self._best.epoch == epoch else "",
-        )
-
-
 def score_on_validation(model: tf_keras.Model, dataset_path: Path, batch_size: int) -> dict[str, float]:
     """Returns `loss` and `macro_f1` of a classifier on the validation clips; the model is compiled here.
 
@@ -313,11 +242,3 @@ def score_on_validation(model: tf_keras.Model, dataset_path: Path, batch_size: i
     with failures_of_shards(dataset_path):
         scores = model.evaluate(ClipExamples.of(dataset_path).validation(batch_size), return_dict=True, verbose=0)
     return {name: float(value) for name, value in scores.items()}
-
-
-def write_history(path: Path, history: History) -> None:
-    """Writes what was measured in each epoch as CSV, one line an epoch, numbered from 1."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *history])
-        writer.writerows([number, *values] for number, values in enumerate(zip(*history.values(), strict=True), start=1))

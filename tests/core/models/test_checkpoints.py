@@ -11,8 +11,9 @@ from tf_keras import layers
 from components.core import storage
 from components.core.errors import DataError, Interrupted
 from components.core.models.checkpoints import Checkpoints, Progress
+from components.core.models.epochs import BestEpoch
 from components.core.models.examples import ClipExamples
-from components.core.models.fitting import BestEpoch, Schedule, fit_classifier, make_reproducible
+from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
 from tests.clip_datasets import SHAPE, write_toy_dataset
 
 SCHEDULE = Schedule(epochs=3, batch_size=2, learning_rate=0.01, seed=5, cosine=True, label_smoothing=0.1)

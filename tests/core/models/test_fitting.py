@@ -11,8 +11,9 @@ import tensorflow as tf
 import tf_keras
 
 from components.core.errors import DataError
+from components.core.models.epochs import BestEpoch, write_history
 from components.core.models.examples import ClipExamples
-from components.core.models.fitting import BestEpoch, Schedule, fit_classifier, write_history
+from components.core.models.fitting import Schedule, fit_classifier
 from tests.clip_datasets import SHAPE, clip_record, toy_clip, write_dataset
 
 
