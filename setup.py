@@ -79,7 +79,7 @@ setup(
         "cluster": CLUSTER,
         "dev": INGEST + PREDICT + DICOM + LOCAL + CLUSTER + DEV,
     },
-    entry_points={"console_scripts": ["lus = pipelines.cli:main"]},
+    entry_points={"console_scripts": ["lus = pipelines.commands.main:main"]},
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3.11",

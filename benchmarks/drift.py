@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from components.core.drift import MAX_P, NUMBERS, Video, by_group, drift, used_videos
+from components.core.statistics.drift import MAX_P, NUMBERS, Video, by_group, drift, used_videos
 
 WITHIN_GROUP = 0.9
 VIDEOS_PER_GROUP = 3

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from components.core.clips import FRAME_SIZE_PX
-from components.core.manifest import read_manifest
+from components.core.records.clips import FRAME_SIZE_PX
+from components.core.records.manifest import read_manifest
 from components.core.video.decoding import open_video
 
 LINES, FIELDS_PER_SECOND = 480, 60000 / 1001

@@ -32,13 +32,14 @@ from pathlib import Path
 import boto3
 
 from components.core import storage
-from components.core.manifest import Status, VideoRecord, read_manifest, write_videos
+from components.core.records.manifest import read_manifest
+from components.core.records.video_records import Status, VideoRecord, write_videos
 from components.preprocess.component import preprocess
 from components.preprocess.preprocess import Settings, build_dataset
 
 ROOT = Path(__file__).parents[1]
 EMULATOR = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
-PRELOADED = ["components.core.dask_runner", "components.preprocess.beam_pipeline"]
+PRELOADED = ["components.core.beam.dask_runner", "components.preprocess.beam_pipeline"]
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from components.core.errors import DataError
-from components.core.tensorflow_startup import load_tensorflow
+from components.core.models.tensorflow_startup import load_tensorflow
 from components.core.video.clip_reader import read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import sample_clips
@@ -36,7 +36,7 @@ def main() -> None:
     tasks = [task for task in list_videos(arguments.videos) if not task.obstacle]
     load_tensorflow()
     with open_model(arguments.model, arguments.storage) as (model, folder):
-        from components.core.classifier import load_classifier
+        from components.core.models.classifier import load_classifier
         from components.predict.prediction import classify
 
         started_s = time.perf_counter()

@@ -46,10 +46,11 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from components.core.clips import CLIP_FRAMES, FRAME_SIZE_PX
 from components.core.errors import PipelineError
-from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest, write_videos
 from components.core.parameters import CHOICES
+from components.core.records.clips import CLIP_FRAMES, FRAME_SIZE_PX
+from components.core.records.manifest import ManifestRow, read_manifest
+from components.core.records.video_records import Status, VideoRecord, write_videos
 from components.core.video.clip_reader import read_clips
 from components.core.video.decoding import open_video
 from components.core.video.guarded_reader import GuardedReader
@@ -242,8 +243,8 @@ def _reading(dataset: Path, folder: Path) -> None:
 
 def _read_with_tf_data(dataset: Path) -> tuple[int, int, float, float]:
     """Returns the number of clips of the train split, their bytes, and the clips per second from the page cache and from the disk."""
-    from components.core.dataset import read_clips as read_dataset
-    from components.core.shards import DatasetIndex
+    from components.core.models.dataset import read_clips as read_dataset
+    from components.core.records.shards import DatasetIndex
 
     shards = DatasetIndex.read(dataset).splits["train"].shards
     paths = [dataset / shard.name for shard in shards]

@@ -38,9 +38,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from components.core.bootstrap import draw_weights, percentile_interval, weighted_metrics
-from components.core.champion import Comparison
-from components.core.predictions import Floats, Predictions
+from components.core.models.predictions import Floats, Predictions
+from components.core.registry.versions import Comparison
+from components.core.statistics.bootstrap import draw_weights, percentile_interval, weighted_metrics
 from components.promote.decision import DETECTABLE_WIDTHS, Rule, decide
 
 NUM_CLASSES = 3

@@ -23,9 +23,9 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.core.clips import CLASS_NAMES, FRAME_SIZE_PX
 from components.core.errors import DataError
-from components.core.manifest import ManifestRow, read_manifest
+from components.core.records.clips import CLASS_NAMES, FRAME_SIZE_PX
+from components.core.records.manifest import ManifestRow, read_manifest
 from components.core.video.decoding import VideoFacts, open_video
 from components.core.video.pixels import Image
 from components.core.video.sampling import Sampling, sample_clips

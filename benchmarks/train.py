@@ -20,17 +20,18 @@ from pathlib import Path
 
 import numpy as np
 
-from components.core.tensorflow_startup import load_tensorflow
+from components.core.models.tensorflow_startup import load_tensorflow
 
 load_tensorflow()
 
 import tf_keras  # noqa: E402
 from tf_keras import layers  # noqa: E402
 
-from components.core.classifier import load_classifier  # noqa: E402
-from components.core.dataset import CLIP_SHAPE  # noqa: E402
-from components.core.exports import TFLITE_INT8  # noqa: E402
-from components.core.fitting import ClipExamples, compile_classifier  # noqa: E402
+from components.core.models.classifier import load_classifier  # noqa: E402
+from components.core.models.dataset import CLIP_SHAPE  # noqa: E402
+from components.core.models.examples import ClipExamples  # noqa: E402
+from components.core.models.exports import TFLITE_INT8  # noqa: E402
+from components.core.models.fitting import compile_classifier  # noqa: E402
 from components.prune.comparison import DENSE, ExportedFile, compare_exports  # noqa: E402
 from components.train.models import ARCHITECTURES, build_classifier  # noqa: E402
 

@@ -10,8 +10,8 @@ import click
 from kfp.dsl import structures
 
 import components
-from components.core.environment import prepare_process
-from components.core.errors import PipelineError, exit_with_message
+from components.core.errors import PipelineError
+from components.core.process import exit_with_message, prepare_process
 
 
 class _JsonObject(click.ParamType):  # type: ignore[type-arg]

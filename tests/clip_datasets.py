@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from components.core import clips, shards
-from components.core.manifest import VideoSet
+from components.core.records import clips, shards
+from components.core.records.video_records import VideoSet
 
 TOY_SPLITS = {"train": 6, "validation": 3, "test": 2}
 VIDEOS = VideoSet("beef", 24)

@@ -94,12 +94,12 @@ def s3_proxy(s3_storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy
     """What all requests to `s3_storage` go through; who is refused asks again soon."""
     import tenacity
 
-    from components.core import storage
-    from components.core.object_stores import client_of
+    from components.core.storage import outages
+    from components.core.storage.object_stores import client_of
 
     proxy = Proxy(os.environ["AWS_ENDPOINT_URL"])
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-    monkeypatch.setattr(storage, "BACK_OFF", tenacity.wait_fixed(0.05))
+    monkeypatch.setattr(outages, "BACK_OFF", tenacity.wait_fixed(0.05))
     client_of.cache_clear()
     yield proxy
     proxy.stop()

@@ -50,7 +50,7 @@ class DaskProcesses:
         folder.mkdir()
         environment = {**self._environment, "PYTHONPATH": str(path or ROOT)}
         # Imported before the first task asks for it.
-        preload = [] if path else ["--preload=components.core.dask_runner", "--preload=components.preprocess.beam_pipeline"]
+        preload = [] if path else ["--preload=components.core.beam.dask_runner", "--preload=components.preprocess.beam_pipeline"]
         with (folder / "log").open("wb") as log:
             command = [sys.executable, "-m", "dask", *arguments, *preload, "--no-dashboard"]
             self.processes.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log))

@@ -51,7 +51,7 @@ def s3_emulator() -> Iterator[str]:
 
 def new_bucket(scheme: str) -> str:
     """Returns the URI of a new bucket in the store that the environment names."""
-    from components.core.object_stores import client_of
+    from components.core.storage.object_stores import client_of
 
     name = f"lus-{uuid.uuid4().hex}"
     if scheme == "gs":

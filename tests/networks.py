@@ -1,10 +1,12 @@
 """Networks for tests of what is done with a network, whatever it is."""
 
+import dataclasses
 from typing import Any
 
 import tf_keras
 from tf_keras import layers
 
+from components.train.component import train
 from components.train.options import TrainingOptions
 from tests.clip_datasets import SHAPE
 
@@ -18,5 +20,6 @@ def coarse_model(num_classes: int = 3) -> tf_keras.Model:
 
 
 def training_options(**given: Any) -> TrainingOptions:
-    """Returns options for a training from scratch, as tests on toys want it."""
-    return TrainingOptions.of({"backbone": "small", "cached_versions": 0, **given})
+    """Returns options for a training from scratch, as tests on toys want it; the others are as the interface of train has them."""
+    defaults = {name: train.component_spec.inputs[name].default for name in (field.name for field in dataclasses.fields(TrainingOptions))}
+    return TrainingOptions.of({**defaults, "backbone": "small", "cached_versions": 0, **given})

@@ -20,10 +20,14 @@ from unittest import mock
 import numpy as np
 import tenacity
 
-from components.core import clips, object_stores, small_objects, storage
-from components.core.champion import moved_to, publish_version, read_pointer, set_champion
+from components.core import storage
 from components.core.errors import PipelineError
-from components.core.manifest import ManifestRow, Status, VideoRecord, videos_content
+from components.core.records import clips
+from components.core.records.manifest import ManifestRow
+from components.core.records.video_records import Status, VideoRecord, videos_content
+from components.core.registry.champion import moved_to, read_pointer, set_champion
+from components.core.registry.versions import publish_version
+from components.core.storage import object_stores, outages, small_objects
 from tests.outages import CUT_BODY, RESET, SLOW, Proxy
 from tests.videos import numbered_frames, write_video
 
@@ -125,8 +129,8 @@ def impatience() -> Iterator[None]:
     from components.ingest import ingest
 
     with (
-        mock.patch.object(storage, "PATIENCE_S", 0.3),
-        mock.patch.object(storage, "BACK_OFF", tenacity.wait_fixed(0.02)),
+        mock.patch.object(outages, "PATIENCE_S", 0.3),
+        mock.patch.object(outages, "BACK_OFF", tenacity.wait_fixed(0.02)),
         mock.patch.object(object_stores, "READ_TIMEOUT_S", 0.5),
         mock.patch.object(ingest, "NUM_THREADS", 1),
     ):
@@ -192,7 +196,7 @@ def _preprocess(root: str, folder: Path, outputs: Path) -> Contents:
 
 def _write_challenger(root: str, folder: Path) -> None:
     """Writes a model that has been evaluated, and makes another one the champion."""
-    from components.core.champion import model_sha256
+    from components.core.registry.versions import model_sha256
     from tests.comparisons import convincing_comparison
 
     for name in ("champion", "challenger"):
@@ -211,7 +215,7 @@ def _write_challenger(root: str, folder: Path) -> None:
 
 def crowned(root: str, model: Path, evaluation: Path, report: Path) -> str:
     """Publishes a model and makes it the champion; returns its version."""
-    from components.core.champion import model_sha256
+    from components.core.registry.versions import model_sha256
 
     version = publish_version(root, model, evaluation, report, datetime(2026, 1, 2, tzinfo=UTC), "# Promoted\n")
     before, generation = read_pointer(root)
@@ -265,7 +269,7 @@ def _write_leftovers(root: str, folder: Path) -> None:
 
 
 def _gc(root: str, folder: Path, outputs: Path) -> Contents:
-    from pipelines import gc
+    from pipelines.commands import gc
 
     with mock.patch.object(gc, "MIN_AGE_S", 0):
         gc.delete(root, gc.candidates(root, keep=1))
@@ -292,14 +296,14 @@ def _write_checkpoint(root: str, folder: Path) -> None:
     """Leaves what a training leaves that is killed when it is over."""
     _write_clips(root, folder)
     (folder / "killed").mkdir()
-    with mock.patch("components.core.checkpoints.Checkpoints.delete"):
+    with mock.patch("components.core.models.checkpoints.Checkpoints.delete"):
         _train(root, folder, folder / "killed")
 
 
 def _write_models(root: str, folder: Path) -> None:
     """Writes a dataset, a model of it, and the same model as the champion."""
-    from components.core.classifier import ClassifierMetadata, save_classifier
-    from components.core.shards import DatasetIndex
+    from components.core.models.classifier import ClassifierMetadata, save_classifier
+    from components.core.records.shards import DatasetIndex
     from tests.comparisons import convincing_comparison
     from tests.networks import coarse_model
 
@@ -316,8 +320,8 @@ def _write_models(root: str, folder: Path) -> None:
 
 def _evaluate(root: str, folder: Path, outputs: Path) -> Contents:
     """Runs of evaluate what asks the storage: the champion and its predictions."""
-    from components.core.champion import read_champion
-    from components.core.dataset import open_dataset
+    from components.core.models.dataset import open_dataset
+    from components.core.registry.champion import read_champion
     from components.evaluate.evaluate import _evaluate_all
 
     models, remark = _evaluate_all(

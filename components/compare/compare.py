@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.core.bootstrap import Interval, macro_f1_over_groups
-from components.core.classifier import check_belongs, load_classifier, size_on_disk
-from components.core.dataset import failures_of_shards, open_dataset, read_clips
-from components.core.exports import latency_ms
-from components.core.predictions import predict_clips
-from components.core.shards import SplitInfo
+from components.core.models.classifier import check_belongs, load_classifier, size_on_disk
+from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
+from components.core.models.exports import latency_ms
+from components.core.models.predictions import predict_clips
+from components.core.records.shards import SplitInfo
+from components.core.statistics.bootstrap import Interval, macro_f1_over_groups
 
 SPLIT = "validation"
 SHOWN_PARAMETERS = ("backbone", "learning_rate", "label_smoothing")

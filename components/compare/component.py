@@ -34,11 +34,12 @@ def compare(
     """
     from pathlib import Path
 
-    from components.core import errors, local_files
+    from components.core import process
+    from components.core.files import outputs
+    from components.core.models.tensorflow_startup import load_tensorflow
     from components.core.parameters import check_values
-    from components.core.tensorflow_startup import load_tensorflow
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
         load_tensorflow()
         from components.compare.compare import compare_models
@@ -46,7 +47,7 @@ def compare(
         paths = {"convlstm2d": convlstm2d.path, "cnn_lstm": cnn_lstm.path, "cnn_gru": cnn_gru.path}
         models = {architecture: Path(path) for architecture, path in paths.items()}
         comparison = compare_models(Path(dataset.path), models, num_bootstrap, batch_size, seed)
-        local_files.write_files({table.path: comparison.to_markdown().encode()})
+        outputs.write_files({table.path: comparison.to_markdown().encode()})
         for name, value in comparison.metrics().items():
             metrics.log_metric(name, value)
         print(comparison.to_markdown())

@@ -17,13 +17,6 @@ Failures are of three kinds. A video's own (DataError of its content, AbsentErro
 without something names the errors that allow it, never PipelineError or StorageError: that would take the other kinds for it.
 """
 
-import contextlib
-import sys
-from collections.abc import Iterator
-from typing import NoReturn
-
-from components.core import disk_faults
-
 
 class PipelineError(Exception):
     """Base of all errors of this project."""
@@ -74,30 +67,3 @@ class Interrupted(PipelineError):
     """The process was asked to end; started again, it goes on from the last state that was saved, if there is one."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
-
-
-@contextlib.contextmanager
-def exit_with_message() -> Iterator[None]:
-    """Ends the process with one line on stderr and the error's exit code when a PipelineError escapes.
-
-    What a full or read-only disk of this machine made of any other place in the program is told in the same way. Any other exception is a
-    defect of the program and keeps its traceback.
-
-    Raises:
-        SystemExit: with the exit code of the PipelineError.
-    """
-    try:
-        yield
-    except PipelineError as error:
-        _end(error)
-    except Exception as error:
-        sentence = disk_faults.sentence_about(error)
-        if not sentence:
-            raise
-        _end(DiskError(sentence))
-
-
-def _end(error: PipelineError) -> NoReturn:
-    with contextlib.suppress(OSError):  # stderr may be on the full disk
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    raise SystemExit(error.exit_code) from None

@@ -11,19 +11,19 @@ def crossval(
     scores: dsl.Output[dsl.Artifact],
     table: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
+    train: dict,  # type: ignore[type-arg]
     divide_by: str = "fold",
     num_repeats: int = 1,
     num_bootstrap: int = 1000,
-    train: dict = {},  # type: ignore[type-arg]  # noqa: B006 (kfp copies it)
 ):
     """Trains and tests a classifier on every fold in turn, so that each video is tested once by a model that has not seen its group.
 
     Args:
         dataset: Clip dataset, the output of preprocess.
+        train: Every option of train but its storage, by name. In each repeat the seed is one more.
         divide_by: What is set aside in turn: fold (of videos.jsonl, whole groups), or source, to see what holds at another hospital.
         num_repeats: How often everything is trained, each time with the next seed.
         num_bootstrap: Replicates of the bootstrap over groups behind the interval; 0 for no interval.
-        train: Options of train, by name; those that are absent have the defaults of train. In each repeat the seed is one more.
 
     Returns:
         scores: Every score and every prediction, as JSON.
@@ -32,19 +32,20 @@ def crossval(
     """
     from pathlib import Path
 
-    from components.core import errors, local_files
+    from components.core import process
+    from components.core.files import outputs
+    from components.core.models.tensorflow_startup import load_tensorflow
     from components.core.parameters import check_values
-    from components.core.tensorflow_startup import load_tensorflow
     from components.train.options import TrainingOptions
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         check_values(divide_by=divide_by, num_repeats=num_repeats, num_bootstrap=num_bootstrap)
         options = TrainingOptions.of(train)
         load_tensorflow()
         from components.crossval.crossval import cross_validate
 
         result = cross_validate(Path(dataset.path), options, divide_by, num_repeats, num_bootstrap)
-        local_files.write_files({scores.path: result.to_json().encode(), table.path: result.markdown().encode()})
+        outputs.write_files({scores.path: result.to_json().encode(), table.path: result.markdown().encode()})
         print(result.markdown())
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)

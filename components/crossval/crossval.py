@@ -20,12 +20,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.core.dataset import Part, failures_of_shards, open_dataset, part_of_videos, read_clips
 from components.core.errors import DataError
-from components.core.features import FeatureExamples, Features, compute_features, cut_at_learning
-from components.core.fitting import ClipExamples
-from components.core.local_files import temporary_folder
-from components.core.shards import ClipSource, read_clip_sources
+from components.core.files.local_files import temporary_folder
+from components.core.models.dataset import Part, failures_of_shards, open_dataset, part_of_videos, read_clips
+from components.core.models.examples import ClipExamples
+from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
+from components.core.records.shards import ClipSource, read_clip_sources
 from components.crossval.scores import CrossValidation, Videos, score_of
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.options import TrainingOptions

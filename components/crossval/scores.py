@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
-from components.core.bootstrap import draw_weights, percentile_interval
+from components.core.statistics.bootstrap import draw_weights, percentile_interval
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -27,11 +27,12 @@ def decide_training(
     """
     from pathlib import Path
 
-    from components.core import errors, local_files
+    from components.core import process
+    from components.core.files import outputs
     from components.decide_training.decide_training import decide
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         result = decide(Path(videos.path), storage, max_age_days, force)
-        local_files.write_files({decision.path: result.to_markdown().encode()})
+        outputs.write_files({decision.path: result.to_markdown().encode()})
         print(result.to_markdown())
         return result.needed

@@ -4,10 +4,10 @@ import dataclasses
 import datetime
 from pathlib import Path
 
-from components.core.champion import Champion, read_champion
-from components.core.manifest import VideoSet, read_videos
 from components.core.parameters import check_values
-from components.core.training_record import TrainingRecord, read_record
+from components.core.records.training_record import TrainingRecord, read_record
+from components.core.records.video_records import VideoSet, read_videos
+from components.core.registry.champion import Champion, read_champion
 
 
 @dataclasses.dataclass(frozen=True)

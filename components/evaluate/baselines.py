@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.core.predictions import Floats, Predictions
+from components.core.models.predictions import Floats, Predictions
 from components.evaluate.metrics import Scores, score
 from components.evaluate.video_facts import VideoFacts, usable
 

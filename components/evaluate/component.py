@@ -38,10 +38,12 @@ def evaluate(
     """
     from pathlib import Path
 
-    from components.core import errors, local_files, tensorflow_startup
+    from components.core import process
+    from components.core.files import outputs
+    from components.core.models import tensorflow_startup
     from components.core.parameters import check_values
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         check_values(num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
         tensorflow_startup.load_tensorflow()
         from components.evaluate.evaluate import evaluate_models
@@ -50,7 +52,7 @@ def evaluate(
         result = evaluate_models(
             Path(dataset.path), Path(dense_model.path), Path(pruned_model.path), storage, num_bootstrap, batch_size, seed
         )
-        local_files.write_files({evaluation.path: result.to_json().encode(), report.path: render_report(result).encode()})
+        outputs.write_files({evaluation.path: result.to_json().encode(), report.path: render_report(result).encode()})
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         classification_metrics.log_confusion_matrix(result.class_names, result.confusion_of_pruned())

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from components.core.clips import SPLITS
+from components.core.records.clips import SPLITS
 from components.evaluate.video_facts import VideoFacts, usable
 
 MAX_EXAMPLES = 5

@@ -5,13 +5,14 @@ import logging
 from pathlib import Path
 
 from components.core import storage
-from components.core.bootstrap import Interval
-from components.core.champion import Champion, Comparison, model_sha256, read_champion, version_uri
-from components.core.classifier import ClassifierMetadata, check_belongs, code_revision, file_sizes, load_classifier, read_metadata
-from components.core.dataset import open_dataset
-from components.core.exports import KERAS, TFLITE_INT8, exports_of, load_export
-from components.core.predictions import predict_clips
-from components.core.shards import DatasetIndex
+from components.core.models.classifier import ClassifierMetadata, check_belongs, code_revision, file_sizes, load_classifier, read_metadata
+from components.core.models.dataset import open_dataset
+from components.core.models.exports import KERAS, TFLITE_INT8, exports_of, load_export
+from components.core.models.predictions import predict_clips
+from components.core.records.shards import DatasetIndex
+from components.core.registry.champion import Champion, read_champion
+from components.core.registry.versions import Comparison, model_sha256, version_uri
+from components.core.statistics.bootstrap import Interval
 from components.evaluate.baselines import fit_baselines
 from components.evaluate.data_flow import data_flow
 from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet

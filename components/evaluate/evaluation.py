@@ -7,10 +7,10 @@
       bootstrap          how the intervals were made
       class_names        in the order of the labels
       code_revision      of this project
-      comparison         core.champion.Comparison, for promote
+      comparison         core.registry.versions.Comparison, for promote
       data_flow          how the listed videos became the splits, licences, and the search for leaks
       dataset_fingerprint
-      listed_videos      core.manifest.VideoSet of what preprocess was given, for record_training
+      listed_videos      core.records.video_records.VideoSet of what preprocess was given, for record_training
       models             per name (pruned, dense, int8, champion): clip, video, group (scores with intervals), operating_points, abstention,
                          video_macro_f1_interval, videos (every prediction), …
       notes              what a reader must know, in sentences
@@ -27,12 +27,12 @@ from typing import Any
 
 import numpy as np
 
-from components.core.bootstrap import CONFIDENCE, Interval
-from components.core.champion import COMPARISON_KEY, Comparison
-from components.core.classifier import ClassifierMetadata
-from components.core.manifest import VideoSet
-from components.core.predictions import Predictions
-from components.core.training_record import LISTED_VIDEOS_KEY
+from components.core.models.classifier import ClassifierMetadata
+from components.core.models.predictions import Predictions
+from components.core.records.training_record import LISTED_VIDEOS_KEY
+from components.core.records.video_records import VideoSet
+from components.core.registry.versions import COMPARISON_KEY, Comparison
+from components.core.statistics.bootstrap import CONFIDENCE, Interval
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import MAJORITY, Baseline
 from components.evaluate.data_flow import DataFlow
@@ -56,7 +56,7 @@ class EvaluatedModel:
         version: the champion's version, or an empty string.
         metadata: of the model artifact.
         model_sha256: of the model.keras of its artifact.
-        sizes: of its file, `bytes` and `gzip_bytes` (core.classifier.file_sizes).
+        sizes: of its file, `bytes` and `gzip_bytes` (core.models.classifier.file_sizes).
         clip_scores: scores over clips.
         video_scores: scores over videos; the probability of a video is the mean of its clips'.
         group_scores: scores over groups, usually patients; the probability of a group is the mean of its videos'.

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
-from components.core.dataset import CLIP_SHAPE
 from components.core.errors import DataError
-from components.core.predictions import Predictions
+from components.core.models.dataset import CLIP_SHAPE
+from components.core.models.predictions import Predictions
 from components.evaluate.attention import Attention, attention_of
 from components.evaluate.illustrations import ChosenVideos, Film, Illustrations, Sample
 from components.evaluate.pixels import VideoPixels

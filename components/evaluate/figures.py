@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from components.core.bootstrap import in_bins
+from components.core.models.predictions import Predictions
 from components.core.pages import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
-from components.core.predictions import Predictions
+from components.core.statistics.bootstrap import in_bins
 from components.evaluate.metrics import Scores
 from components.evaluate.operating_points import Abstention
 

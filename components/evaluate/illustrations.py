@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.core.predictions import Predictions
+from components.core.models.predictions import Predictions
 from components.evaluate.video_facts import VideoFacts, usable
 
 NUM_MISTAKES = 4

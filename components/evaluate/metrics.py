@@ -1,4 +1,4 @@
-"""Metrics of predictions, per clip, video or patient: scikit-learn, with intervals from core.bootstrap. No TensorFlow.
+"""Metrics of predictions, per clip, video or patient: scikit-learn, with intervals from core.statistics.bootstrap. No TensorFlow.
 
 A score that the data does not define is None, never zero: everything about a class that has no example, precision of a class that was
 never predicted, an ROC curve without examples on both sides. Macro-F1 and balanced accuracy are means over the classes that have examples.
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from components.core.bootstrap import (
+from components.core.models.predictions import Floats, Predictions
+from components.core.statistics.bootstrap import (
     Interval,
     WeightedMetrics,
     calibration_interval,
@@ -21,7 +22,6 @@ from components.core.bootstrap import (
     weighted_metrics,
     weighted_rates,
 )
-from components.core.predictions import Floats, Predictions
 
 
 @dataclasses.dataclass(frozen=True)

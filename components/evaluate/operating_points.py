@@ -11,8 +11,8 @@ import math
 import numpy as np
 from sklearn import metrics
 
-from components.core.bootstrap import Interval, draw_weights, percentile_interval, weighted_rates
-from components.core.predictions import Floats, Predictions
+from components.core.models.predictions import Floats, Predictions
+from components.core.statistics.bootstrap import Interval, draw_weights, percentile_interval, weighted_rates
 from components.evaluate.metrics import score
 
 TARGET_COVERAGE = 0.8

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from components.core.clips import CLIP_FRAMES
-from components.core.dataset import failures_of_shards, read_clips
-from components.core.predictions import Floats
-from components.core.shards import DatasetIndex
+from components.core.models.dataset import failures_of_shards, read_clips
+from components.core.models.predictions import Floats
+from components.core.records.clips import CLIP_FRAMES
+from components.core.records.shards import DatasetIndex
 from components.evaluate.baselines import border_features
 
 

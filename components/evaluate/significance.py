@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from components.core.bootstrap import Interval, draw_weights, percentile_interval, weighted_metrics
-from components.core.predictions import Predictions
+from components.core.models.predictions import Predictions
+from components.core.statistics.bootstrap import Interval, draw_weights, percentile_interval, weighted_metrics
 
 NUM_PERMUTATIONS = 2000
 

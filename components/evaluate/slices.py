@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from components.core.bootstrap import draw_weights, percentile_interval
-from components.core.predictions import NO_SOURCE as NOT_STATED
-from components.core.predictions import Bools, Predictions
+from components.core.models.predictions import NO_SOURCE as NOT_STATED
+from components.core.models.predictions import Bools, Predictions
+from components.core.statistics.bootstrap import draw_weights, percentile_interval
 from components.evaluate.metrics import score
 from components.evaluate.operating_points import Rate
 from components.evaluate.video_facts import VideoFacts

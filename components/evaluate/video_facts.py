@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import DataError
-from components.core.predictions import NO_SOURCE as NOT_STATED
-from components.core.shards import VIDEOS_NAME, read_json_lines
+from components.core.models.predictions import NO_SOURCE as NOT_STATED
+from components.core.records.shards import VIDEOS_NAME, read_json_lines
 
 # What describes the recording and the patient, and what describes the file: by the name in the report, the names in videos.jsonl.
 DESCRIPTIONS = {"probe": "probe", "class detail": "label_detail", "sex": "sex", "age": "age"}

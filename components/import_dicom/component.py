@@ -28,12 +28,13 @@ def import_dicom(
         summary: How many files were imported, and which were rejected or should be looked at, with the reason.
         metrics: Counts of files imported and rejected, of frames, and of files by decoder.
     """
-    from components.core import errors, local_files
+    from components.core import process
+    from components.core.files import outputs
     from components.import_dicom.importing import import_dicom_files
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         result = import_dicom_files(source, labels, destination, key_file, source_name)
-        local_files.write_files({summary.path: result.to_markdown().encode()})
+        outputs.write_files({summary.path: result.to_markdown().encode()})
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         print(result.to_markdown())

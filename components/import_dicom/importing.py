@@ -2,7 +2,7 @@
 
     <destination>/videos/<video id>.mkv    lossless; the id is a pseudonym of the file's SOPInstanceUID, and of what it shows where an
                                            earlier file has the same UID and shows something else
-    <destination>/manifest.csv             a row for each video (core.manifest); written last
+    <destination>/manifest.csv             a row for each video (core.records.manifest); written last
 
 Nothing that is written, logged or reported quotes a tag or a path, for hospitals name files after patients. A file is told by its number:
 files are counted from 1 in the order of their paths, as `find SOURCE -xtype f | LC_ALL=C sort` lists them. A row of the labels is told by
@@ -22,7 +22,7 @@ import numpy as np
 
 from components.core import storage
 from components.core.errors import AbsentError, DataError, DiskError, OutageError, StorageError, UsageError
-from components.core.local_files import temporary_folder
+from components.core.files.local_files import temporary_folder
 from components.import_dicom.cine import Box, Cine, read_cine
 from components.import_dicom.decoders import Decoder, decoded, installed_decoders
 from components.import_dicom.deidentification import Pseudonyms, bounding_box, visible

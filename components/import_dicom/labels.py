@@ -1,4 +1,4 @@
-"""What a user says of the files, since DICOM does not: a CSV (core.tables) with the columns `path`, `label` and optionally `region`.
+"""What a user says of the files, since DICOM does not: a table (core.records.tables) with the columns `path`, `label` and maybe `region`.
 
 path    a file, or a folder and all below it, relative to the source; the longest that fits a file holds; `.` is the source itself; `é` as
         one character and as `e` with an accent (Unicode's NFC and NFD) are the same
@@ -11,9 +11,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from components.core.clips import ALL_CLASS_NAMES
 from components.core.errors import UsageError
-from components.core.tables import read_table
+from components.core.records.clips import ALL_CLASS_NAMES
+from components.core.records.tables import read_table
 from components.import_dicom.cine import Box
 
 

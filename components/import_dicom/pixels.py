@@ -22,7 +22,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRBigEndian
 
-from components.core.local_files import array_on_disk
+from components.core.files.local_files import array_on_disk
 from components.import_dicom import frame_codes
 from components.import_dicom.data_sets import PixelData, open_data_set, quiet_pydicom
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from components.core import disk_faults
 from components.core.errors import DiskError
+from components.core.files import disk_faults
 from components.import_dicom.outcomes import RejectedError
 
 SUFFIX = ".mkv"

@@ -13,8 +13,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from components.core.local_files import writer
-from components.core.zip_files import DAMAGES
+from components.core.files.local_files import writer
+from components.core.files.zip_files import DAMAGES
 from components.ingest.outcomes import MissingError, RejectedError
 
 MAX_MEMBERS = 10_000

@@ -48,10 +48,12 @@ def ingest(
     """
     from pathlib import Path
 
-    from components.core import errors, local_files, parameters, selection
+    from components.core import parameters, process
+    from components.core.files import outputs
+    from components.core.records import selection
     from components.ingest.ingest import Options, ingest_videos
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         parameters.check_values(min_videos_per_class=min_videos_per_class)
         selected = selection.Selection(sources, classes, probes, anatomies, licences)
         result = ingest_videos(manifest, storage, Options(selected, drop_in, cookies, recheck, max_gigabytes))
@@ -59,4 +61,4 @@ def ingest(
         for name, value in result.metrics().items():
             metrics.log_metric(name, value)
         result.check(min_videos_per_class)
-        local_files.write_files({videos_uri: result.videos_uri.encode("utf-8", "surrogateescape")})
+        outputs.write_files({videos_uri: result.videos_uri.encode("utf-8", "surrogateescape")})

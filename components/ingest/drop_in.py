@@ -12,7 +12,7 @@ from urllib.parse import unquote, urldefrag
 
 from components.core import storage
 from components.core.errors import UsageError
-from components.core.manifest import ManifestRow
+from components.core.records.manifest import ManifestRow
 from components.ingest import archives
 from components.ingest.fetching import copy
 from components.ingest.outcomes import MissingError

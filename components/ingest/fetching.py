@@ -6,8 +6,8 @@ from urllib.parse import unquote, urldefrag
 
 from components.core import storage
 from components.core.errors import AbsentError, DiskError, OutageError, StorageError
-from components.core.local_files import writer
-from components.core.manifest import TRANSFER_PAGE, VIMEO, ZIPPED_VIAS, ManifestRow
+from components.core.files.local_files import writer
+from components.core.records.manifest import TRANSFER_PAGE, VIMEO, ZIPPED_VIAS, ManifestRow
 from components.ingest import archives
 from components.ingest.egress import Egress
 from components.ingest.hosts import Budget, Hosts, manners_of

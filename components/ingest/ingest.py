@@ -12,13 +12,15 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from components.core import disk_faults, storage
-from components.core.clips import CLASS_NAMES
+from components.core import storage
 from components.core.errors import DataError, DiskError, StorageError, UsageError
-from components.core.local_files import write_files
-from components.core.manifest import ManifestRow, Status, VideoRecord, read_manifest, videos_content
+from components.core.files import disk_faults
+from components.core.files.outputs import write_files
 from components.core.parameters import check_values
-from components.core.selection import Selection
+from components.core.records.clips import CLASS_NAMES
+from components.core.records.manifest import ManifestRow, read_manifest
+from components.core.records.selection import Selection
+from components.core.records.video_records import Status, VideoRecord, videos_content
 from components.ingest.drop_in import DropIn
 from components.ingest.fetching import MAX_VIDEO_BYTES, Fetcher, container_of, host_of
 from components.ingest.hosts import Budget, in_turns
@@ -86,7 +88,7 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
     """Stores the videos of a manifest.
 
     Args:
-        manifest_uri: the CSV; see core.manifest.
+        manifest_uri: the CSV; see core.records.manifest.
         storage_uri: where videos go.
         options: see Options.
 

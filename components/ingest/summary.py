@@ -2,7 +2,7 @@
 
 import collections
 
-from components.core.manifest import Status, VideoRecord
+from components.core.records.video_records import Status, VideoRecord
 
 
 def summary(records: list[VideoRecord]) -> str:

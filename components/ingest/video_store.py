@@ -21,8 +21,9 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.errors import DataError, DiskError
-from components.core.local_files import temporary_folder, writing
-from components.core.manifest import ManifestRow, VideoRecord, videos_content
+from components.core.files.local_files import temporary_folder, writing
+from components.core.records.manifest import ManifestRow
+from components.core.records.video_records import VideoRecord, videos_content
 from components.core.video import containers
 from components.core.video.guarded_reader import GuardedReader
 from components.ingest.outcomes import ChangedError, RejectedError, name_bytes, public_uri

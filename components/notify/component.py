@@ -19,9 +19,9 @@ def notify(status: dsl.PipelineTaskFinalStatus, storage: str):
     """
     import os
 
-    from components.core import errors
+    from components.core import process
     from components.notify.notify import Outcome, send
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         outcome = Outcome(status.state, status.pipeline_job_resource_name, status.error_message or "")
         send(outcome, storage, os.environ)

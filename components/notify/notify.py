@@ -12,9 +12,9 @@ from urllib.parse import unquote, urlsplit
 import requests
 import tenacity
 
-from components.core.champion import read_champion
 from components.core.errors import DataError, PipelineError
-from components.core.training_record import read_record
+from components.core.records.training_record import read_record
+from components.core.registry.champion import read_champion
 
 WEBHOOK, SMTP, MAIL_FROM, MAIL_TO = "LUS_WEBHOOK_URL", "LUS_SMTP_URL", "LUS_MAIL_FROM", "LUS_MAIL_TO"
 TIMEOUT_S = 30

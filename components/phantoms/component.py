@@ -18,10 +18,10 @@ def phantoms(destination: str, patients_per_class: int = 12, videos_per_patient:
     Returns:
         Output: Path of the manifest, to be given to ingest.
     """
-    from components.core import errors
+    from components.core import process
     from components.phantoms.phantoms import generate_phantoms, local_folder_of
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         folder = local_folder_of(destination)
         manifest = generate_phantoms(folder, patients_per_class=patients_per_class, videos_per_patient=videos_per_patient, seed=seed)
     return str(manifest)

@@ -27,10 +27,10 @@ import numpy as np
 from PIL import Image
 
 from components.core import parameters, storage
-from components.core.clips import CLASS_NAMES
 from components.core.errors import DataError, UsageError
-from components.core.local_files import staged_folder
-from components.core.manifest import read_manifest
+from components.core.files.outputs import staged_folder
+from components.core.records.clips import CLASS_NAMES
+from components.core.records.manifest import read_manifest
 from components.phantoms import anatomy, imaging
 from components.phantoms.imaging import Array, Scan
 

@@ -15,9 +15,10 @@ import numpy as np
 from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.core import json_lines, storage
-from components.core.beam_options import VideoProgress, check_workers_see, pipeline_options, work_folder, worker_failures
-from components.core.local_files import is_stream
+from components.core import storage
+from components.core.beam.beam_options import VideoProgress, check_workers_see, pipeline_options, work_folder, worker_failures
+from components.core.files import json_lines
+from components.core.files.outputs import is_stream
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask
@@ -43,8 +44,8 @@ class ClassifierHandler(ModelHandler[Jpegs, np.ndarray, Any]):
 
     def load_model(self) -> Any:
         """Loads the model on a worker."""
-        from components.core.classifier import load_classifier
-        from components.core.tensorflow_startup import load_tensorflow
+        from components.core.models.classifier import load_classifier
+        from components.core.models.tensorflow_startup import load_tensorflow
 
         load_tensorflow()
         with storage.local_folder(self._model.uri) as folder:

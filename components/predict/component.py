@@ -30,10 +30,11 @@ def predict(
     """
     from pathlib import Path
 
-    from components.core import errors, tensorflow_startup
+    from components.core import process
+    from components.core.models import tensorflow_startup
     from components.predict.inputs import list_videos, split_videos
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         tasks = list_videos(split_videos(videos))
         tensorflow_startup.load_tensorflow()
         from components.predict.prediction import predict_videos

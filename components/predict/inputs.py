@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from components.core import storage
 from components.core.errors import UsageError
-from components.core.manifest import CATALOG, Status, read_manifest, read_videos
+from components.core.records.manifest import CATALOG, read_manifest
+from components.core.records.video_records import Status, read_videos
 from components.core.video.containers import EXTENSIONS
 
 _log = logging.getLogger(__name__)

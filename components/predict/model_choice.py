@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.core import storage
-from components.core.champion import EVALUATION_NAME, is_version, is_version_name, model_sha256, read_champion, version_uri
-from components.core.classifier import METADATA_NAME, ClassifierMetadata, read_metadata
 from components.core.errors import DataError, UsageError
+from components.core.models.classifier import METADATA_NAME, ClassifierMetadata, read_metadata
+from components.core.registry.champion import read_champion
+from components.core.registry.versions import EVALUATION_NAME, is_version, is_version_name, model_sha256, version_uri
 from components.core.video.sampling import Sampling
 
 CHAMPION = "champion"

@@ -9,8 +9,8 @@
     strips/        number and id of the video .png: every clip in a row, with what the model says of it
 
 Each line is written when its video is done. A file of predictions appears whole at the end; until then it grows beside its place, and what
-was done outlives the process (core.local_files.growing_file). A pipe or /dev/stdout gets line by line. A name that is not UTF-8 is said so
-that `os.fsencode(json.loads(line)["uri"])` finds the file (core.json_lines).
+was done outlives the process (outputs.growing_file). A pipe or /dev/stdout gets line by line. A name that is not UTF-8 is said so
+that `os.fsencode(json.loads(line)["uri"])` finds the file (core.files.json_lines).
 
 Videos are read by the code that preprocess reads them with, sampled as the model's own training clips were, and their frames pass through
 the same JPEG, so that a prediction is what evaluate would find. For many videos the same functions run with Beam (beam_prediction).
@@ -27,11 +27,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from components.core import json_lines, storage
-from components.core.classifier import load_classifier
-from components.core.dataset import decode_frames
+from components.core import storage
 from components.core.errors import AbsentError, DataError
-from components.core.local_files import growing_file
+from components.core.files import json_lines
+from components.core.files.outputs import growing_file
+from components.core.models.classifier import load_classifier
+from components.core.models.dataset import decode_frames
 from components.core.video.clip_reader import read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling

@@ -21,12 +21,13 @@ import numpy as np
 from apache_beam.metrics.metric import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.core import json_lines, storage
-from components.core.beam_options import VideoProgress, check_workers_see, worker_failures
-from components.core.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
+from components.core import storage
+from components.core.beam.beam_options import VideoProgress, check_workers_see, worker_failures
 from components.core.errors import AbsentError, DataError
-from components.core.manifest import ManifestRow
-from components.core.shards import read_tfrecords, write_tfrecords
+from components.core.files import json_lines
+from components.core.records.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
+from components.core.records.manifest import ManifestRow
+from components.core.records.shards import read_tfrecords, write_tfrecords
 from components.core.video.clip_reader import Clip, VideoClips, read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling

@@ -51,10 +51,10 @@ def preprocess(
     """
     from pathlib import Path
 
-    from components.core import errors
+    from components.core import process
     from components.preprocess.preprocess import Settings, build_dataset
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         settings = Settings(
             sampling=sampling,
             # Kubeflow gives 10.0 as 10, and the index of the dataset is to have the same bytes everywhere.

@@ -7,8 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from components.core.clips import CLIP_FRAMES, SPLITS, ClipRecord, parse
-from components.core.shards import read_tfrecords
+from components.core.records.clips import CLIP_FRAMES, SPLITS, ClipRecord, parse
+from components.core.records.shards import read_tfrecords
 
 THUMBNAIL_PX = 112
 CAPTION_PX = 14

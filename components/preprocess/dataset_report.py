@@ -8,9 +8,9 @@ from typing import Any
 
 import jinja2
 
-from components.core.clips import SPLITS
-from components.core.drift import NUMBERS, statistics_of
-from components.core.shards import DatasetIndex
+from components.core.records.clips import SPLITS
+from components.core.records.shards import DatasetIndex
+from components.core.statistics.drift import NUMBERS, statistics_of
 from components.preprocess.contact_sheet import contact_sheets
 
 TITLES = {

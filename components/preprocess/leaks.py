@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from components.core.clips import parse
 from components.core.errors import DataError
-from components.core.shards import ShardName, read_tfrecords
+from components.core.records.clips import parse
+from components.core.records.shards import ShardName, read_tfrecords
 
 
 class CheckedVideo(Protocol):

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from components.core import storage
-from components.core.clips import SPLITS
 from components.core.errors import DataError
-from components.core.small_objects import ABSENT, Generation
+from components.core.records.clips import SPLITS
+from components.core.storage.small_objects import ABSENT, Generation
 
 SPLITS_NAME = "splits.json"
 # Orders of the groups that are tried; the work grows with tries × groups.

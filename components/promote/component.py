@@ -39,14 +39,15 @@ def promote(
     """
     from pathlib import Path
 
-    from components.core import errors, local_files
+    from components.core import process
+    from components.core.files import outputs
     from components.promote.decision import Rule
     from components.promote.promote import promote_model
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         rule = Rule(min_macro_f1, tolerance, max_p_value)
         promotion = promote_model(Path(model.path), Path(evaluation.path), Path(report.path), storage, rule)
-        local_files.write_files({decision.path: promotion.to_markdown().encode()})
+        outputs.write_files({decision.path: promotion.to_markdown().encode()})
         for name, value in promotion.metrics().items():
             metrics.log_metric(name, value)
         if promotion.version:

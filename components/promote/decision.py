@@ -17,7 +17,7 @@ over few groups cannot tell apart: it sees how sure a right or wrong answer was.
 import dataclasses
 import statistics
 
-from components.core.champion import Comparison
+from components.core.registry.versions import Comparison
 
 # Scores that differ by less are equal: 0.75 - 0.70 is not exactly 0.05.
 ROUNDING = 1e-9

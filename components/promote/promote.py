@@ -1,4 +1,4 @@
-"""Promote: decides on the evidence of evaluate, publishes the version, then moves the champion pointer (layout in core.champion).
+"""Promote: decides on the evidence of evaluate, publishes the version, then moves the champion pointer (layout in core.registry.champion).
 
 The pointer moves only if it still is what the decision was made against. A promotion that loses the race is told so; its version stays.
 """
@@ -8,20 +8,10 @@ import datetime
 from pathlib import Path
 
 from components.core import storage
-from components.core.champion import (
-    Champion,
-    Comparison,
-    check_kept,
-    model_sha256,
-    moved_to,
-    nothing_left_on_a_full_disk,
-    publish_version,
-    read_pointer,
-    set_champion,
-    version_uri,
-)
 from components.core.errors import DataError
 from components.core.parameters import check_values
+from components.core.registry.champion import Champion, check_kept, moved_to, read_pointer, set_champion
+from components.core.registry.versions import Comparison, model_sha256, nothing_left_on_a_full_disk, publish_version, version_uri
 from components.promote.decision import Decision, Rule, decide
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from components.core.bootstrap import macro_f1_over_groups
-from components.core.classifier import file_sizes, read_metadata
-from components.core.dataset import read_clips
-from components.core.exports import KERAS, PATHS, exports_of, latency_ms, load_export
-from components.core.predictions import Integers, predict_clips
+from components.core.models.classifier import file_sizes, read_metadata
+from components.core.models.dataset import read_clips
+from components.core.models.exports import KERAS, PATHS, exports_of, latency_ms, load_export
+from components.core.models.predictions import Integers, predict_clips
+from components.core.statistics.bootstrap import macro_f1_over_groups
 
 DENSE = "dense"
 SPLIT = "validation"
@@ -20,7 +20,7 @@ class ExportedFile:
     """One form of a classifier.
 
     Attributes:
-        name: `dense`, or a name of core.exports.
+        name: `dense`, or a name of core.models.exports.
         bytes: its size.
         gzip_bytes: its size gzipped.
         agreement: part of the validation clips for which it answers the same class as the dense model.

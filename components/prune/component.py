@@ -41,11 +41,11 @@ def prune(
     """
     from pathlib import Path
 
-    from components.core import errors
-    from components.core.tensorflow_startup import load_tensorflow
+    from components.core import process
+    from components.core.models.tensorflow_startup import load_tensorflow
     from components.prune.options import PruningOptions
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         options = PruningOptions(
             sparsity=sparsity,
             pruning_epochs=pruning_epochs,

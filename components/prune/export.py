@@ -1,4 +1,4 @@
-"""Export: a classifier → the files that a server or a hand-held device runs (their layout is in core.exports).
+"""Export: a classifier → the files that a server or a hand-held device runs (their layout is in core.models.exports).
 
 TFLite has no recurrent layer that takes maps, and its loops can neither be calibrated nor run with built-in operations everywhere.
 Therefore the recurrent layers are unrolled over the frames of a clip, with the weights that they have: the graph becomes longer, the
@@ -16,7 +16,8 @@ import tensorflow as tf
 import tf_keras
 from tf_keras import layers
 
-from components.core.exports import (
+from components.core.files.local_files import temporary_folder
+from components.core.models.exports import (
     PATHS,
     SAVED_MODEL,
     SERVED_VERSION,
@@ -25,8 +26,7 @@ from components.core.exports import (
     TFLITE_INT8,
     TFLITE_NAMES,
 )
-from components.core.local_files import temporary_folder
-from components.core.tensorflow_startup import native_messages_dropped
+from components.core.models.tensorflow_startup import native_messages_dropped
 
 _log = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ Zeros grow along a cubic ramp (Zhu and Gupta, arXiv 1710.01878) in every kernel 
 changes; depthwise convolutions, and a network of Keras that is applied to each frame, stay as they are. With the pattern 2by4 the zeros are
 there from the first step on. Zeros make the compressed file smaller; a CPU runs the network as fast as before.
 
-The model artifact (core.classifier) holds, beside the model and its metadata:
+The model artifact (core.models.classifier) holds, beside the model and its metadata:
 
     pruning_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     kernels.csv        weights and zeros of every kernel
     curve.png          accuracy and size against sparsity, when asked for
-    exports/           the files for servers and devices (core.exports)
+    exports/           the files for servers and devices (core.models.exports)
 """
 
 import csv
@@ -26,7 +26,9 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tf_keras import layers
 
-from components.core.classifier import (
+from components.core.files.local_files import temporary_folder
+from components.core.files.outputs import staged_folder, written_aside
+from components.core.models.classifier import (
     MODEL_NAME,
     ClassifierMetadata,
     check_belongs,
@@ -36,22 +38,12 @@ from components.core.classifier import (
     size_on_disk,
     write_metadata,
 )
-from components.core.dataset import failures_of_shards, open_dataset, read_clips
-from components.core.exports import load_export
-from components.core.fitting import (
-    MACRO_F1,
-    BestEpoch,
-    ClipExamples,
-    History,
-    Schedule,
-    fit_classifier,
-    make_reproducible,
-    score_on_validation,
-    steps_per_epoch,
-    write_history,
-)
-from components.core.local_files import staged_folder, temporary_folder, written_aside
-from components.core.model_files import load_keras
+from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
+from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_history
+from components.core.models.examples import ClipExamples
+from components.core.models.exports import load_export
+from components.core.models.fitting import Schedule, fit_classifier, make_reproducible, score_on_validation, steps_per_epoch
+from components.core.models.model_files import load_keras
 from components.core.parameters import parse_sparsities
 from components.prune.comparison import DENSE, compare_exports
 from components.prune.export import export_classifier

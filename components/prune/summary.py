@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from components.core.exports import PATHS
+from components.core.models.exports import PATHS
 from components.core.pages import BLUE, VERMILION, embedded_png, page
 from components.prune.comparison import DENSE, ExportedFile
 

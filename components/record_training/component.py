@@ -18,8 +18,8 @@ def record_training(
     """
     from pathlib import Path
 
-    from components.core import errors
+    from components.core import process
     from components.record_training.record_training import record
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         print(record(Path(evaluation.path), storage))

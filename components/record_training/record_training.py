@@ -1,4 +1,4 @@
-"""Record-training: what the last finished training was trained on (core.training_record has the layout)."""
+"""Record-training: what the last finished training was trained on (core.records.training_record has the layout)."""
 
 import datetime
 import json
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.errors import DataError
-from components.core.manifest import VideoSet
-from components.core.training_record import LISTED_VIDEOS_KEY, TrainingRecord, write_record
+from components.core.records.training_record import LISTED_VIDEOS_KEY, TrainingRecord, write_record
+from components.core.records.video_records import VideoSet
 
 
 def record(evaluation_path: Path, storage_uri: str) -> TrainingRecord:

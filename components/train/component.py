@@ -53,11 +53,11 @@ def train(
     """
     from pathlib import Path
 
-    from components.core import errors
-    from components.core.tensorflow_startup import load_tensorflow
+    from components.core import process
+    from components.core.models.tensorflow_startup import load_tensorflow
     from components.train.options import TrainingOptions
 
-    with errors.exit_with_message():
+    with process.exit_with_message():
         options = TrainingOptions(
             epochs=epochs,
             patience=patience,

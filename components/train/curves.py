@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from components.core.fitting import MACRO_F1, History
+from components.core.models.epochs import MACRO_F1, History
 from components.core.pages import BLUE, VERMILION, embedded_png, page
 
 TRAIN_COLOUR, VALIDATION_COLOUR = BLUE, VERMILION

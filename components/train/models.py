@@ -9,8 +9,8 @@ import tf_keras
 from tf_keras import layers
 
 from components.core import storage
-from components.core.dataset import CLIP_SHAPE
 from components.core.errors import DataError, PipelineError
+from components.core.models.dataset import CLIP_SHAPE
 from components.train.efficientnet_lite import apply_backbone
 from components.train.options import IMAGENET
 

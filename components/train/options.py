@@ -6,7 +6,6 @@ from typing import Any
 
 from components.core.errors import UsageError
 from components.core.parameters import check_values
-from components.train.component import train
 
 IMAGENET = "imagenet"
 WITHOUT_A_CHOICE_OF_WEIGHTS = ("small", "efficientnet_lite0")
@@ -14,7 +13,7 @@ WITHOUT_A_CHOICE_OF_WEIGHTS = ("small", "efficientnet_lite0")
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-    """The parameters of the step but for its storage; the interface explains them and has their defaults.
+    """The parameters of the step but for its storage; the interface explains them, and it alone has their defaults.
 
     Raises:
         UsageError: a value is outside of its range, none of its choices, or the backbone has no choice of weights.
@@ -41,18 +40,20 @@ class TrainingOptions:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "TrainingOptions":
-        """Returns options of which some are given, by name; the others have their defaults.
+        """Returns the options that a dictionary holds, as another step gets them from the command line or from a cluster.
 
         Raises:
-            UsageError: there is no such option, or a value is of another type or not allowed.
+            UsageError: an option is absent, unknown, of another type, or not allowed.
         """
-        defaults = {field.name: train.component_spec.inputs[field.name].default for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(given) - set(defaults)):
-            raise UsageError(f"there is no training option {unknown[0]!r}; there are {', '.join(defaults)}.")
-        return cls(**defaults | {name: _converted(name, value, type(defaults[name])) for name, value in given.items()})
+        kinds = {field.name: field.type for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(given) - set(kinds)):
+            raise UsageError(f"there is no training option {unknown[0]!r}; there are {', '.join(kinds)}.")
+        if absent := [name for name in kinds if name not in given]:
+            raise UsageError(f"the training option(s) {', '.join(absent)} are absent; give all options of train.")
+        return cls(**{name: _converted(name, value, kinds[name]) for name, value in given.items()})
 
 
-def _converted(name: str, value: Any, kind: type) -> Any:
+def _converted(name: str, value: Any, kind: Any) -> Any:
     """Returns a value as the type that it must have: the JSON of a cluster has one type of number."""
     if (kind is float and isinstance(value, int)) or (kind is int and isinstance(value, float) and value.is_integer()):
         value = kind(value)

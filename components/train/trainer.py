@@ -1,6 +1,6 @@
 """Train: a clip dataset → a dense classifier, chosen by its macro-F1 on the validation clips.
 
-The model artifact (core.classifier) holds, beside the model and its metadata:
+The model artifact (core.models.classifier) holds, beside the model and its metadata:
 
     training_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     curves.png          the same as a picture
@@ -22,23 +22,16 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from components.core.checkpoints import Checkpoints
-from components.core.classifier import ClassifierMetadata, code_revision, save_classifier
-from components.core.dataset import open_dataset
-from components.core.features import FeatureExamples, compute_features, cut_at_learning
-from components.core.fitting import (
-    MACRO_F1,
-    BestEpoch,
-    ClipExamples,
-    Examples,
-    History,
-    Schedule,
-    fit_classifier,
-    make_reproducible,
-    write_history,
-)
-from components.core.local_files import staged_folder, temporary_folder, written_aside
-from components.core.shards import DatasetIndex
+from components.core.files.local_files import temporary_folder
+from components.core.files.outputs import staged_folder, written_aside
+from components.core.models.checkpoints import Checkpoints
+from components.core.models.classifier import ClassifierMetadata, code_revision, save_classifier
+from components.core.models.dataset import open_dataset
+from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_history
+from components.core.models.examples import ClipExamples, Examples
+from components.core.models.features import FeatureExamples, compute_features, cut_at_learning
+from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
+from components.core.records.shards import DatasetIndex
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.models import build_classifier, free_upper_blocks

@@ -52,11 +52,11 @@ class Cluster:
 
     def lus(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Runs a command of `lus` to its end."""
-        return self.run(sys.executable, "-m", "pipelines.cli", *arguments)
+        return self.run(sys.executable, "-m", "pipelines", *arguments)
 
     def start_lus(self, log: Path, *arguments: object) -> subprocess.Popen[bytes]:
         """Starts a command of `lus`, which writes to a file."""
-        command = [sys.executable, "-u", "-m", "pipelines.cli", *map(str, arguments)]
+        command = [sys.executable, "-u", "-m", "pipelines", *map(str, arguments)]
         with log.open("wb") as output:
             return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT)
 

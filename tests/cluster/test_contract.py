@@ -31,7 +31,7 @@ def stand_in() -> Iterator[KubeflowServer]:
 
 def lus(cluster: Cluster, host: str, home: Path, *arguments: object) -> str:
     environment = {**os.environ, **cluster.environment, "KF_PIPELINES_ENDPOINT": host, "HOME": str(home)}
-    command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipelines", *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout

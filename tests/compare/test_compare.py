@@ -8,10 +8,10 @@ import pytest
 import tf_keras
 
 from components.compare.compare import ArchitectureComparison, compare_models
-from components.core.classifier import ClassifierMetadata, save_classifier
-from components.core.clips import CLASS_NAMES
 from components.core.errors import DataError
-from components.core.shards import DatasetIndex
+from components.core.models.classifier import ClassifierMetadata, save_classifier
+from components.core.records.clips import CLASS_NAMES
+from components.core.records.shards import DatasetIndex
 from tests.clip_datasets import SHAPE, clip_record, toy_clip, write_dataset
 
 NUM_VIDEOS = {"train": (1, 1, 1), "validation": (1, 2, 4), "test": (4, 2, 1)}

@@ -9,11 +9,11 @@ ROOT = Path(__file__).parents[2]
 BASES = {"PipelineError", "StorageError"}
 # Who catches them without raising anything, and what becomes of the error there: it is the end of a process or the text of a message.
 ENDS = {
-    "components/core/errors.py",
+    "components/core/process.py",
     "components/__main__.py",
     "components/core/video/guarded_reader.py",  # the child process hands it to its parent, which raises it
     "components/notify/notify.py",
-    "pipelines/runs.py",
+    "pipelines/engines/runs.py",
 }
 
 

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from components.__main__ import main as steps_command
 from components.command_line import is_parameter, load_step, passed_on, step_names
 from components.core.parameters import CHOICES, RANGES
-from pipelines.cli import main as lus
+from pipelines.commands.main import main as lus
 from pipelines.compile import PIPELINES, check_yaml, compile_pipeline, documents
-from pipelines.resources import KUBEFLOW, VERTEX, Placement, read_table
+from pipelines.resource_file import read_table
+from pipelines.resources import KUBEFLOW, VERTEX, Placement
 from pipelines.training import STEPS, training
 
 GOLDEN_FOLDER = Path(__file__).parents[1] / "golden"

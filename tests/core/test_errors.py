@@ -1,7 +1,8 @@
 import pytest
 
-from components.core.errors import DataError, UsageError, exit_with_message
+from components.core.errors import DataError, UsageError
 from components.core.parameters import check_values
+from components.core.process import exit_with_message
 
 
 @pytest.mark.parametrize(("error", "code"), [(UsageError("bad value"), 2), (DataError("bad data"), 1)])

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from components.core.errors import DataError, UsageError
-from components.core.shards import ClipSource
+from components.core.records.shards import ClipSource
 from components.crossval.crossval import MAJORITY, THUMBNAIL, cross_validate, divide
 from components.crossval.scores import CrossValidation, Videos, score_of
 from tests.clip_datasets import write_toy_dataset
@@ -122,7 +122,7 @@ def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
         "--num-trials",
         "1",
     ]
-    command = [sys.executable, "-m", "pipelines.cli", "crossval", "--dataset", str(dataset), "--output-folder", str(outputs), *options]
+    command = [sys.executable, "-m", "pipelines", "crossval", "--dataset", str(dataset), "--output-folder", str(outputs), *options]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert re.findall(r"repeat 1 of 1, (.*): \d of 6 videos right", run.stderr) == ["fold 0 (1 of 3)", "fold 1 (2 of 3)", "fold 2 (3 of 3)"]
     assert run.stderr.count("trial 1/1: learning rate 0.001") == 3, "each turn searches among its own videos, as train does"

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from components.core.champion import Champion
 from components.core.errors import DataError, UsageError
-from components.core.manifest import ManifestRow, Status, VideoRecord, VideoSet, write_videos
-from components.core.training_record import TrainingRecord, read_record, write_record
+from components.core.records.manifest import ManifestRow
+from components.core.records.training_record import TrainingRecord, read_record, write_record
+from components.core.records.video_records import Status, VideoRecord, VideoSet, write_videos
+from components.core.registry.champion import Champion
 from components.decide_training.decide_training import decide, decide_on
 from components.record_training.record_training import record
 

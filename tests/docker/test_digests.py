@@ -68,7 +68,7 @@ def registry() -> Iterator[str]:
 
 
 def compiled_images(path: Path, *options: str) -> dict[str, str]:
-    command = [sys.executable, "-m", "pipelines.cli", "compile", "-o", str(path), "--digests", *options]
+    command = [sys.executable, "-m", "pipelines", "compile", "-o", str(path), "--digests", *options]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     executors = next(yaml.safe_load_all(path.read_text()))["deploymentSpec"]["executors"]
@@ -90,7 +90,7 @@ def test_an_image_that_was_not_pushed_is_told(registry: str, tmp_path: Path) -> 
     command = [
         sys.executable,
         "-m",
-        "pipelines.cli",
+        "pipelines",
         "compile",
         "-o",
         str(tmp_path / "a.yaml"),

@@ -17,7 +17,7 @@ from tests.docker.conftest import docker
 from tests.phantom_set import tiny_phantoms
 
 pytestmark = pytest.mark.docker
-LUS = [sys.executable, "-m", "pipelines.cli"]
+LUS = [sys.executable, "-m", "pipelines"]
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,8 @@ def test_an_absent_engine_is_told(manifest: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody who may not use Docker")
 def test_a_user_who_may_not_use_the_engine_is_told() -> None:
-    code = (
-        "import os; from pipelines.containers import ContainerRun; os.setgroups([]); os.setgid(54321); os.setuid(54321); ContainerRun([])"
-    )
+    become_nobody = "import os; os.setgroups([]); os.setgid(54321); os.setuid(54321)"
+    code = f"from pipelines.engines.containers import ContainerRun; {become_nobody}; ContainerRun([])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "UsageError: this user may not use the Docker engine; join the group docker" in result.stderr
 

@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from components.core.parameters import CHOICES
-from pipelines.cli import main as lus
+from pipelines.commands.main import main as lus
 from tests.clip_datasets import write_toy_dataset
 
 
 @pytest.mark.slow
 def test_every_architecture_is_trained_and_stands_in_the_table(tmp_path: Path) -> None:
     dataset = write_toy_dataset(tmp_path / "dataset", {"train": 2, "validation": 1})
-    command = [sys.executable, "-m", "pipelines.cli", "search", "--dataset-uri", str(dataset), "--storage", str(tmp_path / "storage")]
+    command = [sys.executable, "-m", "pipelines", "search", "--dataset-uri", str(dataset), "--storage", str(tmp_path / "storage")]
     options = ["--backbone", "small", "--epochs", "1", "--num-bootstrap", "20"]
     result = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core.clips import ALL_CLASS_NAMES
+from components.core.records.clips import ALL_CLASS_NAMES
 from components.evaluate.evaluate import evaluate_models
 from components.evaluate.report import render_report
 from components.prune.options import PruningOptions

@@ -120,7 +120,7 @@ def test_import_dicom(make_disk: MakeDisk, tmp_path: Path, left_bytes: int) -> N
 @pytest.mark.parametrize("command", ["export-frames", "export-npy"])
 def test_exports_of_a_dataset(make_disk: MakeDisk, dataset: Path, command: str) -> None:
     disk = make_disk(64 << 20)
-    check(disk, [sys.executable, "-m", "pipelines.cli", command, str(dataset), "-o", str(disk.path / "out")], left_bytes=1 << 20)
+    check(disk, [sys.executable, "-m", "pipelines", command, str(dataset), "-o", str(disk.path / "out")], left_bytes=1 << 20)
 
 
 def test_promote(make_disk: MakeDisk, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_train_prune_evaluate_compare_crossval_and_predict(make_disk: MakeDisk, 
 
     metadata = out / "pruned_model" / "metadata.json"
     metadata.write_text(json.dumps({**json.loads(metadata.read_text()), "dataset_parameters": SAMPLING}))
-    predict = [sys.executable, "-m", "pipelines.cli", "predict", str(manifest), "--model", str(out / "pruned_model")]
+    predict = [sys.executable, "-m", "pipelines", "predict", str(manifest), "--model", str(out / "pruned_model")]
     check(disk, [*predict, "-o", str(disk.path / "predictions.jsonl")], left_bytes=0)
 
 
@@ -183,7 +183,7 @@ def test_a_whole_run(make_disk: MakeDisk, manifest: Path) -> None:
     """The storage, the outputs and the temporary files share one disk, which is full from the start, or which a later step fills."""
     disk = make_disk(64 << 20)
     short = ("--backbone", "small", "--epochs", "1", "--pruning-epochs", "1", "--num-bootstrap", "20", "--num-shards", "1")
-    command = [sys.executable, "-m", "pipelines.cli", "run", "--manifest", str(manifest), "--storage", str(disk.path / "storage"), *short]
+    command = [sys.executable, "-m", "pipelines", "run", "--manifest", str(manifest), "--storage", str(disk.path / "storage"), *short]
     for left_bytes in (0, 3_000_000):
         disk.fill(left_bytes)
         failed = run(command, TMPDIR=str(disk.path))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from components.core.clips import parse
-from components.core.manifest import read_manifest
-from components.core.shards import read_tfrecords
+from components.core.records.clips import parse
+from components.core.records.manifest import read_manifest
+from components.core.records.shards import read_tfrecords
 from components.ingest.ingest import ingest_videos
-from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
+from components.preprocess.outcomes import BuiltDataset
+from components.preprocess.preprocess import Settings, build_dataset
 
 pytestmark = pytest.mark.real_data
 SETTINGS = Settings(

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from components.core.champion import read_champion, version_uri
-from components.core.classifier import load_classifier
-from components.core.shards import DatasetIndex
+from components.core.models.classifier import load_classifier
+from components.core.records.shards import DatasetIndex
+from components.core.registry.champion import read_champion
+from components.core.registry.versions import version_uri
 from tests.phantom_set import tiny_phantoms
 
 pytestmark = pytest.mark.slow
 
 
 def lus_run(manifest: Path, storage: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines.cli", "run", "--manifest", str(manifest), "--storage", str(storage), *options]
+    command = [sys.executable, "-m", "pipelines", "run", "--manifest", str(manifest), "--storage", str(storage), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

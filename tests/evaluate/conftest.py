@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from components.core.champion import Comparison
-from components.core.classifier import ClassifierMetadata
-from components.core.manifest import VideoSet
-from components.core.predictions import Predictions
+from components.core.models.classifier import ClassifierMetadata
+from components.core.models.predictions import Predictions
+from components.core.records.video_records import VideoSet
+from components.core.registry.versions import Comparison
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import fit_baselines
 from components.evaluate.data_flow import data_flow

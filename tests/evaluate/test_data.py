@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import DataError
-from components.core.predictions import Predictions
+from components.core.models.predictions import Predictions
 from components.evaluate.data_flow import data_flow
 from components.evaluate.slices import slice_scores
 from components.evaluate.training_log import read_history

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from kfp import dsl
 
-from components.core import clips, shards
-from components.core.champion import Champion, Comparison, model_sha256, publish_version, set_champion
-from components.core.classifier import ClassifierMetadata, save_classifier
 from components.core.errors import DataError
+from components.core.models.classifier import ClassifierMetadata, save_classifier
+from components.core.records import clips, shards
+from components.core.registry.champion import Champion, set_champion
+from components.core.registry.versions import Comparison, model_sha256, publish_version
 from tests.clip_datasets import write_dataset
 
 pytestmark = pytest.mark.slow

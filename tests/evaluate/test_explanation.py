@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from components.core.dataset import CLIP_SHAPE
 from components.core.errors import DataError
+from components.core.models.dataset import CLIP_SHAPE
 
 pytestmark = pytest.mark.slow
 

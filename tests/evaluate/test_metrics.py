@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from components.core.bootstrap import Interval
-from components.core.predictions import Predictions
+from components.core.models.predictions import Predictions
+from components.core.statistics.bootstrap import Interval
 from components.evaluate.metrics import roc_curve, score
 from components.evaluate.significance import bootstrap_difference, chance_p_value
 

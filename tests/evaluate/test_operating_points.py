@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.core.predictions import Predictions
+from components.core.models.predictions import Predictions
 from components.evaluate.operating_points import abstention, operating_points, risk_coverage_curve
 
 CLASS_NAMES = ["covid", "normal"]

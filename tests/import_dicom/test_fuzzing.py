@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import av
 
-from components.core.clips import CLASS_NAMES
 from components.core.errors import UsageError
-from components.core.manifest import read_manifest
+from components.core.records.clips import CLASS_NAMES
+from components.core.records.manifest import read_manifest
 from components.import_dicom.importing import NO_COUNT, import_dicom_files
 from components.import_dicom.labels import read_labels
 from tests.import_dicom.forms import FORMS, NUM_FRAMES

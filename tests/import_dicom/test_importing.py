@@ -20,7 +20,7 @@ from pydicom.uid import (
 
 from components.core import storage
 from components.core.errors import StorageError, UsageError
-from components.core.manifest import Status
+from components.core.records.video_records import Status
 from components.import_dicom.cine import NO_TIMES, OTHER_TIMES
 from components.import_dicom.deidentification import KEY_VARIABLE
 from components.import_dicom.importing import NO_REGIONS, SAME_UID, TEXT_INSIDE
@@ -128,7 +128,7 @@ def test_a_planted_name_is_in_no_byte_that_comes_out(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label\n.,normal\n")
     (tmp_path / "key").write_text(KEY)
     options = {"source": "source", "labels": "labels.csv", "key-file": "key", "destination": "out"}
-    command = [sys.executable, "-m", "pipelines.cli", "import-dicom"]
+    command = [sys.executable, "-m", "pipelines", "import-dicom"]
     command += [part for name, place in options.items() for part in (f"--{name}", str(tmp_path / place))]
     result = subprocess.run(command, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr

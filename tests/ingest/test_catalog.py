@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from components.core.clips import CLASS_NAMES
-from components.core.manifest import CATALOG, ManifestRow, check_groups, read_manifest
-from components.core.selection import Selection
+from components.core.records.clips import CLASS_NAMES
+from components.core.records.manifest import CATALOG, ManifestRow, check_groups, read_manifest
+from components.core.records.selection import Selection
 from components.ingest import build_catalog
 
 METADATA = Path(os.environ.get("LUS_COVIDX_US", Path(__file__).parents[3] / "shared" / "data" / "covidx_us"))

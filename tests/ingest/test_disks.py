@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import DiskError
-from components.core.manifest import Status
+from components.core.records.video_records import Status
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from tests.disks import Disk
 from tests.ingest.web import Host, Page, filled_video, serving, zipped

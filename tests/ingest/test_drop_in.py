@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.core import storage
-from components.core.manifest import ManifestRow, Status
+from components.core.records.manifest import ManifestRow
+from components.core.records.video_records import Status
 from components.ingest.drop_in import DropIn
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from components.ingest.outcomes import RejectedError

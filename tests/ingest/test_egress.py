@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import UsageError
-from components.core.manifest import Status
+from components.core.records.video_records import Status
 from components.ingest.egress import Egress
 from components.ingest.ingest import ingest_videos
 from components.ingest.outcomes import MissingError

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import DataError
-from components.core.manifest import Status
-from components.core.selection import Selection
+from components.core.records.selection import Selection
+from components.core.records.video_records import Status
 from components.ingest.hosts import USER_AGENT
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from components.ingest.sources import direct

@@ -16,7 +16,7 @@ import pytest
 from kfp import dsl
 
 from components.core.errors import DataError, StorageError, UsageError
-from components.core.manifest import Status, read_videos
+from components.core.records.video_records import Status, read_videos
 from components.ingest.component import ingest as step
 from components.ingest.ingest import IngestResult, ingest_videos
 from tests.videos import numbered_frames, write_video

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.manifest import Status
+from components.core.records.video_records import Status
 from components.ingest.ingest import ingest_videos
 from tests.ingest.web import Page, Route, filled_video, serving, zipped
 

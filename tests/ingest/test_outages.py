@@ -6,7 +6,8 @@ import pytest
 
 from components.core import storage
 from components.core.errors import OutageError, StorageError
-from components.core.manifest import Status
+from components.core.records.video_records import Status
+from components.core.storage import outages
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from tests.ingest.web import filled_video
 from tests.outages import Proxy
@@ -44,7 +45,7 @@ def test_ingest_goes_on_when_the_storage_is_back(
 def test_ingest_ends_when_the_storage_stays_away_and_the_next_run_goes_on(
     tmp_path: Path, videos: list[str], s3_storage: str, s3_proxy: Proxy, num_requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "PATIENCE_S", 1)
+    monkeypatch.setattr(outages, "PATIENCE_S", 1)
     s3_proxy.stop_after(num_requests)
     with pytest.raises(OutageError, match="the storage does not answer"):
         ingest(tmp_path, videos, s3_storage)
@@ -89,7 +90,7 @@ def test_sources_in_storages_are_asked_again_when_that_is_wanted(tmp_path: Path,
 def test_a_source_in_a_storage_that_does_not_answer_is_not_missing(
     tmp_path: Path, s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "PATIENCE_S", 1)
+    monkeypatch.setattr(outages, "PATIENCE_S", 1)
     storage.write_bytes(f"{s3_storage}/a.mp4", filled_video("mp4"))
     uris = [f"{s3_storage}/a.mp4", f"{s3_storage}/absent.mp4"]
     s3_proxy.stop()

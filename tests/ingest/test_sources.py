@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from components.core.errors import UsageError
-from components.core.manifest import Status
-from components.core.selection import Selection
+from components.core.records.selection import Selection
+from components.core.records.video_records import Status
 from components.ingest import build_catalog
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.ingest import IngestResult, Options, ingest_videos

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from components.core.clips import CLASS_NAMES
 from components.core.errors import UsageError
-from components.core.manifest import ManifestRow, read_manifest
+from components.core.records.clips import CLASS_NAMES
+from components.core.records.manifest import ManifestRow, read_manifest
 from components.phantoms.phantoms import generate_phantoms, local_folder_of
 
 PATIENTS_PER_CLASS = 4

@@ -8,8 +8,8 @@ import pytest
 import urllib3
 from click.testing import CliRunner, Result
 
-from pipelines import kubeflow, progress
-from pipelines.cli import main as lus
+from pipelines.commands.main import main as lus
+from pipelines.engines import authentication, kubeflow, progress
 from tests.pipelines.kubeflow_server import KubeflowServer
 
 PARAMETERS = ("-p", "manifest=gs://bucket/manifest.csv", "-p", "storage=gs://bucket/storage")
@@ -32,7 +32,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kubeflow
     monkeypatch.setattr(progress, "POLL_S", 0.0)
     monkeypatch.setattr(urllib3.Retry, "DEFAULT_BACKOFF_MAX", 0)
     monkeypatch.setattr(kubeflow, "RETRIES", kubeflow.RETRIES.new(backoff_factor=0))
-    for variable in (kubeflow.TOKEN_VARIABLE, kubeflow.COOKIE_VARIABLE, "KF_PIPELINES_ENDPOINT"):
+    for variable in (authentication.TOKEN_VARIABLE, authentication.COOKIE_VARIABLE, "KF_PIPELINES_ENDPOINT"):
         monkeypatch.delenv(variable, raising=False)
     yield server
     server.close()

@@ -14,7 +14,7 @@ import time
 import traceback
 from pathlib import Path
 
-from pipelines.cli import main as lus
+from pipelines.commands.main import main as lus
 
 NAME = "lus-smoke"
 COMPILING = ("--resources", "--registry", "--tag")

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipelines.cli import main as lus
+from pipelines.commands.main import main as lus
 from pipelines.compile import PIPELINES, check_yaml, documents, platform_of, read_compiled
-from pipelines.resources import PLATFORMS, num_cpus, num_gigabytes
+from pipelines.resource_file import num_cpus, num_gigabytes
+from pipelines.resources import PLATFORMS
 
 CHANGES = """
 all:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.core import clips
-from components.core.classifier import ClassifierMetadata, save_classifier
+from components.core.models.classifier import ClassifierMetadata, save_classifier
+from components.core.records import clips
 from tests.phantom_set import tiny_phantoms
 
 CLASS_NAMES = list(clips.CLASS_NAMES)

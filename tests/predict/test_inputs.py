@@ -5,7 +5,8 @@ import pytest
 
 from components.core import storage
 from components.core.errors import UsageError
-from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
+from components.core.records.manifest import ManifestRow
+from components.core.records.video_records import Status, VideoRecord, write_videos
 from components.predict.inputs import list_videos, split_videos
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from components.core.errors import DataError
 from components.predict import inputs
-from pipelines.cli import main
+from pipelines.commands.main import main
 from tests.disks import Disk
 
 pytestmark = pytest.mark.slow
@@ -105,7 +105,7 @@ def test_names_that_are_no_utf8_are_carried_through_under_another_locale(videos:
     os.mkdir(folder)
     for number, name in enumerate(sorted(names)):
         shutil.copyfile(os.fsencode(videos / f"{number}.mp4"), folder + b"/" + name)
-    command = [sys.executable, "-m", "pipelines.cli", "predict", *(folder + b"/" + name for name in sorted(names)), "--model", str(model)]
+    command = [sys.executable, "-m", "pipelines", "predict", *(folder + b"/" + name for name in sorted(names)), "--model", str(model)]
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr

@@ -13,13 +13,16 @@ import pytest
 from click.testing import CliRunner
 from kfp import dsl
 
-from components.core import beam_options, clips, storage
-from components.core.champion import model_sha256, moved_to, publish_version, set_champion
+from components.core import storage
+from components.core.beam import beam_options
 from components.core.errors import DataError, UsageError
+from components.core.records import clips
+from components.core.registry.champion import moved_to, set_champion
+from components.core.registry.versions import model_sha256, publish_version
 from components.ingest.ingest import ingest_videos
 from components.predict.inputs import VideoTask, list_videos
 from components.preprocess.component import preprocess
-from pipelines.cli import main
+from pipelines.commands.main import main
 from tests.predict.conftest import CLASS_NAMES, SAMPLING
 
 pytestmark = pytest.mark.slow
@@ -59,8 +62,8 @@ def dataset(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_video_gets_what_the_model_says_of_its_clips_in_the_dataset(
     predicted: tuple[list[dict[str, Any]], Path], dataset: Path, model: Path
 ) -> None:
-    from components.core.classifier import load_classifier
-    from components.core.dataset import read_clips
+    from components.core.models.classifier import load_classifier
+    from components.core.models.dataset import read_clips
 
     classifier, _ = load_classifier(model)
     expected: dict[str, list[Any]] = {}

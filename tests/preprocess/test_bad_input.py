@@ -10,10 +10,11 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
-from components.core import clips
-from components.core.beam_options import DIRECT_RUNNER
+from components.core.beam.beam_options import DIRECT_RUNNER
 from components.core.errors import StorageError
-from components.core.manifest import ManifestRow, Status, VideoRecord
+from components.core.records import clips
+from components.core.records.manifest import ManifestRow
+from components.core.records.video_records import Status, VideoRecord
 from components.core.video.sampling import Sampling
 from components.preprocess.beam_pipeline import DecodeVideos, VideoTask, decode
 from tests.core.video.crashes import aborting_at_bad_ones

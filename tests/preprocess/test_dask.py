@@ -10,14 +10,17 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from components.core import beam_options, clips, storage
-from components.core.beam_options import check_workers_see, pipeline_options, work_folder
+from components.core import storage
+from components.core.beam import beam_options
+from components.core.beam.beam_options import check_workers_see, pipeline_options, work_folder
 from components.core.errors import ClusterError, Interrupted, StorageError, UsageError
-from components.core.manifest import VideoRecord, write_videos
+from components.core.records import clips
+from components.core.records.video_records import VideoRecord, write_videos
 from components.core.video.sampling import Sampling
 from components.preprocess import beam_pipeline
 from components.preprocess.beam_pipeline import DecodeVideos, VideoTask, decode
-from components.preprocess.preprocess import BuiltDataset, build_dataset
+from components.preprocess.outcomes import BuiltDataset
+from components.preprocess.preprocess import build_dataset
 from tests.core.video.crashes import aborting_at_bad_ones
 from tests.dask_processes import DaskProcesses, dask_processes
 from tests.preprocess.test_preprocess import SETTINGS, build, content, stored

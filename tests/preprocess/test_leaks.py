@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core.clips import ClipRecord
 from components.core.errors import DataError
+from components.core.records.clips import ClipRecord
 from components.preprocess.leaks import check_leaks
 from tests.clip_datasets import SHAPE, clip_record, write_dataset
 

@@ -56,7 +56,7 @@ def test_links_make_groups_one_however_they_are_chained() -> None:
 def test_the_known_copy_among_the_real_videos_is_found_and_nobody_is_taken_for_somebody_else(real_manifest) -> None:
     from pathlib import Path
 
-    from components.core.manifest import read_manifest
+    from components.core.records.manifest import read_manifest
     from components.core.video.clip_reader import read_clips
     from components.core.video.sampling import Sampling
 

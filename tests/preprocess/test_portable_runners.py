@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from components.core import clips, storage
-from components.core.manifest import write_videos
+from components.core import storage
+from components.core.records import clips
+from components.core.records.video_records import write_videos
 from components.preprocess.preprocess import build_dataset
 from tests.preprocess.test_preprocess import SETTINGS, build, content, stored
 from tests.videos import CODECS, numbered_frames

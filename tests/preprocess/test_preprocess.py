@@ -8,13 +8,17 @@ import cv2
 import numpy as np
 import pytest
 
-from components.core import clips, storage
-from components.core.drift import drift, used_videos
+from components.core import storage
 from components.core.errors import DataError, OutageError, StorageError, UsageError
-from components.core.manifest import ManifestRow, Status, VideoRecord, write_videos
-from components.core.shards import DatasetIndex, ShardName, read_tfrecords
+from components.core.records import clips
+from components.core.records.manifest import ManifestRow
+from components.core.records.shards import DatasetIndex, ShardName, read_tfrecords
+from components.core.records.video_records import Status, VideoRecord, VideoSet, write_videos
+from components.core.statistics.drift import drift, used_videos
+from components.core.storage import outages
 from components.evaluate.video_facts import read_video_facts
-from components.preprocess.preprocess import BuiltDataset, Settings, build_dataset
+from components.preprocess.outcomes import BuiltDataset
+from components.preprocess.preprocess import Settings, build_dataset
 from tests.outages import Proxy
 from tests.videos import CODECS, numbered_frames, write_video
 
@@ -168,6 +172,9 @@ def test_a_video_that_gives_no_clip_is_named_with_its_reason(tmp_path: Path, rec
     }
     assert len(lines) == len(records) + len(bad)
     assert dataset.metrics()["num_videos_without_clips"] == len(bad)
+    # What was given counts, so that a video without clips is not new at every retraining.
+    assert dataset.index.videos == VideoSet.of([*records, *bad])
+    assert dataset.index.videos.num_videos == len(records) + len(bad) - 1
 
 
 def test_what_the_manifest_states_about_a_patient_stands_beside_the_container(tmp_path: Path, records: list[VideoRecord]) -> None:
@@ -304,7 +311,7 @@ def test_a_storage_that_refuses_a_video_ends_the_step(tmp_path: Path, s3_storage
 def test_a_storage_that_does_not_answer_is_no_video_without_clips(
     tmp_path: Path, s3_storage: str, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(outages, "PATIENCE_S", 0.5)
     s3_proxy.stop_after(8)
     with pytest.raises(OutageError, match=r"cannot read 's3://.*the storage does not answer"):
         build_dataset(tmp_path / "videos.jsonl", s3_storage, tmp_path / "dataset", SETTINGS, num_workers=1)

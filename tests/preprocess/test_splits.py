@@ -3,8 +3,8 @@ from collections import Counter
 import pytest
 
 from components.core import storage
-from components.core.clips import CLASS_NAMES, SPLITS
 from components.core.errors import DataError
+from components.core.records.clips import CLASS_NAMES, SPLITS
 from components.preprocess.splits import assign_folds, assign_splits, read_assignments, write_assignments
 
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from components.core.champion import Comparison
+from components.core.registry.versions import Comparison
 from components.promote.decision import Rule, decide
 
 RULE = Rule(min_macro_f1=0.5, tolerance=0.0, max_p_value=0.05)

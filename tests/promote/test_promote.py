@@ -8,8 +8,9 @@ import pytest
 from kfp import dsl
 
 from components.core import storage
-from components.core.champion import list_versions, read_champion, version_uri
 from components.core.errors import DataError, StorageError, UsageError
+from components.core.registry.champion import read_champion
+from components.core.registry.versions import list_versions, version_uri
 from components.promote.component import promote
 from components.promote.decision import Rule
 from components.promote.promote import Promotion, promote_model

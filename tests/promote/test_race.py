@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from components.core import storage
-from components.core.champion import list_versions, model_sha256, read_champion, version_uri
-from components.core.object_stores import client_of
-from components.core.small_objects import ABSENT
+from components.core.registry.champion import read_champion
+from components.core.registry.versions import list_versions, model_sha256, version_uri
+from components.core.storage.object_stores import client_of
+from components.core.storage.small_objects import ABSENT
 from components.promote.decision import Rule
 from components.promote.promote import Promotion, promote_model
 

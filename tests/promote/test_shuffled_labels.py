@@ -13,8 +13,8 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from components.core import storage
-from components.core.champion import Comparison, model_sha256
-from components.core.predictions import Predictions
+from components.core.models.predictions import Predictions
+from components.core.registry.versions import Comparison, model_sha256
 from components.evaluate.metrics import score
 from components.evaluate.significance import chance_p_value
 from components.promote.decision import Rule, decide

@@ -9,9 +9,9 @@ import tensorflow as tf
 import tf_keras
 from tf_keras import layers
 
-from components.core.classifier import file_sizes, save_model
 from components.core.errors import DataError
-from components.core.exports import KERAS, PATHS, SAVED_MODEL, SERVED_VERSION, TFLITE_NAMES, exports_of, latency_ms, load_export
+from components.core.models.classifier import file_sizes, save_model
+from components.core.models.exports import KERAS, PATHS, SAVED_MODEL, SERVED_VERSION, TFLITE_NAMES, exports_of, latency_ms, load_export
 from components.prune.export import export_classifier
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]

@@ -13,11 +13,11 @@ import pytest
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from components.core.classifier import MODEL_NAME, ClassifierMetadata, load_classifier, save_classifier, save_model
-from components.core.clips import CLASS_NAMES
-from components.core.dataset import open_dataset
 from components.core.errors import DataError, UsageError
-from components.core.exports import PATHS
+from components.core.models.classifier import MODEL_NAME, ClassifierMetadata, load_classifier, save_classifier, save_model
+from components.core.models.dataset import open_dataset
+from components.core.models.exports import PATHS
+from components.core.records.clips import CLASS_NAMES
 from components.prune.options import PruningOptions
 from components.prune.pruning import CURVE_NAME, KERNELS_NAME, LOG_NAME, count_zeros, prune_classifier, with_pruning
 from components.train.models import build_classifier

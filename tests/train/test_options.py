@@ -1,4 +1,4 @@
-"""What a user may ask of train, whole or in part."""
+"""The options of train as another step gets them: by name, from the command line or from a cluster."""
 
 import dataclasses
 from typing import Any
@@ -9,17 +9,15 @@ from components.core.errors import UsageError
 from components.train.component import train
 from components.train.options import TrainingOptions
 
+DEFAULTS = {name: spec.default for name, spec in train.component_spec.inputs.items() if name not in ("dataset", "storage")}
 
-def test_what_is_not_given_is_as_the_interface_of_train_has_it() -> None:
-    options = dataclasses.asdict(TrainingOptions.of({"epochs": 3}))
-    assert options.pop("epochs") == 3
-    assert options == {name: train.component_spec.inputs[name].default for name in options}
-    parameters = {name for name, spec in train.component_spec.inputs.items() if name not in ("dataset", "storage", "epochs")}
-    assert set(options) == parameters
+
+def test_they_are_the_parameters_of_the_interface() -> None:
+    assert dataclasses.asdict(TrainingOptions.of(DEFAULTS)) == DEFAULTS
 
 
 def test_the_one_type_of_number_of_a_cluster_is_understood() -> None:
-    options = TrainingOptions.of({"epochs": 3.0, "learning_rate": 1})
+    options = TrainingOptions.of({**DEFAULTS, "epochs": 3.0, "learning_rate": 1})
     assert (repr(options.epochs), repr(options.learning_rate)) == ("3", "1.0")
 
 
@@ -39,4 +37,9 @@ def test_the_one_type_of_number_of_a_cluster_is_understood() -> None:
 )
 def test_other_options_are_refused_in_a_sentence(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        TrainingOptions.of(given)
+        TrainingOptions.of({**DEFAULTS, **given})
+
+
+def test_all_of_them_must_be_given() -> None:
+    with pytest.raises(UsageError, match=r"option\(s\) patience, seed are absent"):
+        TrainingOptions.of({name: value for name, value in DEFAULTS.items() if name not in ("patience", "seed")})

@@ -14,11 +14,12 @@ import pytest
 import tf_keras
 from tf_keras import layers
 
-from components.core.checkpoints import Checkpoints
-from components.core.dataset import Part
 from components.core.errors import Interrupted
-from components.core.features import Features, compute_features
-from components.core.fitting import ClipExamples, make_reproducible
+from components.core.models.checkpoints import Checkpoints
+from components.core.models.dataset import Part
+from components.core.models.examples import ClipExamples
+from components.core.models.features import Features, compute_features
+from components.core.models.fitting import make_reproducible
 from components.train import trainer
 from components.train.options import TrainingOptions
 from components.train.search import LABEL_SMOOTHINGS, LEARNING_RATES, search_hyperparameters

@@ -26,7 +26,8 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import tf_keras
 from tf_keras import layers
-from components.core.fitting import ClipExamples, make_reproducible
+from components.core.models.fitting import make_reproducible
+from components.core.models.examples import ClipExamples
 from components.train.trainer import fit_in_phases
 from tests.networks import training_options
 for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):

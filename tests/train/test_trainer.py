@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from components.core import clips
-from components.core.classifier import MODEL_NAME, load_classifier
-from components.core.dataset import open_dataset
 from components.core.errors import DataError, UsageError
-from components.core.fitting import ClipExamples
+from components.core.models.classifier import MODEL_NAME, load_classifier
+from components.core.models.dataset import open_dataset
+from components.core.models.examples import ClipExamples
+from components.core.records import clips
 from components.train import trainer
 from components.train.options import TrainingOptions
 from components.train.trainer import CURVES_NAME, LOG_NAME, TENSORBOARD_NAME, train_classifier, write_tensorboard

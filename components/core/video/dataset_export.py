@@ -23,10 +23,10 @@ import cv2
 import numpy as np
 
 from components.core import storage
-from components.core.clips import ClipRecord, parse
 from components.core.errors import DataError
-from components.core.local_files import staged_folder
-from components.core.shards import DatasetIndex, read_tfrecords
+from components.core.files.outputs import staged_folder
+from components.core.records.clips import ClipRecord, parse
+from components.core.records.shards import DatasetIndex, read_tfrecords
 
 DTYPES = ("uint8", "float32")
 SHORT_NAMES = {"train": "train", "validation": "val", "test": "test"}

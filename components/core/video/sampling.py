@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from components.core.clips import CLIP_FRAMES
 from components.core.errors import DataError
 from components.core.parameters import CHOICES
+from components.core.records.clips import CLIP_FRAMES
 from components.core.video.decoding import Frame, VideoFacts, count_packets, open_video
 from components.core.video.pixels import Image
 from components.core.video.screening import coloured_share

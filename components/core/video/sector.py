@@ -22,7 +22,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from components.core.clips import FRAME_SIZE_PX
+from components.core.records.clips import FRAME_SIZE_PX
 from components.core.video.pixels import Image
 
 # The sector is looked for in so many frames of a video, shrunk to so many pixels on the longer side.

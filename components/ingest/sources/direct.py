@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 import tenacity
 
-from components.core.local_files import writer
+from components.core.files.local_files import writer
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, TransientError, host_name
 

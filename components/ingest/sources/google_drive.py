@@ -6,7 +6,7 @@ import gdown
 import requests
 from gdown.exceptions import DownloadError
 
-from components.core.local_files import disk_of
+from components.core.files.local_files import disk_of
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, host_name, public_sentence
 from components.ingest.sources.direct import ATTEMPTS, TIME_LIMIT_S, TIMEOUTS_S, Deadline

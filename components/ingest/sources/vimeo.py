@@ -13,7 +13,7 @@ from yt_dlp.extractor.genericembeds import HTML5MediaEmbedIE
 from yt_dlp.extractor.vimeo import VimeoIE
 from yt_dlp.utils import YoutubeDLError
 
-from components.core.local_files import disk_of, temporary_folder
+from components.core.files.local_files import disk_of, temporary_folder
 from components.ingest.hosts import Budget, Hosts, Manners
 from components.ingest.outcomes import MissingError, RejectedError, host_name, public_sentence
 from components.ingest.sources.direct import ATTEMPTS, TIME_LIMIT_S, TIMEOUTS_S, Deadline

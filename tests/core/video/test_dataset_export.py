@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core.clips import CLASS_NAMES, parse
 from components.core.errors import DataError, StorageError
-from components.core.shards import DatasetIndex, read_tfrecords
+from components.core.records.clips import CLASS_NAMES, parse
+from components.core.records.shards import DatasetIndex, read_tfrecords
 from components.core.video.dataset_export import export_frames, export_npy, safe_name
 from tests.clip_datasets import clip_record, toy_clip, write_dataset, write_toy_dataset
 
@@ -56,7 +56,7 @@ def test_float_clips_are_scaled_to_one(dataset: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_pixels_are_those_that_training_sees(dataset: Path, tmp_path: Path) -> None:
-    from components.core.dataset import read_clips
+    from components.core.models.dataset import read_clips
 
     export_npy(dataset, tmp_path / "npy")
     seen = np.stack([element["clip"].numpy() for element in read_clips(dataset, "train")])

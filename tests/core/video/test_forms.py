@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from components.core.manifest import read_manifest
+from components.core.records.manifest import read_manifest
 from components.core.video.containers import extension_of
 from components.core.video.decoding import VideoFacts, open_video
 

@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from components.core.clips import CLIP_FRAMES
 from components.core.errors import DataError
+from components.core.records.clips import CLIP_FRAMES
 from components.core.video.sampling import Sampling, sample_clips
 from tests.videos import numbered_frames, write_video
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from components.core.errors import DataError
-from components.core.manifest import read_manifest
+from components.core.records.manifest import read_manifest
 from components.core.video.clip_reader import read_clips
 from components.core.video.sampling import Sampling
 from components.core.video.screening import MAX_COLOURED, coloured_share

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
-from components.core.clips import FRAME_SIZE_PX
+from components.core.records.clips import FRAME_SIZE_PX
 from components.core.video.sampling import Sampling, sample_clips
 from components.core.video.sector import Kind, Sector, find_sector, given_sector
 

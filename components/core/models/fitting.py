@@ -1,0 +1,244 @@
+"""How a classifier is fitted to a clip dataset: what train and prune have in common.
+
+Clips are weighted such that every class counts alike, in the training loss and in the validation loss. The best epoch is the one with the
+highest macro-F1 on the validation clips; because few clips give few distinct values, the lower validation loss decides between equals.
+
+Every random draw (order of the clips, augmentation, dropout) depends on the seed and on the number of the step alone, so a training that
+goes on from a checkpoint (core.models.checkpoints) ends as if it had not been interrupted.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from tqdm import tqdm
+
+from components.core.errors import DataError, Interrupted
+from components.core.files import disk_faults
+from components.core.models.checkpoints import Checkpoints, Progress
+from components.core.models.dataset import failures_of_shards
+from components.core.models.epochs import MACRO_F1, BestEpoch, EpochLog, History
+from components.core.models.examples import ClipExamples, Examples
+
+_log = logging.getLogger(__name__)
+
+
+def make_reproducible(seed: int) -> None:
+    """Seeds every random generator and makes TensorFlow use deterministic kernels only; holds for the whole process."""
+    tf_keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    # Dropout draws from generators that can be set to a state, which Keras' default ones cannot.
+    tf_keras.backend.experimental.enable_tf_random_generator()
+
+
+def compile_classifier(model: tf_keras.Model, optimizer: Any, label_smoothing: float = 0.0) -> None:
+    """Gives a classifier the loss and the metric that this project trains and selects by."""
+    loss = tf_keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+    model.compile(optimizer, loss=loss, metrics=[tf_keras.metrics.F1Score(average="macro", name=MACRO_F1)], weighted_metrics=[])
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a classifier is trained.
+
+    Attributes:
+        epochs: largest number of passes over the training examples.
+        batch_size: examples in a training step.
+        learning_rate: step size of Adam in the first step.
+        seed: of the order of the examples, of their augmentation and of the dropout.
+        cosine: whether the step size falls to zero along a half cosine; else it stays.
+        label_smoothing: part of the probability that is spread over all classes in the wanted answers.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    cosine: bool = False
+    label_smoothing: float = 0.0
+
+
+def steps_per_epoch(num_examples: int, batch_size: int) -> int:
+    """Returns the number of training batches in an epoch."""
+    return math.ceil(num_examples / batch_size)
+
+
+def fit_classifier(
+    model: tf_keras.Model,
+    examples: Examples,
+    best: BestEpoch,
+    schedule: Schedule,
+    callbacks: Sequence[tf_keras.callbacks.Callback] = (),
+    checkpoints: Checkpoints | None = None,
+    phase: str = "training",
+) -> History:
+    """Fits a classifier; afterwards the model has the weights of the best epoch.
+
+    Args:
+        model: inputs of the examples → probabilities; it is compiled here, for the distribution strategy that it was built under.
+        examples: what to learn from and to choose by.
+        best: decides which epoch is the best.
+        schedule: how long and how fast.
+        callbacks: Keras callbacks that run before `best` in each epoch.
+        checkpoints: where to save the state after every epoch and when the process is asked to end, and to go on from; None saves nothing.
+        phase: name of this training among those of a run, for the checkpoints.
+
+    Returns:
+        Per epoch: loss, macro_f1, val_loss, val_macro_f1, and wait_share, the part of the training time that was spent waiting for data.
+
+    Raises:
+        DataError: the dataset cannot be used, the loss is no longer a number, or the memory is too small for the batch.
+        Interrupted: the process was asked to end; the state was saved if there are checkpoints.
+    """
+    steps = steps_per_epoch(examples.num_training, schedule.batch_size)
+    with model.distribute_strategy.scope():
+        rate = tf_keras.optimizers.schedules.CosineDecay(schedule.learning_rate, schedule.epochs * steps) if schedule.cosine else None
+        compile_classifier(model, tf_keras.optimizers.Adam(rate or schedule.learning_rate, clipnorm=1.0), schedule.label_smoothing)
+        model.optimizer.build(model.trainable_variables)
+    progress = Progress(phase)
+    if checkpoints and checkpoints.exists():
+        nothing = tf.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype)
+        model.test_on_batch(nothing, tf.zeros((1, model.output_shape[-1])), tf.ones(1))  # makes the variables of the metrics
+        progress = checkpoints.restore(phase, model, best) or progress
+    if progress.finished:
+        return progress.history
+    if progress.epoch or progress.step:
+        _log.info("going on in epoch %d of %d, after %d steps of it", progress.epoch + 1, schedule.epochs, progress.step)
+    keras_callbacks = tf_keras.callbacks.CallbackList(
+        [*callbacks, best, EpochLog(best)], model=model, epochs=schedule.epochs, steps=steps, verbose=0
+    )
+    loop = _Loop(model, examples, schedule, steps, keras_callbacks, checkpoints, best)
+    with failures_of_training(schedule, getattr(examples, "dataset_path", None)):
+        model.stop_training = False
+        keras_callbacks.on_train_begin()
+        while progress.epoch < schedule.epochs and not model.stop_training:
+            progress = loop.run_epoch(progress)
+        keras_callbacks.on_train_end()
+    if checkpoints:
+        progress = dataclasses.replace(progress, finished=True)
+        checkpoints.save(progress, model, best)
+    return progress.history
+
+
+class _Loop:
+    """Runs epochs step by step, so that one can stop after any step and go on from there."""
+
+    def __init__(
+        self,
+        model: tf_keras.Model,
+        examples: Examples,
+        schedule: Schedule,
+        steps: int,
+        callbacks: tf_keras.callbacks.CallbackList,
+        checkpoints: Checkpoints | None,
+        best: BestEpoch,
+    ) -> None:
+        self._model, self._schedule, self._steps = model, schedule, steps
+        self._callbacks, self._checkpoints, self._best = callbacks, checkpoints, best
+        self._examples = examples
+        self._strategy = model.distribute_strategy
+        self._validation = examples.validation(schedule.batch_size)
+        self._batches: Iterator[Any] | None = None
+        self._dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, tf_keras.layers.Dropout)]
+
+        @tf.function
+        def step(batch: Any) -> Any:
+            return self._strategy.run(model.train_step, (batch,))
+
+        self._step = step
+
+    def run_epoch(self, progress: Progress) -> Progress:
+        """Runs one epoch, or what is left of it, and returns the progress after it."""
+        epoch, first_step = progress.epoch, progress.step
+        if self._batches is None:
+            dataset = self._examples.training(self._schedule.batch_size, self._schedule.seed, epoch * self._steps + first_step)
+            self._batches = iter(self._strategy.experimental_distribute_dataset(dataset))
+        if not first_step:
+            self._model.reset_metrics()
+        self._callbacks.on_epoch_begin(epoch)
+        started_s, waited_s = time.perf_counter(), 0.0
+        # disable=None: no bar where nobody watches
+        for step in tqdm(range(first_step, self._steps), desc=f"epoch {epoch + 1}", unit="step", leave=False, disable=None):
+            self._callbacks.on_train_batch_begin(step)
+            self._seed_dropout(epoch * self._steps + step)
+            asked_s = time.perf_counter()
+            batch = next(self._batches)
+            waited_s += time.perf_counter() - asked_s
+            self._step(batch)
+            logs = self._results()
+            self._check_loss(logs["loss"], epoch)
+            self._callbacks.on_train_batch_end(step, logs)
+            if self._checkpoints and self._checkpoints.end_is_asked:
+                self._stop(dataclasses.replace(progress, step=step + 1))
+        logs = self._results()
+        wait_share = waited_s / (time.perf_counter() - started_s)
+        scores = self._model.evaluate(self._validation, return_dict=True, verbose=0)
+        logs |= {f"val_{name}": float(value) for name, value in scores.items()} | {"wait_share": wait_share}
+        self._callbacks.on_epoch_end(epoch, logs)
+        history = {name: [*progress.history.get(name, []), value] for name, value in logs.items()}
+        progress = dataclasses.replace(progress, epoch=epoch + 1, step=0, history=history, finished=self._model.stop_training)
+        if self._checkpoints:
+            self._checkpoints.save(progress, self._model, self._best)
+            if self._checkpoints.end_is_asked:
+                self._stop(progress)
+        return progress
+
+    def _results(self) -> dict[str, float]:
+        return {metric.name: float(metric.result()) for metric in self._model.metrics}
+
+    def _seed_dropout(self, step: int) -> None:
+        """Makes what dropout draws in a step depend on the seed and the number of the step alone."""
+        for number, layer in enumerate(self._dropouts):
+            generator = layer._random_generator._generator  # Keras shows it nowhere else
+            if generator is not None:
+                generator.reset_from_seed(hash((self._schedule.seed, step, number)) % 2**31)
+
+    def _check_loss(self, loss: float, epoch: int) -> None:
+        if math.isfinite(loss):
+            return
+        best = f"; the best epoch before was {self._best.epoch + 1}" if self._best.logs else ""
+        kept = f", and the state after epoch {epoch} is kept in {self._checkpoints.uri!r}" if self._checkpoints and epoch else ""
+        raise DataError(
+            f"the loss became {loss} in epoch {epoch + 1}{best}{kept}; "
+            f"give a learning_rate lower than {self._schedule.learning_rate:g} or look for damaged clips."
+        )
+
+    def _stop(self, progress: Progress) -> None:
+        assert self._checkpoints
+        self._checkpoints.save(progress, self._model, self._best)
+        raise Interrupted(
+            f"training was asked to end in epoch {progress.epoch + 1} after {progress.step} of {self._steps} steps; "
+            f"start it again with the same parameters and it goes on from {self._checkpoints.uri!r}."
+        )
+
+
+@contextlib.contextmanager
+def failures_of_training(schedule: Schedule, dataset_path: Path | None) -> Iterator[None]:
+    """Turns what TensorFlow raises in the block about shards and memory into a DataError."""
+    with failures_of_shards(dataset_path) if dataset_path else contextlib.nullcontext():
+        try:
+            yield
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            if disk_faults.sentence_about(error):
+                raise  # TensorFlow says the same of a full disk
+            advice = f"try --batch-size {schedule.batch_size // 2}" if schedule.batch_size > 1 else "use a device with more memory"
+            raise DataError(f"the memory is too small for batches of {schedule.batch_size} clips; {advice}.") from None
+
+
+def score_on_validation(model: tf_keras.Model, dataset_path: Path, batch_size: int) -> dict[str, float]:
+    """Returns `loss` and `macro_f1` of a classifier on the validation clips; the model is compiled here.
+
+    Raises:
+        DataError: the dataset cannot be used.
+    """
+    compile_classifier(model, tf_keras.optimizers.Adam())
+    with failures_of_shards(dataset_path):
+        scores = model.evaluate(ClipExamples.of(dataset_path).validation(batch_size), return_dict=True, verbose=0)
+    return {name: float(value) for name, value in scores.items()}

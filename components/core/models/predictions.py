@@ -1,0 +1,125 @@
+"""What a model says about clips, videos or patients.
+
+TensorFlow is imported when clips are read, not before.
+"""
+
+import dataclasses
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core.errors import DataError
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Strings: TypeAlias = npt.NDArray[np.str_]
+
+NO_SOURCE = "(not stated)"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says about n clips, n videos or n patients.
+
+    Attributes:
+        labels: [n], the true labels.
+        probabilities: [n, classes], rows that sum to 1.
+        video_ids: [n]; of a patient, the first of its videos.
+        groups: [n]
+        sources: [n]
+    """
+
+    labels: Integers
+    probabilities: Floats
+    video_ids: Strings
+    groups: Strings
+    sources: Strings
+
+    @property
+    def predicted(self) -> Integers:
+        """The most probable labels, [n]."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def is_right(self) -> Bools:
+        """Whether the most probable label is the true one, [n]."""
+        return self.predicted == self.labels
+
+    @property
+    def confidence(self) -> Floats:
+        """The probability of the most probable label, [n]."""
+        return self.probabilities.max(axis=1)
+
+    @property
+    def num_groups(self) -> int:
+        """Number of different groups."""
+        return len(np.unique(self.groups))
+
+    def by_video(self) -> "Predictions":
+        """Returns one row per video, sorted by video id: the mean probability of its clips."""
+        return self._means(self.video_ids)
+
+    def by_group(self) -> "Predictions":
+        """Returns one row per group and class, sorted: the mean probability of the rows, give it one a video.
+
+        Some groups hold videos of several classes, such as a series over the course of a disease: each class is a row of its own.
+        """
+        return self._means(np.char.add(np.char.add(self.groups, "\n"), self.labels.astype(str)))
+
+    def where(self, chosen: Bools) -> "Predictions":
+        """Returns the chosen rows."""
+        fields = (field.name for field in dataclasses.fields(self))
+        return Predictions(**{name: getattr(self, name)[chosen] for name in fields})
+
+    def _means(self, keys: Strings) -> "Predictions":
+        _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        sums = np.zeros((len(first), self.probabilities.shape[1]))
+        np.add.at(sums, inverse, self.probabilities)
+        return Predictions(self.labels[first], sums / counts[:, None], self.video_ids[first], self.groups[first], self.sources[first])
+
+
+def predict_clips(name: str, model: Any, dataset_path: Path, split: str, num_classes: int, batch_size: int) -> Predictions:
+    """Returns a model's predictions on the clips of one split.
+
+    Args:
+        name: what to call the model in an error.
+        model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives [batch, num_classes] float32 probabilities.
+        dataset_path: output folder of preprocess.
+        split: train, validation or test.
+        num_classes: how many probabilities the model must give.
+        batch_size: clips at a time.
+
+    Raises:
+        DataError: the split is empty or a shard is damaged, or the model gives something else than num_classes finite numbers a clip.
+    """
+    from components.core.models.dataset import failures_of_shards, read_clips
+
+    columns: dict[str, list[Any]] = defaultdict(list)
+    with failures_of_shards(dataset_path):
+        for batch in read_clips(dataset_path, split).batch(batch_size).prefetch(1).as_numpy_iterator():
+            columns["probabilities"].append(model.predict_on_batch(batch.pop("clip")))
+            for key, values in batch.items():
+                columns[key].append(values)
+    rows = {key: np.concatenate(parts) for key, parts in columns.items()}
+    probabilities = rows["probabilities"].astype(np.float64)
+    if probabilities.shape[1:] != (num_classes,):
+        raise DataError(
+            f"the {name} model gives {list(probabilities.shape[1:])} numbers a clip instead of {num_classes}; train the model again."
+        )
+    if num_bad := int(np.sum(~np.isfinite(probabilities).all(axis=1))):
+        raise DataError(
+            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} {split} clips; "
+            "train again with a lower learning rate."
+        )
+    sources = np.char.decode(rows["source"].astype(bytes), "utf-8")
+    return Predictions(
+        labels=rows["label"].astype(np.int64),
+        probabilities=probabilities,
+        video_ids=np.char.decode(rows["video_id"].astype(bytes), "utf-8"),
+        groups=np.char.decode(rows["group"].astype(bytes), "utf-8"),
+        sources=np.where(sources == "", NO_SOURCE, sources),
+    )

@@ -1,0 +1,39 @@
+"""`lus import-dicom`: the import of DICOM on this machine."""
+
+from pathlib import Path
+from typing import Any
+
+from components.core import storage as storage_uris
+from components.core.errors import UsageError
+from pipelines.engines.local import run_locally
+from pipelines.import_dicom import import_dicom
+
+_READ = ("source", "labels", "key_file")
+
+
+def run_import(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> Path:
+    """Runs the import on this machine.
+
+    Args:
+        parameters: of the pipeline, by name.
+        runner: one of local.RUNNERS.
+        pipeline_root: folder for the outputs of the step.
+
+    Returns:
+        The summary, a Markdown file.
+
+    Raises:
+        UsageError: something to read is not there; nothing was started.
+        StorageError: the destination cannot be written.
+        DataError: the step failed.
+    """
+    if runner == "docker" and not parameters["key_file"]:
+        raise UsageError("a container does not see this machine's environment variables; give the key with --key-file.")
+    uris = {name: storage_uris.absolute_uri(parameters[name]) for name in (*_READ, "destination") if parameters[name]}
+    for name in _READ:
+        if name in uris and not storage_uris.exists(uris[name]):
+            raise UsageError(f"--{name.replace('_', '-')} {parameters[name]!r} does not exist.")
+    storage_uris.check_writable(uris["destination"])
+    mounts = [(uri, name in _READ) for name, uri in uris.items() if not storage_uris.scheme_of(uri)]
+    task = run_locally(import_dicom, {**parameters, **uris}, runner, pipeline_root, mounts)
+    return Path(task.output.path)

@@ -1,0 +1,42 @@
+"""`lus search`: the architecture search on this machine."""
+
+from pathlib import Path
+from typing import Any
+
+from components.core.errors import UsageError
+from components.core.parameters import check_values
+from components.core.records.shards import INDEX_NAME
+from components.core.storage import absolute_uri, check_writable, scheme_of
+from pipelines.architecture_search import architecture_search
+from pipelines.engines.local import renamed_copy, run_locally
+
+
+def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> Path:
+    """Runs the search on this machine, one training after the other.
+
+    Args:
+        parameters: of the pipeline, by name.
+        runner: one of local.RUNNERS.
+        pipeline_root: folder for the outputs of the steps.
+
+    Returns:
+        The table, a Markdown file.
+
+    Raises:
+        UsageError: a parameter is wrong, or the dataset is not on this machine; nothing was started.
+        StorageError: the storage cannot be written; nothing was started.
+        DataError: a step failed.
+    """
+    check_values(**parameters)
+    dataset_path = Path(parameters["dataset_uri"]).absolute()
+    if not (dataset_path / INDEX_NAME).is_file():
+        raise UsageError(f"--dataset-uri {parameters['dataset_uri']!r} is no clip dataset on this machine; give the output of preprocess.")
+    parameters = {**parameters, "dataset_uri": str(dataset_path)}
+    mounts = [(str(dataset_path), True)]
+    if parameters["storage"]:
+        check_writable(parameters["storage"])
+        parameters["storage"] = absolute_uri(parameters["storage"])
+        if not scheme_of(parameters["storage"]):
+            mounts.append((parameters["storage"], False))
+    task = run_locally(architecture_search, parameters, runner, pipeline_root, mounts)
+    return renamed_copy(Path(task.outputs["table"].path), "architectures.md")

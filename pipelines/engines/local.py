@@ -1,0 +1,235 @@
+"""Running pipelines on this machine, through kfp.local: in this Python environment, or in Docker containers."""
+
+import contextlib
+import dataclasses
+import json
+import re
+import shutil
+import tempfile
+import typing
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from docker.errors import DockerException
+from google.protobuf import json_format
+from kfp import local
+
+from components.core import storage as storage_uris
+from components.core.errors import DataError, UsageError
+from components.core.files import disk_faults
+from components.core.parameters import check_values
+from components.core.records.clips import class_names
+from components.core.records.manifest import CATALOG, absolute_manifest_uri, check_groups, read_manifest
+from components.core.records.selection import Selection
+from components.core.registry.champion import read_champion
+from components.core.registry.versions import version_uri
+from pipelines.engines.console import step_output
+from pipelines.engines.containers import ContainerRun
+from pipelines.engines.parameters import WORDS
+from pipelines.training import training
+
+RUNNERS = ("subprocess", "docker")
+# Parameters that name a file or a folder to read, beside the manifest.
+_READ = ("drop_in", "cookies", "weights")
+# Their numbers are in what the step reports to kfp.
+_WITHOUT_FILE = ("system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics")
+FILE_NAMES = {"dataset_report": "dataset_report.html", "evaluation": "evaluation.json", "report": "report.html", "decision": "decision.md"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOutputs:
+    """Local paths of what a run gave."""
+
+    dataset_report: Path
+    model: Path
+    evaluation: Path
+    report: Path
+    decision: Path
+
+
+def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> RunOutputs:
+    """Runs the training DAG to its end.
+
+    Args:
+        parameters: of the pipeline, by name.
+        runner: one of RUNNERS.
+        pipeline_root: folder for the outputs of the steps.
+
+    Raises:
+        UsageError: a parameter or the manifest is wrong; nothing was started.
+        StorageError: the storage cannot be written.
+        DataError: a step failed.
+    """
+    parameters = _checked(parameters)
+    task = run_locally(training, parameters, runner, pipeline_root, _mounted(parameters))
+    outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
+    return RunOutputs(**{name: renamed_copy(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
+
+
+def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline_root: Path, mounts: Iterable[tuple[str, bool]]) -> Any:
+    """Runs a pipeline to its end on this machine.
+
+    Args:
+        pipeline: a kfp pipeline.
+        parameters: of the pipeline, by name; paths are absolute.
+        runner: one of RUNNERS.
+        pipeline_root: folder for the outputs of the steps.
+        mounts: other local folders that containers need to see, at the path that they have here, each with whether it is only read.
+
+    Returns:
+        kfp's task, which knows the outputs.
+
+    Raises:
+        UsageError: the runner lacks something, or a parameter is a name that is not UTF-8; nothing was started.
+        DataError: a step failed, or ended without an output that it promises.
+    """
+    _check_text(parameters)
+    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    root = _created(pipeline_root)
+    earlier = set(root.iterdir())
+    with contextlib.ExitStack() as stack:
+        containers = stack.enter_context(ContainerRun(_images(spec))) if runner == "docker" else None
+        console = stack.enter_context(step_output())
+        stack.enter_context(warnings.catch_warnings())
+        # kfp guesses from an image's name whether it holds Python.
+        warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+        kfp_runner = containers.runner(mounts) if containers else local.SubprocessRunner(use_venv=False)
+        local.init(runner=kfp_runner, pipeline_root=str(root), raise_on_error=True)
+        task, failure = None, ""
+        try:
+            task = pipeline(**parameters)
+        except (RuntimeError, ValueError) as error:
+            # A ValueError: a step has ended well, and the next one misses its output.
+            failure = str(error)
+        except DockerException as error:
+            raise DataError(f"Docker could not start a step ({error}); were its images built by `make images`?") from None
+        reason = containers.failure() if containers else ""
+    failed = _failed_step(failure)
+    # A run in which no step has written anything has no folder.
+    folder = Path(next(iter(task.outputs.values())).path).parents[1] if task else max(set(root.iterdir()) - earlier, default=root / "none")
+    _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]), console.last_error)
+    if failure or reason:
+        where = f" in step {failed!r}" if failed else ""
+        reason = reason or console.last_error or disk_faults.sentence_if_full([Path(tempfile.gettempdir()), root])
+        raise DataError(f"the run failed{where}: {reason or ('see its log above' if failed else failure)}")
+    return task
+
+
+def _check_text(parameters: dict[str, Any]) -> None:
+    """Refuses file names that are not UTF-8: a pipeline carries its parameters as text."""
+    for name, value in parameters.items():
+        if isinstance(value, str) and value.encode("utf-8", "replace").decode() != value:
+            raise UsageError(
+                f"{name} {value!r} is not UTF-8, as the parameters of a pipeline must be; "
+                "give it through a symbolic link with another name, or run the steps by hand (python -m components)."
+            )
+
+
+def _failed_step(message: str) -> str:
+    """Returns the step that kfp names, in colour, as the one that failed."""
+    step = re.search(r"Inner task failed: '([^']+)'", re.sub(r"\x1b\[\d+m", "", message))
+    return step[1] if step else ""
+
+
+def _upstream(spec: dict[str, Any], step: str) -> set[str]:
+    """Returns the steps that have ended before a step starts."""
+    before = spec["root"]["dag"]["tasks"][step].get("dependentTasks", [])
+    return {*before, *(name for other in before for name in _upstream(spec, other))}
+
+
+def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str], last_error: str) -> None:
+    """Checks that steps which have ended well have written what they promise in the folder of the run: kfp asks only for their exit codes.
+
+    Args:
+        spec: of the pipeline.
+        folder: of the run.
+        steps: that have ended well.
+        last_error: what a step said last of what went wrong, or an empty string.
+
+    Raises:
+        DataError: something is absent.
+    """
+    for name in sorted(steps, key=lambda step: len(_upstream(spec, step))):
+        component = spec["components"][spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]]
+        if "importer" in spec["deploymentSpec"]["executors"][component["executorLabel"]]:
+            continue  # it refers to what is there already
+        outputs = component.get("outputDefinitions", {}).get("artifacts", {})
+        files = [key for key, value in outputs.items() if value["artifactType"]["schemaTitle"] not in _WITHOUT_FILE]
+        if absent := [key for key in files if not (folder / name / key).exists()]:
+            raise DataError(f"the step {name!r} ended without its output {', '.join(absent)}: {last_error or 'see its log above'}.")
+
+
+def _images(spec: dict[str, Any]) -> set[str]:
+    return {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values() if "container" in executor}
+
+
+def _created(pipeline_root: Path) -> Path:
+    """Creates the folder, which Docker would otherwise create for root."""
+    root = pipeline_root.absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot create the folder {str(root)!r} ({error.strerror}); give another --pipeline-root.") from None
+    return root
+
+
+def renamed_copy(path: Path, name: str) -> Path:
+    """Copies an output, which kfp names without a suffix, to a name in the folder of the run that other programs understand.
+
+    A symbolic link would not do: browsers go by the name of the file that it points to, and would show the source of a report.
+    """
+    copy = path.parents[1] / name
+    shutil.copyfile(path, copy)
+    return copy
+
+
+def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Checks what can be checked before any work starts; returns the parameters with absolute URIs."""
+    check_values(**parameters)
+    rows = read_manifest(parameters["manifest"])
+    selection = Selection(**{field.name: parameters[field.name] for field in dataclasses.fields(Selection)})
+    selection.check(rows)
+    names = class_names(parameters["keep_other"])
+    check_groups((row for row in rows if selection.takes(row) and row.class_name in names), names)
+    uris = {name: storage_uris.absolute_uri(parameters[name]) for name in _READ if parameters[name] not in ("", WORDS.get(name))}
+    for name, uri in uris.items():
+        if not storage_uris.exists(uri):
+            raise UsageError(f"--{name.replace('_', '-')} {parameters[name]!r} does not exist.")
+    storage_uris.check_writable(parameters["storage"])
+    uris["storage"] = storage_uris.absolute_uri(parameters["storage"])
+    return {**parameters, **uris, "manifest": absolute_manifest_uri(parameters["manifest"])}
+
+
+def _mounted(parameters: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yields the local folders that containers need to see, at the path that they have here, and whether only to read."""
+    if parameters["manifest"] != CATALOG and not storage_uris.scheme_of(parameters["manifest"]):
+        yield str(Path(parameters["manifest"]).parent), True
+    for name in _READ:
+        if parameters[name] not in ("", WORDS.get(name)) and not storage_uris.scheme_of(parameters[name]):
+            yield parameters[name], True
+    if not storage_uris.scheme_of(parameters["storage"]):
+        yield parameters["storage"], False
+
+
+def summary(outputs: RunOutputs, storage_uri: str) -> str:
+    """Returns what a user wants to know at the end of a run: the scores, and where everything is."""
+    evaluation = json.loads(outputs.evaluation.read_text(encoding="utf-8"))
+    test_set = evaluation["test_set"]["total"]
+    lines = ["", f"macro-F1 on {test_set['videos']} test videos of {test_set['groups']} groups:"]
+    for name, model in evaluation["models"].items():
+        interval = model["video_macro_f1_interval"]
+        spread = f"  (95 % interval {interval['low']:.3f} to {interval['high']:.3f})" if interval else ""
+        lines.append(f"  {name:<24} {model['video']['macro_f1']:.3f}{spread}")
+    lines.append(f"  {'majority-class baseline':<24} {evaluation['baseline']['macro_f1']:.3f}")
+    champion = read_champion(storage_uri)
+    places = {
+        "dataset report": outputs.dataset_report,
+        "pruned model": outputs.model,
+        "report": outputs.report,
+        "metrics": outputs.evaluation,
+        "decision": outputs.decision,
+        "champion": version_uri(storage_uri, champion.version) if champion else "none yet",
+    }
+    return "\n".join([*lines, "", *(f"{name:<13} {place}" for name, place in places.items())])
