@@ -14,7 +14,7 @@ import click
 import pytest
 
 from components.__main__ import main as steps
-from pipelines.cli import main as lus
+from pipelines.commands.main import main as lus
 from pipelines.compile import PIPELINES
 from tests.docs.pages import ROOT, blocks, code_spans
 
@@ -66,9 +66,10 @@ def understand(words: list[str]) -> None:
     elif words[:3] == ["python", "-m", "components"]:
         parse(steps, words[3:])
     elif words[0] == "python":
-        file = f"{words[2].replace('.', '/')}.py" if words[1] == "-m" else words[1]
-        if not (ROOT / file).exists():
-            raise NotUnderstoodError(f"there is no {file}")
+        module = words[2].replace(".", "/")
+        files = (f"{module}.py", f"{module}/__main__.py") if words[1] == "-m" else (words[1],)
+        if not any((ROOT / file).exists() for file in files):
+            raise NotUnderstoodError(f"there is no {files[0]}")
     elif words[0] == "step" and len(words) > 1:
         parse(steps, words[2:])
     elif image is not None and "--entrypoint" not in words and words[image + 1 :]:

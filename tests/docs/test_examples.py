@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from components.core.manifest import read_manifest
+from components.core.records.manifest import read_manifest
 from components.import_dicom.labels import read_labels
-from pipelines.cost import read_prices
-from pipelines.resources import KUBEFLOW, read_table
+from pipelines.engines.cost import read_prices
+from pipelines.resource_file import read_table
+from pipelines.resources import KUBEFLOW
 from tests.docs.pages import PAGES, ROOT, block, blocks, code_spans
 
 FOLDERS = "components|pipelines|docker|tests|benchmarks|docs"

@@ -14,7 +14,7 @@ from mkdocs.config import load_config
 from mkdocs.exceptions import Abort
 
 from components.__main__ import main as steps
-from pipelines.cli import main as lus
+from pipelines.commands.main import main as lus
 from tests.docs.pages import ROOT
 
 
