@@ -66,8 +66,10 @@ def understand(words: list[str]) -> None:
     elif words[:3] == ["python", "-m", "components"]:
         parse(steps, words[3:])
     elif words[0] == "python":
-        module = words[2].replace(".", "/")
-        files = (f"{module}.py", f"{module}/__main__.py") if words[1] == "-m" else (words[1],)
+        files = [words[1]]
+        if words[1] == "-m":
+            module = words[2].replace(".", "/")
+            files = [f"{module}.py", f"{module}/__main__.py"]
         if not any((ROOT / file).exists() for file in files):
             raise NotUnderstoodError(f"there is no {files[0]}")
     elif words[0] == "step" and len(words) > 1:
