@@ -7,6 +7,7 @@ reference/lus.md, reference/steps.md       the commands, with the words of their
 
 import html
 import inspect
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pipelines.commands.main import main as lus
 
 ROOT = Path(__file__).parents[1]
 MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-COMMANDS = {"lus": lus, "python -m components": steps}
+REFERENCE = {"reference/lus.md": ("lus", lus), "reference/steps.md": ("python -m components", steps)}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -27,8 +28,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, page in MOVED.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / name)))
     files.append(File.generated(config, "LICENSE", abs_src_path=str(ROOT / "LICENSE")))
-    for page, name in (("reference/lus.md", "lus"), ("reference/steps.md", "python -m components")):
-        files.append(File.generated(config, page, content="\n\n".join(_sections(click.Context(COMMANDS[name], info_name=name)))))
+    for page, (name, command) in REFERENCE.items():
+        files.append(File.generated(config, page, content="\n\n".join(_sections(click.Context(command, info_name=name)))))
     return files
 
 
@@ -43,14 +44,15 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 def _sections(context: click.Context) -> Iterator[str]:
     """Yields the Markdown of a command, and of those below it."""
     command, names = context.command, _names(context)
-    yield f"{'#' * max(1, len(names))} {' '.join(names[1:]) or names[0]}"
+    yield f"{'#' * len(names)} {' '.join(names[1:]) or names[0]}"
     yield from _paragraphs(command.help or "")
     yield f"```text\n{' '.join((*names, *command.collect_usage_pieces(context)))}\n```"
+    if command.epilog:
+        title, _, example = _as_written(command.epilog).partition("\n")
+        yield f"{title}\n\n```sh\n{textwrap.dedent(example)}\n```"
     records = [parameter.get_help_record(context) for parameter in command.params if isinstance(parameter, click.Option)]
     if rows := [f"| `{record[0]}` | {_escaped(record[1])} |" for record in records if record]:
         yield "\n".join(("| option | meaning |", "|---|---|", *rows))
-    if command.epilog:
-        yield f"```sh\n{_as_written(command.epilog)}\n```"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             if (inner := command.get_command(context, name)) and not inner.hidden:
