@@ -62,7 +62,7 @@ def test_the_null_device_stays_one() -> None:
 def test_stdout_as_the_target_goes_on_behind_what_was_written_to_it(tmp_path: Path) -> None:
     """Even when it is a file: opened by its name, it would begin anew."""
     code = (
-        "from pathlib import Path; from components.core.files.local_files import growing_file\n"
+        "from pathlib import Path; from components.core.files.outputs import growing_file\n"
         "print('before')\n"
         "with growing_file(Path('/dev/stdout')) as add: add(b'a line\\n')\n"
         "print('after')"
@@ -103,7 +103,7 @@ def test_a_failure_before_the_first_line_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_process_that_is_killed_leaves_its_lines(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from components.core.files.local_files import growing_file\n"
+        "import os, sys; from pathlib import Path; from components.core.files.outputs import growing_file\n"
         "with growing_file(Path(sys.argv[1])) as add:\n"
         "    add(b'1\\n'); add(b'2\\n'); os.kill(os.getpid(), 9)"
     )
