@@ -6,7 +6,6 @@ from typing import Any
 
 from components.core.errors import UsageError
 from components.core.parameters import check_values
-from components.train.component import train
 
 IMAGENET = "imagenet"
 WITHOUT_A_CHOICE_OF_WEIGHTS = ("small", "efficientnet_lite0")
@@ -46,6 +45,9 @@ class TrainingOptions:
         Raises:
             UsageError: there is no such option, or a value is of another type or not allowed.
         """
+        # Not at the top: where kfp runs a step, no interface can be imported.
+        from components.train.component import train
+
         defaults = {field.name: train.component_spec.inputs[field.name].default for field in dataclasses.fields(cls)}
         if unknown := sorted(set(given) - set(defaults)):
             raise UsageError(f"there is no training option {unknown[0]!r}; there are {', '.join(defaults)}.")
