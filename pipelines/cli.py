@@ -58,17 +58,17 @@ def compile_command(
     click.echo(f"wrote {output} for {platform}; start it with `lus submit {output}`, or upload it in the UI")
 
 
-def _run(runner: str, pipeline_root: str | None, **parameters: Any) -> None:
+def _run(runner: str, pipeline_root: str | None, verbose: bool, **parameters: Any) -> None:
     try:
-        outputs = run_training(parameters, runner, Path(pipeline_root or _default_root(parameters["storage"])))
+        outputs = run_training(parameters, runner, Path(pipeline_root or _default_root(parameters["storage"])), verbose)
     except PipelineError as error:
         raise Failure(error) from None
     click.echo(summary(outputs, storage_uris.absolute_uri(parameters["storage"])))
 
 
-def _import_dicom(runner: str, pipeline_root: str | None, **parameters: Any) -> None:
+def _import_dicom(runner: str, pipeline_root: str | None, verbose: bool, **parameters: Any) -> None:
     try:
-        summary_path = run_import(parameters, runner, Path(pipeline_root or _default_root(parameters["destination"])))
+        summary_path = run_import(parameters, runner, Path(pipeline_root or _default_root(parameters["destination"])), verbose)
     except PipelineError as error:
         raise Failure(error) from None
     click.echo(
@@ -76,9 +76,9 @@ def _import_dicom(runner: str, pipeline_root: str | None, **parameters: Any) -> 
     )
 
 
-def _search(runner: str, pipeline_root: str | None, **parameters: Any) -> None:
+def _search(runner: str, pipeline_root: str | None, verbose: bool, **parameters: Any) -> None:
     try:
-        table = run_search(parameters, runner, Path(pipeline_root or _default_root(parameters["storage"])))
+        table = run_search(parameters, runner, Path(pipeline_root or _default_root(parameters["storage"])), verbose)
     except PipelineError as error:
         raise Failure(error) from None
     click.echo(f"{table.read_text(encoding='utf-8')}\nthis table is {table}")
@@ -92,7 +92,9 @@ def _local_command(name: str, callback: Any, purpose: str, pipeline: Any, defaul
     """Returns a command that runs a pipeline on this machine and takes its parameters."""
     runner = click.Option(["--runner"], type=click.Choice(RUNNERS), default="subprocess", show_default=True, help="Where the steps run.")
     root = click.Option(["--pipeline-root"], help=f"Folder for the outputs of steps.  [default: {default_root}]")
-    return click.Command(name, callback=callback, help=purpose, params=[runner, root, *parameter_options(pipeline.component_spec.inputs)])
+    verbose = click.Option(["-v", "--verbose"], is_flag=True, help="Show all that the steps log, and not only in the log of the run.")
+    options = parameter_options(pipeline.component_spec.inputs)
+    return click.Command(name, callback=callback, help=purpose, params=[runner, root, verbose, *options])
 
 
 for command in (

@@ -157,6 +157,8 @@ def import_dicom_files(
     result = ImportResult(outcomes, storage.join(storage.absolute_uri(destination_uri), MANIFEST_NAME), idle_lines)
     if result.imported:
         storage.write_bytes(result.manifest_uri, _csv([outcome.row for outcome in result.imported]))
+    counts = result.metrics()
+    _log.info("result: %d of %d files imported, %d to look at", counts["num_imported"], counts["num_files"], counts["num_to_look_at"])
     return result
 
 
