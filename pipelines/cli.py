@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from components.__main__ import step_command
-from components.command_line import Commands, Failure, parameter_options
+from components.command_line import Commands, Failure, example, parameter_options
 from components.core import storage as storage_uris
 from components.core.errors import PipelineError
 from pipelines.architecture_search import architecture_search, run_search
@@ -22,8 +22,10 @@ from pipelines.predict import predict
 from pipelines.resources import KUBEFLOW, PLATFORMS, Placement, read_table
 from pipelines.training import training
 
+_RUN = example("lus run --manifest phantoms/manifest.csv --storage lungs --backbone small")
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_RUN)
 @click.version_option(package_name="lung-ultrasound-pipeline")
 def main() -> None:
     """Lung-ultrasound video classification: from public videos to a pruned, evaluated, promoted classifier.
@@ -34,7 +36,7 @@ def main() -> None:
     logging.getLogger("components").setLevel(logging.INFO)
 
 
-@main.command("compile")
+@main.command("compile", epilog=example("lus compile --resources pipelines/gpu-nodes.yaml -o training.yaml"))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The YAML file to write.  [default: PIPELINE.yaml]")
 @click.option("--pipeline", type=click.Choice(list(PIPELINES)), default="training", show_default=True, help="What to compile.")
 @click.option("--platform", type=click.Choice(PLATFORMS), default=KUBEFLOW, show_default=True, help="Where it is to run.")
@@ -88,13 +90,13 @@ def _default_root(storage: str) -> str:
     return f"{storage}/runs" if storage and not storage_uris.scheme_of(storage) else "runs"
 
 
-def _local_command(name: str, callback: Any, purpose: str, pipeline: Any, default_root: str) -> click.Command:
+def _local_command(name: str, callback: Any, purpose: str, pipeline: Any, default_root: str, epilog: str) -> click.Command:
     """Returns a command that runs a pipeline on this machine and takes its parameters."""
     runner = click.Option(["--runner"], type=click.Choice(RUNNERS), default="subprocess", show_default=True, help="Where the steps run.")
     root = click.Option(["--pipeline-root"], help=f"Folder for the outputs of steps.  [default: {default_root}]")
     verbose = click.Option(["-v", "--verbose"], is_flag=True, help="Show all that the steps log, and not only in the log of the run.")
     options = parameter_options(pipeline.component_spec.inputs)
-    return click.Command(name, callback=callback, help=purpose, params=[runner, root, verbose, *options])
+    return click.Command(name, callback=callback, help=purpose, params=[runner, root, verbose, *options], epilog=epilog)
 
 
 for command in (
@@ -104,6 +106,7 @@ for command in (
         "Runs the training pipeline on this machine, and says where the model, the report and the metrics are.",
         training,
         "STORAGE/runs, or ./runs for cloud storage",
+        _RUN,
     ),
     _local_command(
         "search",
@@ -111,17 +114,19 @@ for command in (
         "Trains every architecture on the dataset of an earlier run and compares them on the validation videos, on this machine.",
         architecture_search,
         "STORAGE/runs, or ./runs for cloud storage and for none",
+        example("lus search --dataset-uri outputs/preprocess/dataset --backbone small"),
     ),
     _local_command(
         "import-dicom",
         _import_dicom,
         f"{import_dicom.component_spec.description.splitlines()[0]} With --runner docker, tensorflow-io decodes them.",
         import_dicom,
-        "DESTINATION/runs or ./runs",
+        "DESTINATION/runs, or ./runs for cloud storage",
+        example("lus import-dicom --source scans --labels labels.csv --key-file key --destination imported"),
     ),
     champion,
     predict,
-    step_command("crossval"),
+    step_command("crossval", "lus"),
     *DATASET_COMMANDS,
     *COMMANDS,
 ):
