@@ -158,7 +158,7 @@ def step_output(log_path: Path, steps: Collection[str], verbose: bool) -> Iterat
         OSError: the log cannot be written.
     """
     log = log_path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
-    console = Console(Screen(file=sys.stdout, highlight=False), log, steps, verbose)
+    console = Console(Screen(file=sys.stdout, force_terminal=sys.stdout.isatty(), highlight=False), log, steps, verbose)
     console.show(f"log: {log_path}")
     stream = cast(TextIO, console)
     try:
