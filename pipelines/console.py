@@ -28,7 +28,7 @@ _STARTED = re.compile(r"[\d:.]+ - INFO - Executing task '(.+)'")
 _ENDED = re.compile(r"[\d:.]+ - \w+ - Task '(.+)' finished with status (\w+)")
 _LOGGED = re.compile(r"\[KFP Executor \S+ \S+ (\w+)\]: (.*)")
 # Of kfp's own lines, those that look as if they were the step's.
-_FRAME = ("Looking for component", "Loading KFP component", "Got executor_input", "Wrote executor output file")
+_FRAME = ("Looking for component", "Loading KFP component", "Got executor_input", "Wrote executor output file", "Found image")
 _RESULT, _ERROR = "result: ", "error: "
 _NO_KFP = "No module named 'kfp"
 

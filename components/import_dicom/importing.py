@@ -158,7 +158,9 @@ def import_dicom_files(
     if result.imported:
         storage.write_bytes(result.manifest_uri, _csv([outcome.row for outcome in result.imported]))
     counts = result.metrics()
-    _log.info("result: %d of %d files imported, %d to look at", counts["num_imported"], counts["num_files"], counts["num_to_look_at"])
+    _log.info(
+        "result: %s", ", ".join(f"{counts[f'num_{what}']} {what.replace('_', ' ')}" for what in ("imported", "rejected", "to_look_at"))
+    )
     return result
 
 
