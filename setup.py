@@ -36,7 +36,7 @@ TRAIN_CUDA = [*TRAIN, "tensorflow[and-cuda]>=2.21"]
 PREDICT = PREPROCESS + TRAIN
 # GDCM decodes the JPEG family for pydicom; pylibjpeg-libjpeg would, too, but is under the GPL.
 DICOM = [*VIDEO, "pydicom>=3", "python-gdcm"]
-LOCAL = ["docker"]
+LOCAL = ["docker", "rich"]
 CLUSTER = ["croniter", "google-cloud-aiplatform", "kfp-kubernetes>=2.17"]
 DEV = [
     "build",

@@ -10,9 +10,30 @@ from typing import Any
 import click
 from kfp.dsl import executor, structures
 
-from components.command_line import Commands, Failure, is_parameter, load_step, parameter_options, parameter_values, step_names
+from components.command_line import Commands, Failure, example, is_parameter, load_step, parameter_options, parameter_values, step_names
 from components.core.errors import PipelineError, UsageError
 from components.core.parameters import check_values
+
+PROGRAM = "python -m components"
+# One after the other, they are the training pipeline by hand, and what else there is to do by hand.
+EXAMPLES = {
+    "phantoms": "--destination phantoms",
+    "ingest": "--manifest phantoms/manifest.csv --storage lungs",
+    "preprocess": "--videos outputs/ingest/videos --storage lungs",
+    "train": "--dataset outputs/preprocess/dataset --backbone small",
+    "prune": "--dataset outputs/preprocess/dataset --dense-model outputs/train/model",
+    "evaluate": "--dataset outputs/preprocess/dataset --storage lungs "
+    "--dense-model outputs/train/model --pruned-model outputs/prune/pruned_model",
+    "promote": "--model outputs/prune/pruned_model --storage lungs "
+    "--evaluation outputs/evaluate/evaluation --report outputs/evaluate/report",
+    "predict": "--videos phantoms/videos --storage lungs",
+    "crossval": "--dataset outputs/preprocess/dataset --backbone small",
+    "compare": "--dataset outputs/preprocess/dataset --convlstm2d convlstm2d/model --cnn-lstm cnn_lstm/model --cnn-gru cnn_gru/model",
+    "import_dicom": "--source scans --labels labels.csv --key-file key --destination imported",
+    "decide_training": "--videos outputs/ingest/videos --storage lungs",
+    "record_training": "--evaluation outputs/evaluate/evaluation --storage lungs",
+    "notify": """--status '{"state": "SUCCEEDED"}' --storage lungs""",
+}
 
 
 class _Steps(Commands):
@@ -22,16 +43,18 @@ class _Steps(Commands):
         return step_names()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return step_command(cmd_name) if cmd_name in step_names() else None
+        return step_command(cmd_name, PROGRAM) if cmd_name in step_names() else None
 
 
-@click.command(cls=_Steps, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_Steps, context_settings={"help_option_names": ["-h", "--help"]}, epilog=example(f"{PROGRAM} phantoms {EXAMPLES['phantoms']}")
+)
 def main() -> None:
     """Runs one step of the lung-ultrasound pipeline by hand."""
 
 
-def step_command(name: str) -> click.Command:
-    """Returns the command that runs a step by hand."""
+def step_command(name: str, program: str) -> click.Command:
+    """Returns the command that runs a step by hand, as a sub-command of a program."""
     spec = load_step(name).component_spec
     inputs, outputs = spec.inputs or {}, spec.outputs or {}
     artifacts = [
@@ -44,15 +67,24 @@ def step_command(name: str) -> click.Command:
         for key, value in inputs.items()
         if not is_parameter(value)
     ]
-    folder = click.Option(["--output-folder"], default=f"outputs/{name}", show_default=True, help="Where the outputs are written.")
-    written = "\n".join(f"  {key}: {value.description}" for key, value in outputs.items())
+    folder = click.Option(["-o", "--output-folder"], default=f"outputs/{name}", show_default=True, help="Where the outputs are written.")
     return click.Command(
         name,
         callback=lambda **values: _run(name, **values),
         params=[*artifacts, *parameter_options(inputs), folder],
-        help=f"{spec.description}\n\n\b\nWritten to the output folder:\n{written}",
+        help="\n\n".join([spec.description, *_written(outputs)]),
         short_help=spec.description,
+        epilog=example(f"{program} {name} {EXAMPLES[name]}"),
     )
+
+
+def _written(outputs: dict[str, structures.OutputSpec]) -> list[str]:
+    """Returns the paragraph about the outputs of a step, in lines that click leaves as they are."""
+    lines = [
+        click.wrap_text(f"{name}: {value.description}", 78, initial_indent="  ", subsequent_indent="    ")
+        for name, value in outputs.items()
+    ]
+    return ["\n".join(["\b", "Written to the output folder:", *lines])] if lines else []
 
 
 def _run(name: str, output_folder: str, **values: Any) -> None:
@@ -97,4 +129,4 @@ if __name__ == "__main__":
     import logging
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    main(prog_name="python -m components")
+    main(prog_name=PROGRAM)

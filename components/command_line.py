@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import pkgutil
+import re
 from typing import Any
 
 import click
@@ -36,6 +37,8 @@ _CLICK_TYPES: dict[str, Any] = {
 }
 # A step that runs another one keeps the results, so that the other one has no use for a storage of its own.
 _NOT_PASSED_ON = ("storage",)
+# What click leaves of 80 columns, without a space and a backslash.
+_HELP_WIDTH = 75
 
 
 class Commands(click.Group):
@@ -58,6 +61,17 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Prints the sentence on stderr."""
         click.echo(f"error: {self.message}", err=True, file=file)
+
+
+def example(command: str) -> str:
+    """Returns the end of a command's help: what somebody may type, folded before options where it is long."""
+    lines = ["  "]
+    for part in re.split(r" (?=-)", command):
+        if len(lines[-1]) + len(part) > _HELP_WIDTH:
+            lines[-1] += "\\"
+            lines.append("    ")
+        lines[-1] += f"{part} "
+    return "\n".join(["\b", "Example:", *lines])
 
 
 def step_names() -> list[str]:

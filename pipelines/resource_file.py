@@ -56,7 +56,7 @@ def _read_changes(path: str) -> dict[str, dict[str, Any]]:
     try:
         changes = yaml.safe_load(storage.read_bytes(path))
     except yaml.YAMLError as error:
-        raise UsageError(f"{path!r} is not YAML ({' '.join(str(error).split())}); see the README for its form.") from None
+        raise UsageError(f"{path!r} is not YAML ({' '.join(str(error).split())}); docs/cluster.md shows its form.") from None
     if not isinstance(changes, dict):
         raise UsageError(f"{path!r} must map steps to resources, got {changes!r}.")
     for step, fields in changes.items():

@@ -60,7 +60,7 @@ def pipeline_of(
     traced.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         ordered, return_annotation=inspect.signature(wire).return_annotation
     )
-    traced.__doc__ = "\n".join([purpose, "", "Args:", *(f"    {name}: {descriptions[name]}" for name in names)])
+    traced.__doc__ = "\n".join([purpose, "", "Args:", *(f"    {name}: {' '.join(descriptions[name].split())}" for name in names)])
     return dsl.pipeline(name=name)(traced)
 
 

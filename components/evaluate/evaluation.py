@@ -246,7 +246,10 @@ class Evaluation:
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         lines = [f"test split: {total.videos} videos of {total.groups} groups, {total.clips} clips"]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        pruned = self.models[PRUNED]
+        interval = f" (95 %: {pruned.interval.low:.2f} to {pruned.interval.high:.2f})" if pruned.interval else ""
+        result = f"result: pruned model, macro-F1 {pruned.video_scores.macro_f1:.3f}{interval} on {total.videos} test videos"
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), result])
 
     def _model_fields(self, model: EvaluatedModel) -> dict[str, Any]:
         return {

@@ -157,6 +157,10 @@ def import_dicom_files(
     result = ImportResult(outcomes, storage.join(storage.absolute_uri(destination_uri), MANIFEST_NAME), idle_lines)
     if result.imported:
         storage.write_bytes(result.manifest_uri, _csv([outcome.row for outcome in result.imported]))
+    counts = result.metrics()
+    _log.info(
+        "result: %s", ", ".join(f"{counts[f'num_{what}']} {what.replace('_', ' ')}" for what in ("imported", "rejected", "to_look_at"))
+    )
     return result
 
 

@@ -114,8 +114,8 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
         fetcher = Fetcher(work_folder, Budget(options.max_gigabytes * 1e9), cookies_path)
         records = _Run(store, fetcher, drop_in, options).records(rows)
     result = IngestResult(records, store.put_list(records), store.num_new_objects)
-    counts = ", ".join(f"{result.count(status)} {status.value}" for status in Status)
-    _log.info("%s; %d objects are new", counts, result.num_new_objects)
+    counts = ", ".join(f"{result.count(status)} {status.value}" for status in Status if result.count(status))
+    _log.info("result: %s; %d files are new", counts, result.num_new_objects)
     return result
 
 

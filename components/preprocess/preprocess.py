@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -119,7 +120,7 @@ def build_dataset(
             new_report.write_text(BuiltDataset(staged, index, outcomes).report_html(), encoding="utf-8")
         # Before the dataset appears: when another run has decided otherwise meanwhile, it must not.
         splits.write_assignments(storage_uri, {group: assignments[name] for group, name in merged.items() if name in assignments})
-    _report(index, outcomes)
+    _report(index, outcomes, {record.row.video_id for record in records if record.status is Status.STORED})
     return BuiltDataset(dataset_path, index, outcomes)
 
 
@@ -269,10 +270,13 @@ def _split_info(summaries: list[ShardSummary], outcomes: list[VideoOutcome]) -> 
     )
 
 
-def _report(index: DatasetIndex, outcomes: list[VideoOutcome]) -> None:
+def _report(index: DatasetIndex, outcomes: list[VideoOutcome], stored: Collection[str]) -> None:
+    """Logs what became of the videos; of those that are not stored, ingest has warned."""
     for outcome in outcomes:
         if not outcome.num_clips:
-            _log.warning("no clip from %s: %s", outcome.video_id, outcome.reason)
+            _log.log(
+                logging.WARNING if outcome.video_id in stored else logging.INFO, "no clip from %s: %s", outcome.video_id, outcome.reason
+            )
         elif outcome.num_damaged:
             _log.warning("%s is damaged: %d parts could not be decoded and are left out", outcome.video_id, outcome.num_damaged)
     for outcome in outcomes:
@@ -281,3 +285,5 @@ def _report(index: DatasetIndex, outcomes: list[VideoOutcome]) -> None:
     for split, info in index.splits.items():
         classes = ", ".join(f"{info.videos_by_class[name]} {name}" for name in index.class_names)
         _log.info("%s: %d clips of %d videos (%s) in %d groups", split, info.num_clips, info.num_videos, classes, info.num_groups)
+    counts = ", ".join(f"{split} {info.num_clips}/{info.num_videos}" for split, info in index.splits.items())
+    _log.info("result: clips/videos: %s", counts)

@@ -38,10 +38,11 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Whether the challenger becomes the champion, and why, in sentences."""
+    """Whether the challenger becomes the champion, and why, in sentences; `obstacle` is the first that speaks against it, or empty."""
 
     promoted: bool
     reasons: tuple[str, ...]
+    obstacle: str
 
 
 def decide(comparison: Comparison, rule: Rule) -> Decision:
@@ -51,7 +52,8 @@ def decide(comparison: Comparison, rule: Rule) -> Decision:
         checks += [_holds_against(comparison.champion_macro_f1, comparison, rule), _is_as_near_to_the_truth(comparison)]
     reasons = [reason for _, reason in checks]
     notes = (_what_could_be_shown(comparison), comparison.remark)
-    return Decision(all(passed for passed, _ in checks), (*reasons, *filter(None, notes)))
+    obstacle = next((reason for passed, reason in checks if not passed), "")
+    return Decision(not obstacle, (*reasons, *filter(None, notes)), obstacle)
 
 
 def _reaches_threshold(comparison: Comparison, rule: Rule) -> tuple[bool, str]:

@@ -5,6 +5,7 @@ The pointer moves only if it still is what the decision was made against. A prom
 
 import dataclasses
 import datetime
+import logging
 from pathlib import Path
 
 from components.core import storage
@@ -13,6 +14,8 @@ from components.core.parameters import check_values
 from components.core.registry.champion import Champion, check_kept, moved_to, read_pointer, set_champion
 from components.core.registry.versions import Comparison, model_sha256, nothing_left_on_a_full_disk, publish_version, version_uri
 from components.promote.decision import Decision, Rule, decide
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +124,7 @@ def promote_model(model_path: Path, evaluation_path: Path, report_path: Path, st
         except storage.ConflictError:
             champion, _ = read_pointer(storage_uri)
             decision = _lost(decision, champion, version)
+    _log.info("result: %s", f"not promoted: {decision.obstacle}" if decision.obstacle else f"promoted as {version}")
     return Promotion(
         decision=decision,
         comparison=comparison,
@@ -137,15 +141,19 @@ def _lost(decision: Decision, champion: Champion | None, version: str) -> Decisi
     reason = (
         f"Another promotion came first: the champion is {winner} now. This model is kept as {version}; evaluate it against that champion."
     )
-    return Decision(False, (*decision.reasons, reason))
+    return Decision(False, (*decision.reasons, reason), reason)
 
 
 def _decide_against(champion: Champion | None, challenger_sha256: str, comparison: Comparison, rule: Rule) -> Decision:
     """Decides, unless there is nothing to decide or the champion is not the one that the challenger was compared with."""
     if champion and champion.model_sha256 == challenger_sha256:
-        return Decision(False, (f"The model is the champion {champion.version} already (equal model.keras), so nothing changes.",))
+        return _undecided(f"The model is the champion {champion.version} already (equal model.keras), so nothing changes.")
     version = champion.version if champion else None
     if version != comparison.champion_version:
         was, now = comparison.champion_version or "none", version or "none"
-        return Decision(False, (f"The champion was {was} at the evaluation and is {now} now; evaluate again.",))
+        return _undecided(f"The champion was {was} at the evaluation and is {now} now; evaluate again.")
     return decide(comparison, rule)
+
+
+def _undecided(reason: str) -> Decision:
+    return Decision(False, (reason,), reason)

@@ -117,12 +117,12 @@ def prune_classifier(
         curve_path = staged / CURVE_NAME if options.curve_sparsities else None
         summary.write_text(summary_html(files, kernels, index.splits["validation"].num_clips, curve_path), encoding="utf-8")
     _log.info(
-        "sparsity %.3f: validation macro-F1 %.3f before, %.3f after; gzipped %d bytes before, %d after",
+        "result: sparsity %.3f, macro-F1 %.3f → %.3f, gzipped %.0f → %.0f kB",
         results["sparsity"],
         results["dense_validation_macro_f1"],
         results["validation_macro_f1"],
-        results["dense_model_gzip_bytes"],
-        results["model_gzip_bytes"],
+        results["dense_model_gzip_bytes"] / 1e3,
+        results["model_gzip_bytes"] / 1e3,
     )
     return results
 

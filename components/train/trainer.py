@@ -86,7 +86,9 @@ def train_classifier(
         curves.write_text(curves_html(staged / CURVES_NAME, results), encoding="utf-8")
     if checkpoints:
         checkpoints.delete()
-    _log.info("best epoch %d: validation macro-F1 %.3f", results["best_epoch"], results["validation_macro_f1"])
+    _log.info(
+        "result: %s, best epoch %d, validation macro-F1 %.3f", options.architecture, results["best_epoch"], results["validation_macro_f1"]
+    )
     return results
 
 

@@ -5,29 +5,30 @@ from typing import Any
 
 import click
 
-from components.command_line import Failure
+from components.command_line import Failure, example
 from components.core import storage as storage_uris
 from components.core.errors import AbsentError, DataError, PipelineError, UsageError
 from components.core.registry.champion import Champion, read_pointer, roll_back
 from components.core.registry.versions import DECISION_NAME, Version, list_versions, read_version, version_uri
+from components.ingest.component import ingest
 
 HEADER = ("version", "published", "macro-F1", "95 % interval", "data", "state")
-_storage_option = click.option("--storage", required=True, help="Where the project keeps videos, splits and models.")
+_storage_option = click.option("--storage", required=True, help=ingest.component_spec.inputs["storage"].description)
 
 
-@click.group()
+@click.group(epilog=example("lus champion list --storage lungs"))
 def champion() -> None:
     """Shows the versions of the classifier, and changes which of them is in use."""
 
 
-@champion.command("list")
+@champion.command("list", epilog=example("lus champion list --storage lungs"))
 @_storage_option
 def list_command(storage: str) -> None:
     """Lists the versions, the newest first."""
     _print(_table, storage)
 
 
-@champion.command("show")
+@champion.command("show", epilog=example("lus champion show --storage lungs"))
 @_storage_option
 @click.argument("version", required=False)
 def show_command(storage: str, version: str | None) -> None:
@@ -35,7 +36,7 @@ def show_command(storage: str, version: str | None) -> None:
     _print(_details, storage, version)
 
 
-@champion.command("rollback")
+@champion.command("rollback", epilog=example("lus champion rollback --storage lungs --reason 'misses effusions'"))
 @_storage_option
 @click.option("--reason", required=True, help="Why, in a sentence; it is kept in the history of the champion.")
 @click.argument("version", required=False)

@@ -8,8 +8,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from components.command_line import Failure
+from components.command_line import Failure, example
 from components.core.errors import PipelineError, UsageError
+from components.ingest.component import ingest
 from pipelines.engines.cost import cost_table, read_prices, resources_by_task, usages
 from pipelines.engines.progress import PENDING, Progress, Step, follow
 from pipelines.resources import KUBEFLOW, VERTEX
@@ -24,6 +25,8 @@ def _refuse_secret(_: click.Context, option: click.Parameter, value: str | None)
         )
 
 
+# In the examples.
+_AT = "--host http://localhost:8080"
 # As a shell calls a command that Ctrl-C has ended.
 INTERRUPTED_CODE = 130
 _KUBEFLOW_CONNECTION = [
@@ -58,8 +61,8 @@ def not_installed(error: ModuleNotFoundError) -> UsageError:
     return UsageError(f"{error.name} is not installed; install the extra: pip install 'lung-ultrasound-pipeline[cluster]'.")
 
 
-def _command(name: str, callback: Callable[..., None], params: list[click.Parameter]) -> click.Command:
-    """Returns a command whose errors are one sentence and an exit code; its help is the docstring."""
+def _command(name: str, callback: Callable[..., None], shown: str, params: list[click.Parameter]) -> click.Command:
+    """Returns a command whose errors are one sentence and an exit code; its help is the docstring, and an example of its use."""
 
     def checked(**values: Any) -> None:
         try:
@@ -69,7 +72,7 @@ def _command(name: str, callback: Callable[..., None], params: list[click.Parame
         except ModuleNotFoundError as error:
             raise Failure(not_installed(error)) from None
 
-    return click.Command(name, callback=checked, params=params, help=callback.__doc__)
+    return click.Command(name, callback=checked, params=params, help=callback.__doc__, epilog=example(shown))
 
 
 def _kubeflow(
@@ -345,6 +348,7 @@ _WAIT = [
 submit_command = _command(
     "submit",
     _submit,
+    f"lus submit training.yaml {_AT} -p manifest=gs://lungs/videos.csv -p storage=gs://lungs --wait",
     [
         *_RUN,
         click.Option(["--wait"], is_flag=True, help="Follow the run to its end."),
@@ -352,11 +356,17 @@ submit_command = _command(
         *_CONNECTION,
     ],
 )
-schedule_group = click.Group("schedule", help="Starts a pipeline again and again: create, list, pause, resume, delete.")
+schedule_group = click.Group(
+    "schedule",
+    help="Starts a pipeline again and again: create, list, pause, resume, delete.",
+    epilog=example(f"lus schedule list {_AT}"),
+)
 schedule_group.add_command(
     _command(
         "create",
         _create_schedule,
+        "lus schedule create retraining.yaml --name weekly --cron '0 3 * * 1' "
+        f"{_AT} -p manifest=gs://lungs/videos.csv -p storage=gs://lungs",
         [
             *_RUN,
             click.Option(["--name"], required=True, help="Name of the schedule."),
@@ -374,15 +384,20 @@ schedule_group.add_command(
         ],
     )
 )
-schedule_group.add_command(_command("list", _list_schedules, [_TIME_ZONE, *_CONNECTION]))
-schedule_group.add_command(_command("pause", _pause_schedule, [_NAME, *_CONNECTION]))
-schedule_group.add_command(_command("resume", _resume_schedule, [_NAME, *_CONNECTION]))
-schedule_group.add_command(_command("delete", _delete_schedule, [_NAME, *_CONNECTION]))
-runs_group = click.Group("runs", help="Runs on Kubeflow: list, show, wait, cancel. A run is named by its id or its address.")
+schedule_group.add_command(_command("list", _list_schedules, f"lus schedule list {_AT}", [_TIME_ZONE, *_CONNECTION]))
+schedule_group.add_command(_command("pause", _pause_schedule, f"lus schedule pause weekly {_AT}", [_NAME, *_CONNECTION]))
+schedule_group.add_command(_command("resume", _resume_schedule, f"lus schedule resume weekly {_AT}", [_NAME, *_CONNECTION]))
+schedule_group.add_command(_command("delete", _delete_schedule, f"lus schedule delete weekly {_AT}", [_NAME, *_CONNECTION]))
+runs_group = click.Group(
+    "runs",
+    help="Runs on Kubeflow: list, show, wait, cancel. A run is named by its id or its address.",
+    epilog=example(f"lus runs list {_AT}"),
+)
 runs_group.add_command(
     _command(
         "list",
         _list_runs,
+        f"lus runs list {_AT}",
         [
             _EXPERIMENT,
             click.Option(["--limit"], type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."),
@@ -390,15 +405,37 @@ runs_group.add_command(
         ],
     )
 )
-runs_group.add_command(_command("show", _show_run, [_RUN_ID, *_KUBEFLOW_CONNECTION]))
-runs_group.add_command(_command("wait", _wait_for_run, [_RUN_ID, *_WAIT, *_KUBEFLOW_CONNECTION]))
-runs_group.add_command(_command("cancel", _cancel_run, [_RUN_ID, *_KUBEFLOW_CONNECTION]))
-explain_command = _command("explain", _explain, [click.Argument(["file"], type=click.Path(path_type=Path))])
+runs_group.add_command(
+    _command(
+        "show",
+        _show_run,
+        f"lus runs show 3f2504e0-4f89-11d3-9a0c-0305e82c3301 {_AT}",
+        [_RUN_ID, *_KUBEFLOW_CONNECTION],
+    )
+)
+runs_group.add_command(
+    _command(
+        "wait",
+        _wait_for_run,
+        f"lus runs wait 3f2504e0-4f89-11d3-9a0c-0305e82c3301 {_AT}",
+        [_RUN_ID, *_WAIT, *_KUBEFLOW_CONNECTION],
+    )
+)
+runs_group.add_command(
+    _command(
+        "cancel",
+        _cancel_run,
+        f"lus runs cancel 3f2504e0-4f89-11d3-9a0c-0305e82c3301 {_AT}",
+        [_RUN_ID, *_KUBEFLOW_CONNECTION],
+    )
+)
+explain_command = _command("explain", _explain, "lus explain training.yaml", [click.Argument(["file"], type=click.Path(path_type=Path))])
 gc_command = _command(
     "gc",
     _gc,
+    "lus gc --storage lungs --keep 5",
     [
-        click.Option(["--storage"], required=True, help="The storage of the project: a local folder, a gs:// or an s3:// URI."),
+        click.Option(["--storage"], required=True, help=ingest.component_spec.inputs["storage"].description),
         click.Option(["--keep"], type=click.IntRange(min=1), required=True, help="How many of the newest of each kind to keep."),
         click.Option(["--delete", "is_real"], is_flag=True, help="Delete; without it, only list what would be deleted."),
     ],

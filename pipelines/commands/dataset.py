@@ -4,48 +4,55 @@ from pathlib import Path
 
 import click
 
-from components.command_line import Failure
+from components.command_line import Failure, example
 from components.core.errors import PipelineError
 from components.core.statistics.drift import by_group, drift, too_few_groups, used_videos
 
-_dataset = click.argument("dataset", type=click.Path(exists=True, file_okay=False, path_type=Path))
-_output = click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write; it must be new or empty.")
+_dataset = click.option(
+    "--dataset",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Clip dataset, the output of preprocess.",
+)
+_output = click.option(
+    "-o", "--output-folder", required=True, type=click.Path(path_type=Path), help="Folder to write; it must be new or empty."
+)
 
 
-@click.command("export-npy")
+@click.command("export-npy", epilog=example("lus export-npy --dataset outputs/preprocess/dataset -o arrays"))
 @_dataset
 @_output
 @click.option("--dtype", type=click.Choice(["uint8", "float32"]), default="uint8", show_default=True, help="float32 is scaled to 0–1.")
-def export_npy_command(dataset: Path, output: Path, dtype: str) -> None:
-    """Writes X_train.npy, y_train.npy and so on from DATASET, the output folder of preprocess."""
+def export_npy_command(dataset: Path, output_folder: Path, dtype: str) -> None:
+    """Writes a clip dataset as X_train.npy, y_train.npy and so on."""
     from components.core.video.dataset_export import export_npy
 
     try:
-        counts = export_npy(dataset, output, dtype)
+        counts = export_npy(dataset, output_folder, dtype)
     except PipelineError as error:
         raise Failure(error) from None
-    click.echo(f"wrote {_counted(counts, 'clips')} to {output}")
+    click.echo(f"wrote {_counted(counts, 'clips')} to {output_folder}")
 
 
-@click.command("export-frames")
+@click.command("export-frames", epilog=example("lus export-frames --dataset outputs/preprocess/dataset -o frames"))
 @_dataset
 @_output
-def export_frames_command(dataset: Path, output: Path) -> None:
-    """Writes the frames of DATASET, the output folder of preprocess, as split/class/video_frame.jpg."""
+def export_frames_command(dataset: Path, output_folder: Path) -> None:
+    """Writes the frames of a clip dataset as split/class/video_frame.jpg."""
     from components.core.video.dataset_export import export_frames
 
     try:
-        counts = export_frames(dataset, output)
+        counts = export_frames(dataset, output_folder)
     except PipelineError as error:
         raise Failure(error) from None
-    click.echo(f"wrote {_counted(counts, 'images')} to {output}")
+    click.echo(f"wrote {_counted(counts, 'images')} to {output_folder}")
 
 
-@click.command("drift")
+@click.command("drift", epilog=example("lus drift outputs/preprocess/dataset newer/dataset"))
 @click.argument("old", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("new", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def drift_command(old: Path, new: Path) -> None:
-    """Says how the videos of the dataset NEW differ from those of OLD; both are output folders of preprocess."""
+    """Says how the videos of the clip dataset NEW differ from those of OLD; both are outputs of preprocess."""
     try:
         first, second = used_videos(old), used_videos(new)
     except PipelineError as error:

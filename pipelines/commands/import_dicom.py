@@ -11,13 +11,14 @@ from pipelines.import_dicom import import_dicom
 _READ = ("source", "labels", "key_file")
 
 
-def run_import(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> Path:
+def run_import(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> Path:
     """Runs the import on this machine.
 
     Args:
         parameters: of the pipeline, by name.
         runner: one of local.RUNNERS.
         pipeline_root: folder for the outputs of the step.
+        verbose: show all that is logged.
 
     Returns:
         The summary, a Markdown file.
@@ -35,5 +36,5 @@ def run_import(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> 
             raise UsageError(f"--{name.replace('_', '-')} {parameters[name]!r} does not exist.")
     storage_uris.check_writable(uris["destination"])
     mounts = [(uri, name in _READ) for name, uri in uris.items() if not storage_uris.scheme_of(uri)]
-    task = run_locally(import_dicom, {**parameters, **uris}, runner, pipeline_root, mounts)
+    task = run_locally(import_dicom, {**parameters, **uris}, runner, pipeline_root, mounts, verbose)
     return Path(task.output.path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from kfp import dsl
 
+from components.command_line import example
 from components.core.files.local_files import temporary_folder
 from components.core.files.outputs import STDOUT
 from components.predict.component import predict as step
@@ -17,7 +18,7 @@ def _default(name: str) -> str:
     return str(step.component_spec.inputs[name].default)
 
 
-@click.command()
+@click.command(epilog=example("lus predict phantoms/videos --storage lungs -o predictions.jsonl"))
 @click.argument("videos", nargs=-1, required=True)
 @click.option("--model", default=_default("model"), show_default=True, help=step.component_spec.inputs["model"].description)
 @click.option("--storage", default=_default("storage"), help=step.component_spec.inputs["storage"].description)

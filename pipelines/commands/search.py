@@ -11,13 +11,14 @@ from pipelines.architecture_search import architecture_search
 from pipelines.engines.local import renamed_copy, run_locally
 
 
-def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> Path:
+def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> Path:
     """Runs the search on this machine, one training after the other.
 
     Args:
         parameters: of the pipeline, by name.
         runner: one of local.RUNNERS.
         pipeline_root: folder for the outputs of the steps.
+        verbose: show all that is logged.
 
     Returns:
         The table, a Markdown file.
@@ -38,5 +39,5 @@ def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> 
         parameters["storage"] = absolute_uri(parameters["storage"])
         if not scheme_of(parameters["storage"]):
             mounts.append((parameters["storage"], False))
-    task = run_locally(architecture_search, parameters, runner, pipeline_root, mounts)
+    task = run_locally(architecture_search, parameters, runner, pipeline_root, mounts, verbose)
     return renamed_copy(Path(task.outputs["table"].path), "architectures.md")

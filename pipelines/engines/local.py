@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from docker.errors import DockerException
 from google.protobuf import json_format
 from kfp import local
+from kfp.local import executor_input_utils
 
 from components.core import storage as storage_uris
 from components.core.errors import DataError, UsageError
@@ -25,7 +27,7 @@ from components.core.records.manifest import CATALOG, absolute_manifest_uri, che
 from components.core.records.selection import Selection
 from components.core.registry.champion import read_champion
 from components.core.registry.versions import version_uri
-from pipelines.engines.console import step_output
+from pipelines.engines.console import LOG_NAME, step_output
 from pipelines.engines.containers import ContainerRun
 from pipelines.engines.parameters import WORDS
 from pipelines.training import training
@@ -49,13 +51,14 @@ class RunOutputs:
     decision: Path
 
 
-def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -> RunOutputs:
+def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> RunOutputs:
     """Runs the training DAG to its end.
 
     Args:
         parameters: of the pipeline, by name.
         runner: one of RUNNERS.
         pipeline_root: folder for the outputs of the steps.
+        verbose: show all that is logged.
 
     Raises:
         UsageError: a parameter or the manifest is wrong; nothing was started.
@@ -63,13 +66,15 @@ def run_training(parameters: dict[str, Any], runner: str, pipeline_root: Path) -
         DataError: a step failed.
     """
     parameters = _checked(parameters)
-    task = run_locally(training, parameters, runner, pipeline_root, _mounted(parameters))
+    task = run_locally(training, parameters, runner, pipeline_root, _mounted(parameters), verbose)
     outputs = {name: Path(task.outputs[name].path) for name in typing.get_type_hints(RunOutputs)}
     return RunOutputs(**{name: renamed_copy(path, FILE_NAMES[name]) if name in FILE_NAMES else path for name, path in outputs.items()})
 
 
-def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline_root: Path, mounts: Iterable[tuple[str, bool]]) -> Any:
-    """Runs a pipeline to its end on this machine.
+def run_locally(
+    pipeline: Any, parameters: dict[str, Any], runner: str, pipeline_root: Path, mounts: Iterable[tuple[str, bool]], verbose: bool
+) -> Any:
+    """Runs a pipeline to its end on this machine, and shows how far it is; its log is in the folder of the run.
 
     Args:
         pipeline: a kfp pipeline.
@@ -77,6 +82,7 @@ def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline
         runner: one of RUNNERS.
         pipeline_root: folder for the outputs of the steps.
         mounts: other local folders that containers need to see, at the path that they have here, each with whether it is only read.
+        verbose: show all that is logged.
 
     Returns:
         kfp's task, which knows the outputs.
@@ -88,10 +94,11 @@ def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline
     _check_text(parameters)
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     root = _created(pipeline_root)
-    earlier = set(root.iterdir())
+    steps = _containers(spec)
     with contextlib.ExitStack() as stack:
-        containers = stack.enter_context(ContainerRun(_images(spec))) if runner == "docker" else None
-        console = stack.enter_context(step_output())
+        containers = stack.enter_context(ContainerRun({step["image"] for step in steps.values()})) if runner == "docker" else None
+        folder = stack.enter_context(_run_folder(root, spec["pipelineInfo"]["name"]))
+        console = stack.enter_context(step_output(folder / LOG_NAME, steps, verbose))
         stack.enter_context(warnings.catch_warnings())
         # kfp guesses from an image's name whether it holds Python.
         warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
@@ -107,13 +114,11 @@ def run_locally(pipeline: Any, parameters: dict[str, Any], runner: str, pipeline
             raise DataError(f"Docker could not start a step ({error}); were its images built by `make images`?") from None
         reason = containers.failure() if containers else ""
     failed = _failed_step(failure)
-    # A run in which no step has written anything has no folder.
-    folder = Path(next(iter(task.outputs.values())).path).parents[1] if task else max(set(root.iterdir()) - earlier, default=root / "none")
-    _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]), console.last_error)
+    _check_promised(spec, folder, _upstream(spec, failed) if failed else set(spec["root"]["dag"]["tasks"]), console.last_words())
     if failure or reason:
         where = f" in step {failed!r}" if failed else ""
         reason = reason or console.last_error or disk_faults.sentence_if_full([Path(tempfile.gettempdir()), root])
-        raise DataError(f"the run failed{where}: {reason or ('see its log above' if failed else failure)}")
+        raise DataError(f"the run failed{where}: {reason or (console.last_words() if failed else failure)}")
     return task
 
 
@@ -139,14 +144,14 @@ def _upstream(spec: dict[str, Any], step: str) -> set[str]:
     return {*before, *(name for other in before for name in _upstream(spec, other))}
 
 
-def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str], last_error: str) -> None:
+def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str], last_words: str) -> None:
     """Checks that steps which have ended well have written what they promise in the folder of the run: kfp asks only for their exit codes.
 
     Args:
         spec: of the pipeline.
         folder: of the run.
         steps: that have ended well.
-        last_error: what a step said last of what went wrong, or an empty string.
+        last_words: what is known of why something may be absent.
 
     Raises:
         DataError: something is absent.
@@ -158,11 +163,14 @@ def _check_promised(spec: dict[str, Any], folder: Path, steps: set[str], last_er
         outputs = component.get("outputDefinitions", {}).get("artifacts", {})
         files = [key for key, value in outputs.items() if value["artifactType"]["schemaTitle"] not in _WITHOUT_FILE]
         if absent := [key for key in files if not (folder / name / key).exists()]:
-            raise DataError(f"the step {name!r} ended without its output {', '.join(absent)}: {last_error or 'see its log above'}.")
+            raise DataError(f"the step {name!r} ended without its output {', '.join(absent)}: {last_words}")
 
 
-def _images(spec: dict[str, Any]) -> set[str]:
-    return {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values() if "container" in executor}
+def _containers(spec: dict[str, Any]) -> dict[str, Any]:
+    """Returns the containers of the steps by the names that kfp gives these when they run: not the importers, which do nothing."""
+    executors = spec["deploymentSpec"]["executors"]
+    labels = {name.removeprefix("comp-"): component["executorLabel"] for name, component in spec["components"].items()}
+    return {name: executors[label]["container"] for name, label in labels.items() if "container" in executors[label]}
 
 
 def _created(pipeline_root: Path) -> Path:
@@ -173,6 +181,19 @@ def _created(pipeline_root: Path) -> Path:
     except OSError as error:
         raise UsageError(f"cannot create the folder {str(root)!r} ({error.strerror}); give another --pipeline-root.") from None
     return root
+
+
+@contextlib.contextmanager
+def _run_folder(root: Path, pipeline_name: str) -> Iterator[Path]:
+    """Creates the folder of the run that kfp is asked for in the block; kfp would tell its name only when the first step has begun.
+
+    Raises:
+        UsageError: it cannot be created.
+    """
+    name = executor_input_utils.get_local_pipeline_resource_name(pipeline_name)
+    folder = _created(root / name)
+    with mock.patch.object(executor_input_utils, "get_local_pipeline_resource_name", return_value=name):
+        yield folder
 
 
 def renamed_copy(path: Path, name: str) -> Path:
@@ -232,4 +253,4 @@ def summary(outputs: RunOutputs, storage_uri: str) -> str:
         "decision": outputs.decision,
         "champion": version_uri(storage_uri, champion.version) if champion else "none yet",
     }
-    return "\n".join([*lines, "", *(f"{name:<13} {place}" for name, place in places.items())])
+    return "\n".join([*lines, "", *(f"{name:<14}  {place}" for name, place in places.items())])

@@ -84,11 +84,12 @@ def test_every_numeric_parameter_has_a_range() -> None:
     assert numeric == set(RANGES)
 
 
-def test_run_offers_every_parameter_of_the_pipeline_with_the_default_of_its_step() -> None:
+def test_run_offers_every_parameter_of_the_pipeline_with_its_help_and_the_default_of_its_step() -> None:
     text = " ".join(CliRunner().invoke(lus, ["run", "--help"], terminal_width=200).output.split())
     defaults = {name: spec for step in reversed(STEPS) for name, spec in step.component_spec.inputs.items()}
     for name, spec in training.component_spec.inputs.items():
         assert f"--{name.replace('_', '-')} " in text
+        assert spec.description in text
         assert spec.default == defaults[name].default
 
 

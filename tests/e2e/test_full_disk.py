@@ -120,7 +120,7 @@ def test_import_dicom(make_disk: MakeDisk, tmp_path: Path, left_bytes: int) -> N
 @pytest.mark.parametrize("command", ["export-frames", "export-npy"])
 def test_exports_of_a_dataset(make_disk: MakeDisk, dataset: Path, command: str) -> None:
     disk = make_disk(64 << 20)
-    check(disk, [sys.executable, "-m", "pipelines", command, str(dataset), "-o", str(disk.path / "out")], left_bytes=1 << 20)
+    check(disk, [sys.executable, "-m", "pipelines", command, "--dataset", str(dataset), "-o", str(disk.path / "out")], left_bytes=1 << 20)
 
 
 def test_promote(make_disk: MakeDisk, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The whole pipeline on tiny phantoms, as a user runs it: `lus run` with kfp's SubprocessRunner."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,25 @@ def test_the_log_is_readable(run: tuple[Path, str]) -> None:
     printed = run[1]
     assert "\x1b" not in printed
     assert "executor_input" not in printed
+
+
+def test_a_step_is_a_line_with_its_result_and_all_fits_a_screen(run: tuple[Path, str]) -> None:
+    log, *lines = run[1].splitlines()
+    assert len(lines) < 40
+    results = [re.fullmatch(r"(\w+) +SUCCEEDED +(?:\d+ min )?\d+ s  (.+)", line) for line in lines[: lines.index("")]]
+    steps = {found[1]: found[2] for found in results if found}
+    assert list(steps) == ["ingest", "preprocess", "train", "prune", "evaluate", "promote"]
+    assert steps["ingest"] == "9 stored, 1 missing, 1 rejected; 9 files are new"
+    index = DatasetIndex.read(outputs(run[0], "preprocess") / "dataset")
+    assert f"validation {index.splits['validation'].num_clips}/3, " in steps["preprocess"]
+    evaluation = json.loads((outputs(run[0], "evaluate") / "evaluation").read_text())
+    assert f"macro-F1 {evaluation['models']['pruned']['video']['macro_f1']:.3f}" in steps["evaluate"]
+    assert "promoted as" in steps["promote"]
+    warnings = [line for line, found in zip(lines, results, strict=False) if not found]
+    assert sorted(line.split(":")[1] for line in warnings) == [" absent", " corrupt"], "each once"
+    path = Path(log.removeprefix("log: "))
+    assert path.parent == outputs(run[0], "ingest").parent
+    assert "executor_input" in path.read_text()
 
 
 def test_nothing_half_written_is_left(run: tuple[Path, str]) -> None:

@@ -1,6 +1,7 @@
 """Bad usage of `lus` and of `python -m components`: one clear sentence, the right exit code, and no work started."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,9 +82,32 @@ def test_a_failing_step_is_named_with_its_own_words(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipelines", "run", "--manifest", manifest_of(tmp_path), "--storage", tmp_path / "storage"]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("error: the run failed in step 'preprocess': class covid has videos of 1 group(s)")
+    (error,) = result.stderr.splitlines()
+    assert error.startswith("error: the run failed in step 'preprocess': class covid has videos of 1 group(s)")
     assert "Traceback" not in result.stdout + result.stderr
-    assert "warning: covid-1: missing: file not found" in result.stdout
+    log, *shown = result.stdout.splitlines()
+    assert [line.split()[:2] for line in shown if not line.startswith(" ")] == [["ingest", "SUCCEEDED"], ["preprocess", "FAILED"]]
+    assert "  1 stored, 8 missing; 1 files are new" in shown[0]
+    assert all(re.fullmatch(r"  warning: \w+-\d: missing: file not found", line) for line in shown[1:3])
+    assert shown[3] == "  and 6 more warnings, which are in the log"
+    logged = Path(log.removeprefix("log: ")).read_text()
+    assert "[KFP Executor" in logged
+    assert "covid-1: missing: file not found" in logged
+
+
+def test_verbose_shows_what_the_log_has(tmp_path: Path) -> None:
+    options = ["--manifest", manifest_of(tmp_path), "--storage", tmp_path / "storage", "--verbose"]
+    result = subprocess.run(
+        list(map(str, [sys.executable, "-m", "pipelines", "run", *options])), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    (error,) = result.stderr.splitlines()
+    assert error.startswith("error: the run failed in step 'ingest': none of the 9 videos could be stored")
+    lines = result.stdout.splitlines()
+    logged = Path(lines[0].removeprefix("log: ")).read_text().splitlines()
+    assert any("Got executor_input:" in line for line in logged)
+    assert set(logged) < set(lines)
+    assert any(line.startswith("ingest ") and " FAILED " in line for line in lines)
 
 
 @pytest.mark.parametrize(
