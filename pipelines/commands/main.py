@@ -43,7 +43,7 @@ def main() -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The YAML file to write.  [default: PIPELINE.yaml]")
 @click.option("--pipeline", type=click.Choice(list(PIPELINES)), default="training", show_default=True, help="What to compile.")
 @click.option("--platform", type=click.Choice(PLATFORMS), default=KUBEFLOW, show_default=True, help="Where it is to run.")
-@click.option("--resources", default="", help="YAML file that changes CPU, memory, GPU, nodes, secrets and more of steps; see docs/cluster.md.")
+@click.option("--resources", default="", help="YAML file that changes CPU, memory, GPU, nodes, secrets and more; see docs/cluster.md.")
 @click.option("--registry", default="", help="Where the cluster finds the images, such as ghcr.io/me.  [default: LUS_IMAGE_REGISTRY]")
 @click.option("--tag", default="", help="Tag of the images.  [default: LUS_IMAGE_TAG]")
 @click.option("--digests", is_flag=True, help="Pin each image by the digest that it has in its registry, which the Docker engine asks.")
