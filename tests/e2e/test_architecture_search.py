@@ -42,7 +42,8 @@ def test_every_architecture_is_trained_and_stands_in_the_table(tmp_path: Path) -
     assert table.read_text() in "\n".join(screen)
     assert len(screen) <= 40
     steps = [line.split() for line in screen if "SUCCEEDED" in line]
-    assert [words[0] for words in steps] == ["train", "train-2", "train-3", "compare"]
+    assert sorted(words[0] for words in steps[:3]) == ["train", "train-2", "train-3"]
+    assert steps[3][0] == "compare"
     assert sorted(words[words.index("s") + 1].rstrip(",") for words in steps[:3]) == sorted(CHOICES["architecture"])
     assert not [line for line in screen if "KFP" in line or "\x1b" in line]
     for architecture in CHOICES["architecture"]:
