@@ -10,8 +10,8 @@ from typing import Any
 import click
 from kfp.dsl import executor, structures
 
-from components.command_line import Commands, Failure, example, is_parameter, load_step, parameter_options, parameter_values, step_names
-from components.core.errors import PipelineError, UsageError
+from components.command_line import Commands, example, is_parameter, load_step, parameter_options, parameter_values, step_names
+from components.core.errors import UsageError
 from components.core.parameters import check_values
 
 PROGRAM = "python -m components"
@@ -89,11 +89,8 @@ def _written(outputs: dict[str, structures.OutputSpec]) -> list[str]:
 
 def _run(name: str, output_folder: str, **values: Any) -> None:
     component = load_step(name)
-    try:
-        check_values(**values)
-        folder = _created(Path(output_folder).absolute())
-    except PipelineError as error:
-        raise Failure(error) from None
+    check_values(**values)
+    folder = _created(Path(output_folder).absolute())
     inputs = component.component_spec.inputs or {}
     outputs = component.component_spec.outputs or {}
     executor_input = {

@@ -42,7 +42,7 @@ _HELP_WIDTH = 75
 
 
 class Commands(click.Group):
-    """A group of commands that a user starts: the process is prepared for them, and a full disk is a sentence, wherever it is met."""
+    """A group of commands that a user starts: the process is prepared for them, and their errors are one sentence each."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the command that the arguments of this process name."""
@@ -50,8 +50,15 @@ class Commands(click.Group):
         with exit_with_message():
             return super().__call__(*args, **kwargs)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command of the group; a PipelineError ends it as an error of click does, with an exit code of its own."""
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            raise _Failure(error) from None
 
-class Failure(click.ClickException):
+
+class _Failure(click.ClickException):
     """Shows a PipelineError as click shows its own errors, with the error's exit code."""
 
     def __init__(self, error: PipelineError) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from components.command_line import Failure, example
+from components.command_line import example
 from components.core import storage as storage_uris
-from components.core.errors import AbsentError, DataError, PipelineError, UsageError
+from components.core.errors import AbsentError, DataError, UsageError
 from components.core.registry.champion import Champion, read_pointer, roll_back
 from components.core.registry.versions import DECISION_NAME, Version, list_versions, read_version, version_uri
 from components.ingest.component import ingest
@@ -46,12 +46,9 @@ def rollback_command(storage: str, version: str | None, reason: str) -> None:
 
 
 def _print(action: Any, storage: str, *arguments: Any) -> None:
-    try:
-        uri = storage_uris.absolute_uri(storage)
-        storage_uris.check_is_there(uri)
-        click.echo(action(uri, *arguments))
-    except PipelineError as error:
-        raise Failure(error) from None
+    uri = storage_uris.absolute_uri(storage)
+    storage_uris.check_is_there(uri)
+    click.echo(action(uri, *arguments))
 
 
 def _table(storage_uri: str) -> str:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from components.command_line import Failure, example
-from components.core.errors import PipelineError
+from components.command_line import example
 from components.core.statistics.drift import by_group, drift, too_few_groups, used_videos
 
 _dataset = click.option(
@@ -27,10 +26,7 @@ def export_npy_command(dataset: Path, output_folder: Path, dtype: str) -> None:
     """Writes a clip dataset as X_train.npy, y_train.npy and so on."""
     from components.core.video.dataset_export import export_npy
 
-    try:
-        counts = export_npy(dataset, output_folder, dtype)
-    except PipelineError as error:
-        raise Failure(error) from None
+    counts = export_npy(dataset, output_folder, dtype)
     click.echo(f"wrote {_counted(counts, 'clips')} to {output_folder}")
 
 
@@ -41,10 +37,7 @@ def export_frames_command(dataset: Path, output_folder: Path) -> None:
     """Writes the frames of a clip dataset as split/class/video_frame.jpg."""
     from components.core.video.dataset_export import export_frames
 
-    try:
-        counts = export_frames(dataset, output_folder)
-    except PipelineError as error:
-        raise Failure(error) from None
+    counts = export_frames(dataset, output_folder)
     click.echo(f"wrote {_counted(counts, 'images')} to {output_folder}")
 
 
@@ -53,10 +46,7 @@ def export_frames_command(dataset: Path, output_folder: Path) -> None:
 @click.argument("new", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def drift_command(old: Path, new: Path) -> None:
     """Says how the videos of the clip dataset NEW differ from those of OLD; both are outputs of preprocess."""
-    try:
-        first, second = used_videos(old), used_videos(new)
-    except PipelineError as error:
-        raise Failure(error) from None
+    first, second = used_videos(old), used_videos(new)
     click.echo(" → ".join(f"{len(videos)} videos of {len(by_group(videos))} groups" for videos in (first, second)))
     click.echo("index: population stability index; p: how often chance gives any field an index that is as rare")
     if too_few_groups(first, second):

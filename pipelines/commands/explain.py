@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
+from components.command_line import example
 from pipelines.compile import documents, read_compiled
 
 
@@ -95,3 +98,10 @@ def _pairs(labels: Mapping[str, str]) -> str:
 
 def _optional(settings: Mapping[str, Any]) -> str:
     return ", if there is one" if settings.get("optional") else ""
+
+
+@click.command("explain", epilog=example("lus explain training.yaml"))
+@click.argument("file", type=click.Path(path_type=Path))
+def explain_command(file: Path) -> None:
+    """Shows what a compiled file asks of the cluster for each step: container, node, volumes, environment, time and retries."""
+    click.echo(explain(file))

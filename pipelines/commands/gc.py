@@ -16,11 +16,15 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 
+import click
+
+from components.command_line import example
 from components.core import storage
 from components.core.models.checkpoints import FOLDER as CHECKPOINTS_NAME
 from components.core.registry.champion import read_champion
 from components.core.registry.versions import MODELS_NAME, is_version_name
 from components.core.storage.small_objects import StoragePath
+from components.ingest.component import ingest
 from pipelines import architecture_search, import_dicom, retraining, training
 
 RUNS_NAME = "runs"
@@ -133,3 +137,25 @@ def _candidate(kind: str, path: StoragePath) -> Candidate:
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     stats = [file.stat() for file in files]
     return Candidate(kind, path, max((each.st_mtime for each in stats), default=0.0), sum(each.st_size for each in stats))
+
+
+@click.command("gc", epilog=example("lus gc --storage lungs --keep 5"))
+@click.option("--storage", required=True, help=ingest.component_spec.inputs["storage"].description)
+@click.option("--keep", type=click.IntRange(min=1), required=True, help="How many of the newest of each kind to keep.")
+@click.option("--delete", "is_real", is_flag=True, help="Delete; without it, only list what would be deleted.")
+def gc_command(storage: str, keep: int, is_real: bool) -> None:
+    """Deletes old runs, versions of the model, checkpoints and leftovers of workers; the champion, videos and splits stay.
+
+    What was written in the last day stays, too: it may belong to a run that is going on.
+
+    Kubeflow's cache does not know of it: compile with --no-cache when a step asks for the outputs of a deleted run.
+    """
+    doomed = candidates(storage, keep)
+    if doomed:
+        click.echo(table(doomed))
+    if not is_real:
+        click.echo(f"{len(doomed)} would be deleted; add --delete to do it")
+        return
+    deleted = delete(storage, doomed)
+    kept = f"; {len(doomed) - len(deleted)} stay, because they have changed meanwhile" if len(deleted) < len(doomed) else ""
+    click.echo(f"{len(deleted)} deleted{kept}")

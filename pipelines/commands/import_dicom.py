@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import click
+
 from components.core import storage as storage_uris
 from components.core.errors import UsageError
+from pipelines.commands.local_command import local_command
 from pipelines.engines.local import run_locally
 from pipelines.import_dicom import import_dicom
 
@@ -38,3 +41,20 @@ def run_import(parameters: dict[str, Any], runner: str, pipeline_root: Path, ver
     mounts = [(uri, name in _READ) for name, uri in uris.items() if not storage_uris.scheme_of(uri)]
     task = run_locally(import_dicom, {**parameters, **uris}, runner, pipeline_root, mounts, verbose)
     return Path(task.output.path)
+
+
+def _import_dicom(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> None:
+    summary_path = run_import(parameters, runner, pipeline_root, verbose)
+    manifest = storage_uris.join(parameters["destination"], "manifest.csv")
+    click.echo(f"the summary is {summary_path}; give {manifest} to `lus run --manifest`")
+
+
+import_dicom_command = local_command(
+    "import-dicom",
+    _import_dicom,
+    f"{import_dicom.component_spec.description.splitlines()[0]} With --runner docker, tensorflow-io decodes them.",
+    import_dicom,
+    "DESTINATION/runs, or ./runs for cloud storage",
+    "lus import-dicom --source scans --labels labels.csv --key-file key --destination imported",
+    root_beside="destination",
+)

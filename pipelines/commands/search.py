@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import click
+
 from components.core.errors import UsageError
 from components.core.parameters import check_values
 from components.core.records.shards import INDEX_NAME
 from components.core.storage import absolute_uri, check_writable, scheme_of
 from pipelines.architecture_search import architecture_search
+from pipelines.commands.local_command import local_command
 from pipelines.engines.local import renamed_copy, run_locally
 
 
@@ -41,3 +44,18 @@ def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path, ver
             mounts.append((parameters["storage"], False))
     task = run_locally(architecture_search, parameters, runner, pipeline_root, mounts, verbose)
     return renamed_copy(Path(task.outputs["table"].path), "architectures.md")
+
+
+def _search(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> None:
+    table = run_search(parameters, runner, pipeline_root, verbose)
+    click.echo(f"{table.read_text(encoding='utf-8')}\nthis table is {table}")
+
+
+search_command = local_command(
+    "search",
+    _search,
+    "Trains every architecture on the dataset of an earlier run and compares them on the validation videos, on this machine.",
+    architecture_search,
+    "STORAGE/runs, or ./runs for cloud storage and for none",
+    "lus search --dataset-uri outputs/preprocess/dataset --backbone small",
+)
