@@ -10,7 +10,6 @@ BASES = {"PipelineError", "StorageError"}
 # Who catches them without raising anything, and what becomes of the error there: it is the end of a process or the text of a message.
 ENDS = {
     "components/core/process.py",
-    "components/__main__.py",
     "components/core/video/guarded_reader.py",  # the child process hands it to its parent, which raises it
     "components/notify/notify.py",
     "pipelines/engines/runs.py",
