@@ -133,7 +133,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for_and_that_is_said_once(
     proxy.stop_for(2.5)
     assert operation(filled, tmp_path) == b"content"
     bucket = filled.rstrip("/")
-    first, last = [record.getMessage() for record in caplog.records if record.name == storage.__name__]
+    first, last = [record.getMessage() for record in caplog.records if record.name == outages.__name__]
     assert first.startswith(f"{bucket} does not answer (")
     assert proxy.url.removeprefix("http://").split(":")[0] in first
     assert first.endswith("it is asked again for up to 180 s")
