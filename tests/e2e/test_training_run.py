@@ -12,6 +12,7 @@ from components.core.models.classifier import load_classifier
 from components.core.records.shards import DatasetIndex
 from components.core.registry.champion import read_champion
 from components.core.registry.versions import version_uri
+from tests.docs.sessions import session, shape
 from tests.phantom_set import tiny_phantoms
 
 pytestmark = pytest.mark.slow
@@ -105,6 +106,10 @@ def test_a_step_is_a_line_with_its_result_and_all_fits_a_screen(run: tuple[Path,
     path = Path(log.removeprefix("log: "))
     assert path.parent == outputs(run[0], "ingest").parent
     assert "executor_input" in path.read_text()
+
+
+def test_the_documentation_shows_what_is_printed(run: tuple[Path, str]) -> None:
+    assert shape(session("lus run")) == shape(run[1])
 
 
 def test_nothing_half_written_is_left(run: tuple[Path, str]) -> None:
