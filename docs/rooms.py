@@ -15,7 +15,6 @@ from matplotlib import pyplot
 
 ROOT = Path(__file__).parents[1]
 COLOURS = {"components": "#0072b2", "core": "#009e73", "pipelines": "#d55e00"}
-WIDTH, HEIGHT = 1.0, 0.5
 
 
 def main() -> None:

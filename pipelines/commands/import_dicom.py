@@ -14,23 +14,8 @@ from pipelines.import_dicom import import_dicom
 _READ = ("source", "labels", "key_file")
 
 
-def run_import(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> Path:
-    """Runs the import on this machine.
-
-    Args:
-        parameters: of the pipeline, by name.
-        runner: one of local.RUNNERS.
-        pipeline_root: folder for the outputs of the step.
-        verbose: show all that is logged.
-
-    Returns:
-        The summary, a Markdown file.
-
-    Raises:
-        UsageError: something to read is not there; nothing was started.
-        StorageError: the destination cannot be written.
-        DataError: the step failed.
-    """
+def _import_dicom(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> None:
+    """Checks what can be checked before any work starts, runs the step, and says where its outputs are."""
     if runner == "docker" and not parameters["key_file"]:
         raise UsageError("a container does not see this machine's environment variables; give the key with --key-file.")
     uris = {name: storage_uris.absolute_uri(parameters[name]) for name in (*_READ, "destination") if parameters[name]}
@@ -40,13 +25,8 @@ def run_import(parameters: dict[str, Any], runner: str, pipeline_root: Path, ver
     storage_uris.check_writable(uris["destination"])
     mounts = [(uri, name in _READ) for name, uri in uris.items() if not storage_uris.scheme_of(uri)]
     task = run_locally(import_dicom, {**parameters, **uris}, runner, pipeline_root, mounts, verbose)
-    return Path(task.output.path)
-
-
-def _import_dicom(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> None:
-    summary_path = run_import(parameters, runner, pipeline_root, verbose)
     manifest = storage_uris.join(parameters["destination"], "manifest.csv")
-    click.echo(f"the summary is {summary_path}; give {manifest} to `lus run --manifest`")
+    click.echo(f"the summary is {task.output.path}; give {manifest} to `lus run --manifest`")
 
 
 import_dicom_command = local_command(

@@ -14,23 +14,8 @@ from pipelines.commands.local_command import local_command
 from pipelines.engines.local import renamed_copy, run_locally
 
 
-def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> Path:
-    """Runs the search on this machine, one training after the other.
-
-    Args:
-        parameters: of the pipeline, by name.
-        runner: one of local.RUNNERS.
-        pipeline_root: folder for the outputs of the steps.
-        verbose: show all that is logged.
-
-    Returns:
-        The table, a Markdown file.
-
-    Raises:
-        UsageError: a parameter is wrong, or the dataset is not on this machine; nothing was started.
-        StorageError: the storage cannot be written; nothing was started.
-        DataError: a step failed.
-    """
+def _search(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> None:
+    """Checks what can be checked before any work starts, runs the trainings one after the other, and prints the table."""
     check_values(**parameters)
     dataset_path = Path(parameters["dataset_uri"]).absolute()
     if not (dataset_path / INDEX_NAME).is_file():
@@ -43,11 +28,7 @@ def run_search(parameters: dict[str, Any], runner: str, pipeline_root: Path, ver
         if not scheme_of(parameters["storage"]):
             mounts.append((parameters["storage"], False))
     task = run_locally(architecture_search, parameters, runner, pipeline_root, mounts, verbose)
-    return renamed_copy(Path(task.outputs["table"].path), "architectures.md")
-
-
-def _search(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: bool) -> None:
-    table = run_search(parameters, runner, pipeline_root, verbose)
+    table = renamed_copy(Path(task.outputs["table"].path), "architectures.md")
     click.echo(f"{table.read_text(encoding='utf-8')}\nthis table is {table}")
 
 
