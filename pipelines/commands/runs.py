@@ -20,7 +20,7 @@ def _list_runs(experiment: str, limit: int, **connection: Any) -> None:
     experiment_id = kubeflow.experiment(experiment)
     if not experiment_id:
         raise UsageError(f"there is no experiment {experiment!r} at the server; give another one with --experiment.")
-    click.echo(runs.table(kubeflow.runs(limit, experiment_id=experiment_id)))
+    click.echo(runs.table(kubeflow, kubeflow.runs(limit, experiment_id=experiment_id)))
 
 
 def _show_run(run: str, **connection: Any) -> None:

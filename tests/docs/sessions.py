@@ -1,9 +1,11 @@
 """Terminals that the documentation shows, and what is compared of them with what commands print: all but numbers and places."""
 
+import itertools
 import re
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "terminal.md"
+_WARNING = " warning: "
 _BLOCK = re.compile(r"^```text\n\$ (.+?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Versions and folders of runs, then durations, then what is left of numbers.
 _PLACEHOLDERS = (
@@ -21,7 +23,9 @@ def session(command: str) -> str:
 
 
 def shape(text: str) -> list[str]:
-    """Returns the lines of a terminal without what differs from run to run."""
+    """Returns the lines of a terminal without what differs from run to run; warnings come in the order in which threads find them."""
     for pattern, placeholder in _PLACEHOLDERS:
         text = re.sub(pattern, placeholder, text)
-    return [line.rstrip() for line in text.strip().splitlines()]
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    groups = (list(group) for _, group in itertools.groupby(lines, key=lambda line: line.startswith(_WARNING)))
+    return [line for group in groups for line in (sorted(group) if group[0].startswith(_WARNING) else group)]

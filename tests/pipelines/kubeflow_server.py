@@ -46,11 +46,13 @@ class Faults:
         answers: statuses that the next requests are answered with, before anything is done.
         down_after: after so many more requests, which are carried out, even the last one, whose answer is lost, nobody is at home.
         everything: an answer to every request, (status, content type, text).
+        forgets_canceling: whether a run's history does not tell that it was asked to end, as when its workflow is written at that moment.
     """
 
     answers: list[int] = dataclasses.field(default_factory=list)
     down_after: int | None = None
     everything: tuple[int, str, str] | None = None
+    forgets_canceling: bool = False
 
 
 class KubeflowServer:
@@ -75,6 +77,7 @@ class KubeflowServer:
         self.recurring_runs: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self._scripts: dict[str, Iterator[tuple[str, dict[str, str]]]] = {}
+        self._asked_to_end: set[str] = set()
         self._clock = itertools.count()
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -281,7 +284,8 @@ class KubeflowServer:
     def _terminate(self, key: str) -> dict[str, Any]:
         """The real server calls a run FAILED that it was asked to end."""
         self._look_at_run(key)
-        self._scripts[key] = iter([("CANCELING", {}), ("FAILED", {})])
+        self._scripts[key] = iter([("FAILED", {})] if self.faults.forgets_canceling else [("CANCELING", {}), ("FAILED", {})])
+        self._asked_to_end.add(key)
         return {}
 
     def _as_version_1(self, key: str) -> dict[str, Any]:
@@ -290,7 +294,8 @@ class KubeflowServer:
         run = self.runs[key]
         version = self.versions[run["pipeline_version_reference"]["pipeline_version_id"]]["pipeline_spec"]
         nodes = [node for task in run.get("run_details", {}).get("task_details", []) for node in _nodes_of(task)]
-        workflow = {"status": {"nodes": {node["id"]: node for node in nodes}}}
+        spec = {"activeDeadlineSeconds": 0} if key in self._asked_to_end else {}
+        workflow = {"spec": spec, "status": {"nodes": {node["id"]: node for node in nodes}}}
         return {
             "run": {"id": key, "pipeline_spec": {"pipeline_manifest": yaml.safe_dump(version.get("pipeline_spec", version))}},
             "pipeline_runtime": {"workflow_manifest": json.dumps(workflow)},

@@ -44,11 +44,16 @@ def test_a_run_is_shown_by_its_id_or_its_address(server: KubeflowServer, run_lus
     assert "'the-newest' is no run; give its id or its address" in result.stderr
 
 
-def test_a_run_that_was_asked_to_end_is_canceled_though_the_server_calls_it_failed(run_lus: Lus, run_id: str) -> None:
+@pytest.mark.parametrize("forgets_canceling", [False, True])
+def test_a_run_that_was_asked_to_end_is_canceled_though_the_server_calls_it_failed(
+    server: KubeflowServer, run_lus: Lus, run_id: str, forgets_canceling: bool
+) -> None:
+    server.faults.forgets_canceling = forgets_canceling
     result = run_lus("runs", "cancel", run_id)
     assert (result.exit_code, result.stdout.split(":")[0]) == (0, "canceled")
     assert run_lus("runs", "wait", run_id).exit_code == 3
     assert run_lus("runs", "cancel", run_id).stdout.startswith("canceled: ")
+    assert run_lus("runs", "list").stdout.splitlines()[1].split()[1] == "CANCELED"
 
 
 def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(
