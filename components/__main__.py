@@ -73,7 +73,6 @@ def step_command(name: str, program: str) -> click.Command:
         callback=lambda **values: _run(name, **values),
         params=[*artifacts, *parameter_options(inputs), folder],
         help="\n\n".join([spec.description, *_written(outputs)]),
-        short_help=spec.description,
         epilog=example(f"{program} {name} {EXAMPLES[name]}"),
     )
 

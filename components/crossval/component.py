@@ -16,7 +16,9 @@ def crossval(
     num_repeats: int = 1,
     num_bootstrap: int = 1000,
 ):
-    """Trains and tests a classifier on every fold in turn, so that each video is tested once by a model that has not seen its group.
+    """Trains and tests a classifier on every fold in turn.
+
+    Each video is tested once, by a model that has not seen its group.
 
     Args:
         dataset: Clip dataset, the output of preprocess.

@@ -13,7 +13,9 @@ def decide_training(
     max_age_days: int = 90,
     force: bool = False,
 ) -> bool:
-    """Decides whether to train: when the videos or their labels changed, there is no champion, or the last training is too long ago.
+    """Decides whether there is a reason to train.
+
+    There is one when the videos or their labels changed, there is no champion, or the last training is too long ago.
 
     Args:
         videos: The videos.jsonl of ingest.

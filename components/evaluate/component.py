@@ -19,7 +19,9 @@ def evaluate(
     batch_size: int = 8,
     seed: int = 0,
 ):
-    """Evaluates the dense model, the pruned model and the current champion on the same test videos.
+    """Evaluates the models on the same test videos.
+
+    They are the dense model, the pruned model and the current champion.
 
     Args:
         dataset: The clip dataset of preprocess; its test split is used.

@@ -15,7 +15,9 @@ def import_dicom(
     key_file: str = "",
     source_name: str = "dicom",
 ):
-    """Turns DICOM ultrasound into de-identified videos and a manifest that ingest takes.
+    """Turns DICOM ultrasound into de-identified videos.
+
+    With them comes the manifest that ingest takes.
 
     Args:
         source: Folder with the DICOM files: a local one, a gs:// or an s3:// URI.

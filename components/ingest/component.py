@@ -24,7 +24,9 @@ def ingest(
     max_gigabytes: float = 50,
     min_videos_per_class: int = 0,
 ):
-    """Collects the videos of a manifest into storage, each stored once by its content.
+    """Collects the videos of a manifest into storage.
+
+    Each is stored once, by its content.
 
     Args:
         manifest: CSV of videos, a local path, a gs:// or an s3:// URI; or the word catalog, for the public videos of nine sources.

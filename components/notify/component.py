@@ -7,11 +7,11 @@ from components.core import images
 
 @dsl.component(base_image=images.INGEST, packages_to_install=[], install_kfp_package=False)
 def notify(status: dsl.PipelineTaskFinalStatus, storage: str):
-    """Tells how a run ended, by a webhook (Slack's form) and by e-mail, as far as the environment says where to.
+    """Tells how a run ended, by a webhook and by e-mail.
 
-    LUS_WEBHOOK_URL is the webhook. LUS_SMTP_URL (smtp:// or smtps://, with user and password), LUS_MAIL_FROM and LUS_MAIL_TO are for
-    e-mail, which goes over TLS wherever the server offers it. They come from a Kubernetes Secret; without them the step only prints the
-    message.
+    The environment says where to. LUS_WEBHOOK_URL is the webhook, which takes Slack's form. LUS_SMTP_URL (smtp:// or smtps://, with user
+    and password), LUS_MAIL_FROM and LUS_MAIL_TO are for e-mail, which goes over TLS wherever the server offers it. They come from a
+    Kubernetes Secret; without them the step only prints the message.
 
     Args:
         status: State of the run, its name and its error, as Kubeflow gives it to an exit handler.

@@ -7,7 +7,9 @@ from components.core import images
 
 @dsl.component(base_image=images.PREPROCESS, packages_to_install=[], install_kfp_package=False)
 def phantoms(destination: str, patients_per_class: int = 12, videos_per_patient: int = 2, seed: int = 0) -> str:
-    """Draws phantom lung-ultrasound videos and their manifest: a toy for trying the pipeline, never medical evidence.
+    """Draws phantom lung-ultrasound videos and their manifest.
+
+    They are a toy for trying the pipeline, never medical evidence.
 
     Args:
         destination: Local folder for the videos and manifest.csv; it must be new or empty, or hold phantoms, which are replaced.

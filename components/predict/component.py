@@ -15,7 +15,9 @@ def predict(
     draw_strips: bool = False,
     beam_options: str = "",
 ):
-    """Says what a classifier makes of videos; for research and education only, not for diagnosis.
+    """Says what a classifier makes of videos.
+
+    For research and education only, not for diagnosis.
 
     Args:
         videos: Videos, folders of videos, manifests (CSV) and videos.jsonl of ingest, with spaces between them and quoted as in a shell.

@@ -24,8 +24,9 @@ def preprocess(
     keep_other: bool = False,
     seed: int = 0,
 ):
-    """Decodes videos with Apache Beam, samples clips of 14 frames of the ultrasound sector, splits them by group, writes sharded TFRecords.
+    """Turns videos into a dataset of clips.
 
+    Decodes videos with Apache Beam, samples clips of 14 frames of the ultrasound sector, splits them by group, writes sharded TFRecords.
     Its result follows from its parameters, so a cache can know it: the list of videos is named by its content, and the splits of its groups
     are kept for life in the storage.
 

@@ -19,10 +19,10 @@ def promote(
     tolerance: float = 0.0,
     max_p_value: float = 0.05,
 ):
-    """Makes the pruned model the champion when it is good enough and no worse than the champion on the same test videos.
+    """Makes the pruned model the champion if it is good enough.
 
-    No worse: its Brier score is not above the champion's, and its macro-F1 is not shown to be lower. A model that is not promoted is a
-    normal outcome, and the step succeeds.
+    It must also be no worse than the champion on the same test videos: its Brier score is not above the champion's, and its macro-F1 is not
+    shown to be lower. A model that is not promoted is a normal outcome, and the step succeeds.
 
     Args:
         model: The pruned model.

@@ -20,7 +20,9 @@ def prune(
     sparsity_pattern: str = "unstructured",
     curve_sparsities: str = "",
 ):
-    """Sets the smallest weights of a classifier to zero, step by step, while it is trained further, and exports the result.
+    """Makes most weights of a classifier zero, and exports it.
+
+    Sets the smallest weights to zero, step by step, while it is trained further.
 
     Args:
         dataset: Clip dataset that the dense model was trained on, the output of preprocess.

@@ -10,7 +10,9 @@ def record_training(
     evaluation: dsl.Input[dsl.Artifact],
     storage: str,
 ):
-    """Remembers the videos of a training that has finished, whether its model was promoted or not.
+    """Remembers which videos a training has been given.
+
+    It does so whether the model was promoted or not.
 
     Args:
         evaluation: The evaluation.json of the training; it tells which videos preprocess was given.

@@ -26,7 +26,9 @@ def train(
     require_gpu: bool = False,
     num_trials: int = 0,
 ):
-    """Trains a CNN with a recurrent layer on the train split and keeps the epoch with the best macro-F1 on the validation split.
+    """Trains a CNN with a recurrent layer on the clips.
+
+    Fits the train split, and keeps the epoch with the best macro-F1 on the validation split.
 
     Args:
         dataset: Clip dataset, the output of preprocess.

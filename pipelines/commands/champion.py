@@ -18,7 +18,7 @@ _storage_option = click.option("--storage", required=True, help=ingest.component
 
 @click.group(epilog=example("lus champion list --storage lungs"))
 def champion() -> None:
-    """Shows the versions of the classifier, and changes which of them is in use."""
+    """Lists the versions of the classifier, and puts one in use."""
 
 
 @champion.command("list", epilog=example("lus champion list --storage lungs"))

@@ -24,7 +24,7 @@ from pipelines.resources import KUBEFLOW, PLATFORMS, Placement
 def compile_command(
     output: Path | None, pipeline: str, platform: str, resources: str, registry: str, tag: str, digests: bool, no_cache: bool
 ) -> None:
-    """Compiles a pipeline to YAML for a Kubeflow cluster or Vertex AI."""
+    """Compiles a pipeline to YAML, for Kubeflow or Vertex AI."""
     output = output or Path(f"{pipeline}.yaml")
     placement = Placement(platform, read_table(platform, resources), registry, tag, pinned if digests else str, not no_cache)
     try:

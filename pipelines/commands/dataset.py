@@ -23,7 +23,10 @@ _output = click.option(
 @_output
 @click.option("--dtype", type=click.Choice(["uint8", "float32"]), default="uint8", show_default=True, help="float32 is scaled to 0–1.")
 def export_npy_command(dataset: Path, output_folder: Path, dtype: str) -> None:
-    """Writes a clip dataset as X_train.npy, y_train.npy and so on."""
+    """Writes a clip dataset as NumPy arrays.
+
+    They are named X_train.npy, y_train.npy and so on.
+    """
     from components.core.video.dataset_export import export_npy
 
     counts = export_npy(dataset, output_folder, dtype)
@@ -34,7 +37,10 @@ def export_npy_command(dataset: Path, output_folder: Path, dtype: str) -> None:
 @_dataset
 @_output
 def export_frames_command(dataset: Path, output_folder: Path) -> None:
-    """Writes the frames of a clip dataset as split/class/video_frame.jpg."""
+    """Writes the frames of a clip dataset as JPEG files.
+
+    They are named split/class/video_frame.jpg.
+    """
     from components.core.video.dataset_export import export_frames
 
     counts = export_frames(dataset, output_folder)
@@ -45,7 +51,10 @@ def export_frames_command(dataset: Path, output_folder: Path) -> None:
 @click.argument("old", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("new", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def drift_command(old: Path, new: Path) -> None:
-    """Says how the videos of the clip dataset NEW differ from those of OLD; both are outputs of preprocess."""
+    """Says how two clip datasets differ.
+
+    NEW and OLD are outputs of preprocess.
+    """
     first, second = used_videos(old), used_videos(new)
     click.echo(" → ".join(f"{len(videos)} videos of {len(by_group(videos))} groups" for videos in (first, second)))
     click.echo("index: population stability index; p: how often chance gives any field an index that is as rare")

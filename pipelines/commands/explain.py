@@ -103,5 +103,8 @@ def _optional(settings: Mapping[str, Any]) -> str:
 @click.command("explain", epilog=example("lus explain training.yaml"))
 @click.argument("file", type=click.Path(path_type=Path))
 def explain_command(file: Path) -> None:
-    """Shows what a compiled file asks of the cluster for each step: container, node, volumes, environment, time and retries."""
+    """Shows what a compiled file asks of the cluster.
+
+    For each step: container, node, volumes, environment, time and retries.
+    """
     click.echo(explain(file))

@@ -144,7 +144,9 @@ def _candidate(kind: str, path: StoragePath) -> Candidate:
 @click.option("--keep", type=click.IntRange(min=1), required=True, help="How many of the newest of each kind to keep.")
 @click.option("--delete", "is_real", is_flag=True, help="Delete; without it, only list what would be deleted.")
 def gc_command(storage: str, keep: int, is_real: bool) -> None:
-    """Deletes old runs, versions of the model, checkpoints and leftovers of workers; the champion, videos and splits stay.
+    """Deletes what old runs have left in the storage.
+
+    Runs, versions of the model, checkpoints, leftovers of workers; the champion, videos and splits stay.
 
     What was written in the last day stays, too: it may belong to a run that is going on.
 

@@ -31,7 +31,9 @@ def _default(name: str) -> str:
 @click.option("--strips", type=click.Path(file_okay=False, path_type=Path), help="Folder for a strip of every video (PNG), to look at.")
 @click.option("--beam-options", default=_default("beam_options"), help=step.component_spec.inputs["beam_options"].description)
 def predict(videos: tuple[str, ...], model: str, storage: str, output: Path | None, strips: Path | None, beam_options: str) -> None:
-    """Says what the champion makes of videos: one line of JSON a video.
+    """Says what the champion makes of videos.
+
+    Each gives a line of JSON.
 
     VIDEOS are video files, folders of them, manifests (CSV) or videos.jsonl files of ingest. For research and education only, not for
     diagnosis.

@@ -116,7 +116,7 @@ def _run(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbose: 
 run_command = local_command(
     "run",
     _run,
-    "Runs the training pipeline on this machine, and says where the model, the report and the metrics are.",
+    "Runs the training pipeline on this machine. It says at the end where the model, the report and the metrics are.",
     training,
     "STORAGE/runs, or ./runs for cloud storage",
     "lus run --manifest phantoms/manifest.csv --storage lungs --backbone small",

@@ -136,7 +136,7 @@ def _tell_of_runs(urls: list[str]) -> None:
 
 schedule_group = click.Group(
     "schedule",
-    help="Starts a pipeline again and again: create, list, pause, resume, delete.",
+    help="Starts a pipeline again and again.",
     epilog=example(f"lus schedule list {AT}"),
 )
 schedule_group.add_command(

@@ -35,7 +35,7 @@ def _search(parameters: dict[str, Any], runner: str, pipeline_root: Path, verbos
 search_command = local_command(
     "search",
     _search,
-    "Trains every architecture on the dataset of an earlier run and compares them on the validation videos, on this machine.",
+    "Trains every architecture, and compares them. Runs on this machine, on the dataset of an earlier run, by the validation videos.",
     architecture_search,
     "STORAGE/runs, or ./runs for cloud storage and for none",
     "lus search --dataset-uri outputs/preprocess/dataset --backbone small",

@@ -21,7 +21,9 @@ def _submit(
     prices: str,
     **connection: Any,
 ) -> None:
-    """Starts a pipeline that `lus compile` wrote; the file is uploaded only when the cluster does not have it yet.
+    """Starts a pipeline that `lus compile` wrote.
+
+    The file is uploaded only when the cluster does not have it yet.
 
     With --wait, the exit code tells the outcome: 0 succeeded, 1 failed or not started, 3 canceled, 4 not ended in time,
     5 deleted, 6 state unknown.
