@@ -53,6 +53,8 @@ def _create_schedule(
             vertex, settings, lambda digest: vertex.job(package, root, {SCHEDULE_LABEL: digest})
         )
     else:
+        from pipelines.engines.kubeflow_schedules import KubeflowScheduler
+
         kubeflow = kubeflow_of(**connection)
         settings = {
             "experiment_id": kubeflow.experiment_id(experiment),
@@ -65,7 +67,7 @@ def _create_schedule(
             **upload(kubeflow, package),
         }
         digest = schedule.digest_of(**settings)
-        scheduler = schedule.KubeflowScheduler(kubeflow, settings)
+        scheduler = KubeflowScheduler(kubeflow, settings)
     done = schedule.replace(scheduler, name, digest)
     num_earlier = done.retired.num_deleted + done.retired.num_paused
     replaced = f", in place of {num_earlier} earlier" if num_earlier else ""
@@ -82,7 +84,7 @@ def _scheduler(connection: dict[str, Any]) -> Any:
         from pipelines.engines.vertex import Vertex, VertexScheduler
 
         return VertexScheduler(Vertex(connection["project"], connection["region"]))
-    from pipelines.engines.schedule import KubeflowScheduler
+    from pipelines.engines.kubeflow_schedules import KubeflowScheduler
 
     return KubeflowScheduler(kubeflow_of(**connection))
 

@@ -5,11 +5,12 @@ Secrets come from a file or an environment variable and go to the server only.
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ from pipelines.engines.authentication import Authentication
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 PAGE_SIZE = 100
-_NOBODY = "00000000-0000-0000-0000-000000000000"
 NUM_RETRIES = 5
 # 503 and 429 say that nothing was done, so every request may be sent again; Retry-After is honoured.
 RETRIES = urllib3.Retry(
@@ -63,20 +63,26 @@ class Kubeflow:
     """A server, a namespace in it, and what this project asks of them.
 
     Every method raises ClusterError when the server refuses or does not answer.
+
+    Attributes:
+        client: kfp's; what is asked of it stands in a block of `failures`.
+        namespace: of the user, or None where the server has no users.
     """
 
     def __init__(self, host: str, namespace: str, auth: Authentication) -> None:
         if not re.match(r"https?://", host):
             raise UsageError(f"the host must start with http:// or https://, got {host!r}.")
-        self._host, self._namespace, self._auth = host.rstrip("/"), namespace, auth
-        with self._failures("ask for the server's health"), warnings.catch_warnings():
+        self._host, self._auth = host.rstrip("/"), auth
+        self.namespace: str | None = None
+        with self.failures("ask for the server's health"), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             # A namespace that is set keeps the client from asking by itself.
-            self._client = _Client(host=self._host, namespace=namespace or "default", **auth.arguments)
-            is_multi_user = self._client.is_multi_user()
+            self.client = _Client(host=self._host, namespace=namespace or "default", **auth.arguments)
+            is_multi_user = self.client.is_multi_user()
         if is_multi_user and not namespace:
             raise UsageError(f"the server at {self._host} has several users; give your namespace with --namespace.")
-        self._client._context_setting["namespace"] = namespace if is_multi_user else ""
+        self.namespace = namespace if is_multi_user else None
+        self.client._context_setting["namespace"] = self.namespace or ""
 
     def run_url(self, run_id: str) -> str:
         """Returns the page of a run in the UI."""
@@ -84,8 +90,8 @@ class Kubeflow:
 
     def experiment_id(self, name: str) -> str:
         """Returns the id of an experiment, which is made if there is none."""
-        with self._failures(f"find or make the experiment {name!r}"):
-            return self._client.create_experiment(name, namespace=self._client.get_user_namespace() or None).experiment_id
+        with self.failures(f"find or make the experiment {name!r}"):
+            return self.client.create_experiment(name, namespace=self.namespace).experiment_id
 
     def pipeline_version(self, name: str, version: str, path: Path, description: str) -> tuple[str, str, bool]:
         """Returns the ids of a pipeline and of a version of it, and whether the file was uploaded because there was no such version."""
@@ -93,8 +99,8 @@ class Kubeflow:
         if found := self._version_id(pipeline_id, version):
             return pipeline_id, found, False
         try:
-            with self._failures(f"upload the pipeline {name!r}"):
-                uploaded = self._client.upload_pipeline_version(str(path), version, pipeline_id=pipeline_id, description=description)
+            with self.failures(f"upload the pipeline {name!r}"):
+                uploaded = self.client.upload_pipeline_version(str(path), version, pipeline_id=pipeline_id, description=description)
                 return pipeline_id, uploaded.pipeline_version_id, True
         except ClusterError as error:
             # Somebody else was quicker with the same content.
@@ -103,30 +109,28 @@ class Kubeflow:
             raise
 
     def _pipeline_id(self, name: str) -> str:
-        with self._failures(f"look up the pipeline {name!r}"):
-            found = self._client.list_pipelines(
-                filter=_equal(display_name=name), namespace=self._client.get_user_namespace() or None
-            ).pipelines
+        with self.failures(f"look up the pipeline {name!r}"):
+            found = self.client.list_pipelines(filter=equal(display_name=name), namespace=self.namespace).pipelines
         if found:
             return found[0].pipeline_id
-        body = kfp_server_api.V2beta1Pipeline(display_name=name, name=name, namespace=self._client.get_user_namespace() or None)
-        with self._failures(f"make the pipeline {name!r}"):
-            return self._client.pipelines.pipeline_service_create_pipeline(body).pipeline_id
+        body = kfp_server_api.V2beta1Pipeline(display_name=name, name=name, namespace=self.namespace)
+        with self.failures(f"make the pipeline {name!r}"):
+            return self.client.pipelines.pipeline_service_create_pipeline(body).pipeline_id
 
     def _version_id(self, pipeline_id: str, version: str) -> str | None:
-        with self._failures("look up the versions of the pipeline"):
-            found = self._client.list_pipeline_versions(pipeline_id, filter=_equal(display_name=version)).pipeline_versions
+        with self.failures("look up the versions of the pipeline"):
+            found = self.client.list_pipeline_versions(pipeline_id, filter=equal(display_name=version)).pipeline_versions
         return found[0].pipeline_version_id if found else None
 
     def start(self, **arguments: Any) -> str:
         """Starts a run and returns its id; arguments as of kfp.Client.run_pipeline."""
-        with self._failures("start the run"):
-            return self._client.run_pipeline(**arguments).run_id
+        with self.failures("start the run"):
+            return self.client.run_pipeline(**arguments).run_id
 
     def run(self, run_id: str) -> kfp_server_api.V2beta1Run:
         """Returns the state of a run."""
-        with self._failures(f"look at the run {run_id}"):
-            return self._client.get_run(run_id)
+        with self.failures(f"look at the run {run_id}"):
+            return self.client.get_run(run_id)
 
     def runs(self, max_runs: int, **arguments: Any) -> list[kfp_server_api.V2beta1Run]:
         """Returns runs of the namespace, the newest first.
@@ -136,28 +140,36 @@ class Kubeflow:
             arguments: experiment_id, or the field and the value that they must have, such as state="RUNNING".
         """
         experiment_id = arguments.pop("experiment_id", None)
-        runs: list[kfp_server_api.V2beta1Run] = []
+        pages = self.pages(
+            "runs",
+            self.client.list_runs,
+            experiment_id=experiment_id,
+            namespace=self.namespace,
+            filter=equal(**arguments) if arguments else None,
+        )
+        return list(itertools.islice((run for page in pages for run in page.runs or []), max_runs))
+
+    def pages(self, what: str, ask: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
+        """Yields the pages of a list of the server, whose newest entries come first.
+
+        Args:
+            what: is listed, in words.
+            ask: the method of kfp.Client.
+            arguments: of the method.
+        """
         token = ""
-        while len(runs) < max_runs:
-            with self._failures("list the runs"):
-                page = self._client.list_runs(
-                    page_token=token,
-                    page_size=PAGE_SIZE,
-                    sort_by="created_at desc",
-                    experiment_id=experiment_id,
-                    namespace=self._client.get_user_namespace() or None,
-                    filter=_equal(**arguments) if arguments else None,
-                )
-            runs += page.runs or []
+        while True:
+            with self.failures(f"list the {what}"):
+                page = ask(page_token=token, page_size=PAGE_SIZE, sort_by="created_at desc", **arguments)
+            yield page
             token = page.next_page_token
             if not token:
-                break
-        return runs[:max_runs]
+                return
 
     def workflow(self, run_id: str) -> Mapping[str, Any]:
         """Returns the Argo Workflow that a run runs as, with the state of its nodes; an empty one when the server keeps none."""
         text = self._as_version_1(run_id).get("pipeline_runtime", {}).get("workflow_manifest") or "{}"
-        with self._failures(f"understand the steps of the run {run_id}"):
+        with self.failures(f"understand the steps of the run {run_id}"):
             workflow: Mapping[str, Any] = json.loads(text)
         return workflow
 
@@ -170,8 +182,8 @@ class Kubeflow:
     def _as_version_1(self, run_id: str) -> Mapping[str, Any]:
         """Returns a run as version 1 of the API tells of it, with the Workflow, which version 2 leaves out."""
         try:
-            with self._failures(f"look at the steps of the run {run_id}"):
-                response = self._client._run_api.api_client.call_api(
+            with self.failures(f"look at the steps of the run {run_id}"):
+                response = self.client._run_api.api_client.call_api(
                     f"/apis/v1beta1/runs/{run_id}",
                     "GET",
                     header_params={"Accept": "application/json"},
@@ -188,74 +200,17 @@ class Kubeflow:
 
     def cancel(self, run_id: str) -> None:
         """Asks the server to end a run."""
-        with self._failures(f"cancel the run {run_id}"):
-            self._client.terminate_run(run_id)
+        with self.failures(f"cancel the run {run_id}"):
+            self.client.terminate_run(run_id)
 
     def experiment(self, name: str) -> str | None:
         """Returns the id of an experiment, or None when there is none."""
-        with self._failures(f"find the experiment {name!r}"):
-            found = self._client.list_experiments(filter=_equal(display_name=name), namespace=self._client.get_user_namespace() or None)
+        with self.failures(f"find the experiment {name!r}"):
+            found = self.client.list_experiments(filter=equal(display_name=name), namespace=self.namespace)
         return found.experiments[0].experiment_id if found.experiments else None
 
-    def schedules(self, experiment_id: str | None = None, name: str | None = None) -> list[kfp_server_api.V2beta1RecurringRun]:
-        """Returns the recurring runs of an experiment or of the namespace, the newest first."""
-        schedules: list[kfp_server_api.V2beta1RecurringRun] = []
-        token = ""
-        while True:
-            with self._failures("list the schedules"):
-                page = self._client.list_recurring_runs(
-                    page_token=token,
-                    page_size=PAGE_SIZE,
-                    sort_by="created_at desc",
-                    namespace=None if experiment_id else self._client.get_user_namespace() or None,
-                    experiment_id=experiment_id,
-                    filter=_equal(display_name=name) if name else None,
-                )
-            schedules += page.recurring_runs or []
-            token = page.next_page_token
-            if not token:
-                return schedules
-
-    def create_schedule(self, **arguments: Any) -> kfp_server_api.V2beta1RecurringRun:
-        """Creates a recurring run; arguments as of kfp.Client.create_recurring_run."""
-        with self._failures("create the schedule"):
-            return self._client.create_recurring_run(**arguments)
-
-    def pause_schedule(self, schedule_id: str) -> None:
-        """Stops a recurring run from starting runs."""
-        with self._failures("pause the schedule"):
-            self._client.disable_recurring_run(schedule_id)
-
-    def resume_schedule(self, schedule_id: str) -> None:
-        """Lets a recurring run start runs again."""
-        with self._failures("resume the schedule"):
-            self._client.enable_recurring_run(schedule_id)
-
-    def delete_schedule(self, schedule_id: str) -> None:
-        """Deletes a recurring run, without the runs that it has started if `deletes_without_runs`; one that is gone already is no error."""
-        try:
-            self._delete(schedule_id, "ORPHAN")
-        except ClusterError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-
-    def deletes_without_runs(self) -> bool:
-        """Tells whether the server can delete a recurring run without a run of it that goes on, as since Kubeflow Pipelines 2.16.
-
-        Earlier ones do not know the policy, and say of a wrong one for a recurring run that is not there only that it is not there.
-        """
-        try:
-            self._delete(_NOBODY, "no such policy")
-        except ClusterError as error:
-            return error.status == HTTPStatus.BAD_REQUEST
-        return False
-
-    def _delete(self, schedule_id: str, policy: str) -> None:
-        with self._failures("delete the schedule"):
-            self._client._recurring_run_api.recurring_run_service_delete_recurring_run(schedule_id, propagation_policy=policy)
-
     @contextlib.contextmanager
-    def _failures(self, action: str) -> Iterator[None]:
+    def failures(self, action: str) -> Iterator[None]:
         """Turns what the client raises into a ClusterError; keeps what the client prints to itself."""
         try:
             with contextlib.redirect_stdout(io.StringIO()):
@@ -282,7 +237,7 @@ class Kubeflow:
                 "there is no API v2beta1; it must be Kubeflow Pipelines 2.0 or later, and a prefix such as /pipeline belongs to the address"
             )
         elif error.status == 404:
-            hint = "it does not exist, or was deleted" + (f"; is the namespace {self._namespace!r} right?" if self._namespace else "")
+            hint = "it does not exist, or was deleted" + (f"; is the namespace {self.namespace!r} right?" if self.namespace else "")
         elif error.status in (429, 503):
             hint = f"the server was busy each of {NUM_RETRIES + 1} times; try again later"
         else:
@@ -290,7 +245,7 @@ class Kubeflow:
         return ClusterError(f"cannot {action}: {self._host} answers {error.status}{said and ', '}{said}: {hint}.", status=error.status or 0)
 
 
-def _equal(**fields: str) -> str:
+def equal(**fields: str) -> str:
     """Returns a filter of the API for what has these values in its fields."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "stringValue": value} for key, value in fields.items()]})
 

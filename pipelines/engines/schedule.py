@@ -21,10 +21,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from components.core.errors import UsageError
-from pipelines.engines.kubeflow import Kubeflow
-from pipelines.engines.runs import unfinished
 
-_MARK = "lus "
 # The scheduler of Kubeflow (robfig/cron) and that of Google Cloud know these and no more: no L, W, #, and Sunday is 0.
 _CRON_FIELD = re.compile(r"[0-9A-Za-z*/,?-]+")
 _CRON_WORDS = {*calendar.month_abbr, *calendar.day_abbr}
@@ -219,45 +216,3 @@ def _shown(cron: str) -> str:
 def show_time(time: datetime.datetime) -> str:
     """Returns a time in the user's time zone."""
     return f"{time.astimezone():%a %Y-%m-%d %H:%M:%S %Z}"
-
-
-class KubeflowScheduler:
-    """Recurring runs of Kubeflow Pipelines; a mark in their description tells this project's own."""
-
-    def __init__(self, kubeflow: Kubeflow, settings: dict[str, Any] | None = None) -> None:
-        self._kubeflow, self._settings = kubeflow, settings or {}
-
-    def schedules(self, name: str = "") -> list[Schedule]:
-        """See Scheduler."""
-        found = self._kubeflow.schedules(name=name)
-        return [_schedule(run) for run in found if (run.description or "").startswith(_MARK)]
-
-    def create(self, name: str, digest: str, is_paused: bool) -> Schedule:
-        """See Scheduler."""
-        created = self._kubeflow.create_schedule(job_name=name, description=_MARK + digest, enabled=not is_paused, **self._settings)
-        return _schedule(created)
-
-    def pause(self, schedule_id: str) -> None:
-        """See Scheduler."""
-        self._kubeflow.pause_schedule(schedule_id)
-
-    def resume(self, schedule_id: str) -> None:
-        """See Scheduler."""
-        self._kubeflow.resume_schedule(schedule_id)
-
-    def going_on(self, schedule_id: str) -> list[str]:
-        """See Scheduler."""
-        return [self._kubeflow.run_url(run.run_id) for run in unfinished(self._kubeflow, schedule_id)]
-
-    def deletes_without_runs(self) -> bool:
-        """See Scheduler."""
-        return self._kubeflow.deletes_without_runs()
-
-    def delete(self, schedule_id: str) -> None:
-        """See Scheduler."""
-        self._kubeflow.delete_schedule(schedule_id)
-
-
-def _schedule(run: Any) -> Schedule:
-    cron = run.trigger.cron_schedule.cron if run.trigger and run.trigger.cron_schedule else ""
-    return Schedule(run.recurring_run_id, run.display_name, cron, run.status == "DISABLED", (run.description or "").removeprefix(_MARK))

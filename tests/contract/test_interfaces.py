@@ -13,10 +13,11 @@ from components.__main__ import main as steps_command
 from components.command_line import is_parameter, load_step, passed_on, step_names
 from components.core.parameters import CHOICES, RANGES
 from pipelines.commands.main import main as lus
-from pipelines.compile import PIPELINES, check_yaml, compile_pipeline, documents
+from pipelines.compile import PIPELINES, compile_pipeline, documents
 from pipelines.resource_file import read_table
 from pipelines.resources import KUBEFLOW, VERTEX, Placement
 from pipelines.training import STEPS, training
+from tests.pipelines.compiled_yaml import check_yaml
 
 GOLDEN_FOLDER = Path(__file__).parents[1] / "golden"
 GOLDEN = GOLDEN_FOLDER / "training.yaml"

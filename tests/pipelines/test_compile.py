@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipelines.commands.main import main as lus
-from pipelines.compile import PIPELINES, check_yaml, documents, platform_of, read_compiled
+from pipelines.compile import PIPELINES, documents, platform_of, read_compiled
 from pipelines.resource_file import num_cpus, num_gigabytes
 from pipelines.resources import PLATFORMS
+from tests.pipelines.compiled_yaml import check_yaml
 
 CHANGES = """
 all:
