@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Cluster, put_folder, run_id_of, s3_client, steps_in
+from tests.docs.sessions import session, shape
 from tests.phantom_set import tiny_phantoms
 
 pytestmark = pytest.mark.cluster
@@ -40,6 +41,14 @@ def test_the_steps_are_shown_under_their_names_and_in_order(first_run: str) -> N
     assert {step: seen[-1] for step, seen in states.items()} == dict.fromkeys(STEPS, "SUCCEEDED")
     table = first_run.partition("succeeded\n\n")[2].splitlines()
     assert [line.split()[0] for line in table] == ["step", *STEPS]
+
+
+def test_the_documentation_shows_what_is_printed(first_run: str) -> None:
+    def ends(text: str) -> list[str]:
+        """What is printed but for what depends on when the cluster was looked at."""
+        return [line for line in shape(text)[1:] if not re.search(r" (PENDING|RUNNING)$| waits: ", line)]
+
+    assert ends(session("lus submit")) == ends(first_run)
 
 
 def test_the_champion_is_used_from_outside_the_cluster(cluster: Cluster, first_run: str, tmp_path: Path) -> None:

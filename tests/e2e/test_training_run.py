@@ -1,7 +1,9 @@
 """The whole pipeline on tiny phantoms, as a user runs it: `lus run` with kfp's SubprocessRunner."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +14,11 @@ from components.core.models.classifier import load_classifier
 from components.core.records.shards import DatasetIndex
 from components.core.registry.champion import read_champion
 from components.core.registry.versions import version_uri
-from tests.docs.sessions import session, shape
+from tests.docs.sessions import session, shape, shape_without_warnings
 from tests.phantom_set import tiny_phantoms
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 
 
 def lus_run(manifest: Path, storage: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -110,6 +113,21 @@ def test_a_step_is_a_line_with_its_result_and_all_fits_a_screen(run: tuple[Path,
 
 def test_the_documentation_shows_what_is_printed(run: tuple[Path, str]) -> None:
     assert shape(session("lus run")) == shape(run[1])
+    _, of_the_run = session("make demo").split("lus run", 1)
+    assert shape(of_the_run)[1:] == shape_without_warnings(run[1])
+
+
+def test_the_documentation_shows_what_predict_prints(run: tuple[Path, str], tmp_path: Path) -> None:
+    for name in ("scan.mp4", "folder-of-scans/left.gif"):
+        (video,) = run[0].parent.glob(f"phantoms/videos/phantom-0-normal-*{Path(name).suffix}")
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(video, tmp_path / name)
+    (tmp_path / "folder-of-scans" / "right.mp4").write_bytes((tmp_path / "scan.mp4").read_bytes()[:3000])
+    command = [sys.executable, "-m", "pipelines", "predict", "scan.mp4", "folder-of-scans", "--storage", str(run[0])]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert len(result.stdout.splitlines()) == 3
+    shown, printed = (re.sub(r": (covid|pneumonia|normal) .*", ": VERDICT", text) for text in (session("lus predict"), result.stderr))
+    assert shape(shown) == shape(printed)
 
 
 def test_nothing_half_written_is_left(run: tuple[Path, str]) -> None:
