@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import re
 import tempfile
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,15 @@ def documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for document in platforms:
         kubernetes |= document["platforms"]["kubernetes"].get("deploymentSpec", {}).get("executors", {})
     return pipeline, kubernetes
+
+
+def tasks_of(pipeline: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Yields the name of every task that is no group of tasks, in nested pipelines too, with the task and its executor's label."""
+    components = pipeline["components"]
+    for component in (pipeline["root"], *components.values()):
+        for name, task in component.get("dag", {}).get("tasks", {}).items():
+            if label := components[task["componentRef"]["name"]].get("executorLabel"):
+                yield name, task, label
 
 
 def _load(text: str) -> list[Any]:

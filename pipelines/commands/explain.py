@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from components.command_line import example
-from pipelines.compile import documents, read_compiled
+from pipelines.compile import documents, read_compiled, tasks_of
 
 
 def explain(path: Path) -> str:
@@ -21,7 +21,7 @@ def explain(path: Path) -> str:
         UsageError: the file was not written by `lus compile`, or was changed since.
     """
     pipeline, kubernetes = documents(read_compiled(path))
-    tasks = _tasks(pipeline)
+    tasks = {label: task for _, task, label in tasks_of(pipeline)}
     lines = [f"{pipeline['pipelineInfo']['name']}, {'a pod' if kubernetes else 'a machine of Vertex AI'} for each step"]
     for label, executor in pipeline["deploymentSpec"]["executors"].items():
         if container := executor.get("container"):
@@ -29,17 +29,6 @@ def explain(path: Path) -> str:
             rows = [*_container(container), *_pod(kubernetes.get(label, {})), *_task(tasks[label])]
             lines += [f"  {name:<14} {value}" for name, value in rows]
     return "\n".join(lines)
-
-
-def _tasks(pipeline: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Returns a task of each executor, by the executor's label."""
-    components = pipeline["components"]
-    return {
-        label: task
-        for component in (pipeline["root"], *components.values())
-        for task in component.get("dag", {}).get("tasks", {}).values()
-        if (label := components[task["componentRef"]["name"]].get("executorLabel"))
-    }
 
 
 def _container(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

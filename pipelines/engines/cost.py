@@ -16,6 +16,7 @@ import yaml
 
 from components.core import storage
 from components.core.errors import UsageError
+from pipelines.compile import tasks_of
 from pipelines.engines.progress import Step
 from pipelines.resource_file import num_cpus, num_gigabytes
 
@@ -107,14 +108,8 @@ def resources_by_task(pipeline: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the resources of the container of every task, in nested pipelines too, by the task's name."""
     if not pipeline:
         return {}
-    executors, components = pipeline["deploymentSpec"]["executors"], pipeline["components"]
-    found = {}
-    for component in (pipeline["root"], *components.values()):
-        for name, task in component.get("dag", {}).get("tasks", {}).items():
-            label = components[task["componentRef"]["name"]].get("executorLabel")
-            if label and (resources := executors[label].get("container", {}).get("resources")):
-                found[name] = resources
-    return found
+    containers = {label: executor.get("container", {}) for label, executor in pipeline["deploymentSpec"]["executors"].items()}
+    return {name: containers[label].get("resources", {}) for name, _, label in tasks_of(pipeline)}
 
 
 def cost_table(held: list[Usage], prices: Prices | None) -> str:
