@@ -4,9 +4,10 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -23,7 +24,7 @@ from components.core.records.selection import Selection
 from components.core.records.video_records import Status, VideoRecord, videos_content
 from components.ingest.drop_in import DropIn
 from components.ingest.fetching import MAX_VIDEO_BYTES, Fetcher, container_of, host_of
-from components.ingest.hosts import Budget, in_turns
+from components.ingest.hosts import Budget
 from components.ingest.outcomes import ChangedError, MissingError, RejectedError, public_uri
 from components.ingest.sources.direct import NOTHING_KNOWN, UnchangedError, Validators
 from components.ingest.summary import summary
@@ -132,11 +133,7 @@ class _Run:
         """Returns a record for each row."""
         selection = self._options.selection
         records = {row.video_id: _record(row, Status.SKIPPED, selection.reason_against(row)) for row in rows}
-        by_container: dict[str, list[ManifestRow]] = collections.defaultdict(list)
-        for row in filter(selection.takes, rows):
-            by_container[container_of(row)].append(row)
-        tasks = list(by_container.values())
-        tasks = [tasks[position] for position in in_turns([host_of(members[0]) for members in tasks])]
+        tasks = _tasks(filter(selection.takes, rows))
         progress = _Progress(sum(map(len, tasks)))
         pool = concurrent.futures.ThreadPoolExecutor(NUM_THREADS)
         try:
@@ -258,6 +255,15 @@ class _Progress:
             self._bar.update()
             if self._bar.disable and (self._done % PROGRESS_EVERY == 0 or self._done == self._total):
                 _log.info("%d of %d videos, %.1f MB", self._done, self._total, self._num_bytes / 1e6)
+
+
+def _tasks(rows: Iterable[ManifestRow]) -> list[list[ManifestRow]]:
+    """Returns the rows of each container, in an order in which every host comes early."""
+    by_host: dict[str, dict[str, list[ManifestRow]]] = {}
+    for row in rows:
+        by_host.setdefault(host_of(row), {}).setdefault(container_of(row), []).append(row)
+    turns = itertools.zip_longest(*(by_container.values() for by_container in by_host.values()))
+    return [members for turn in turns for members in turn if members]
 
 
 def _has_changed(row: ManifestRow, receipt: Receipt) -> bool:

@@ -11,10 +11,9 @@ are different patients. The same parameters give the same bytes, whatever the nu
 """
 
 import contextlib
-import csv
 import dataclasses
+import functools
 import hashlib
-import io
 import itertools
 import logging
 import os
@@ -31,6 +30,7 @@ from components.core.errors import DataError, UsageError
 from components.core.files.outputs import staged_folder
 from components.core.records.clips import CLASS_NAMES
 from components.core.records.manifest import read_manifest
+from components.core.records.tables import to_csv
 from components.phantoms import anatomy, imaging
 from components.phantoms.imaging import Array, Scan
 
@@ -38,7 +38,6 @@ MANIFEST_NAME = "manifest.csv"
 SOURCE = "phantom"
 LICENSE = "CC0-1.0"
 LICENSE_URL = "https://creativecommons.org/publicdomain/zero/1.0/"
-COLUMNS = ("video_id", "uri", "label", "group", "probe", "source", "license", "license_url", "sha256")
 
 CONTAINERS = ("mp4", "avi", "gif")
 # A GIF counts hundredths of a second: these rates are exact in every container.
@@ -160,11 +159,7 @@ def _write_set(folder: Path, phantoms: list[Phantom]) -> None:
             rows.append(row)
             if len(rows) % _PROGRESS_EVERY == 0 or len(rows) == len(phantoms):
                 _log.info("%d of %d phantom videos drawn", len(rows), len(phantoms))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    storage.write_bytes(folder / MANIFEST_NAME, text.getvalue().encode())
+    storage.write_bytes(folder / MANIFEST_NAME, to_csv(rows))
 
 
 def _write_video(folder: Path, phantom: Phantom) -> dict[str, str]:
@@ -184,17 +179,14 @@ def _write_video(folder: Path, phantom: Phantom) -> dict[str, str]:
     }
 
 
-def _write_with_opencv(codec: str) -> Callable[[Path, list[Array], float], None]:
-    def write(path: Path, frames: list[Array], frame_rate_fps: float) -> None:
-        height, width = frames[0].shape
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), frame_rate_fps, (width, height), isColor=False)
-        if not writer.isOpened():
-            raise DataError(f"OpenCV cannot write {path.name!r} with the codec {codec!r}; install opencv-python-headless with FFmpeg.")
-        for frame in frames:
-            writer.write(frame)
-        writer.release()
-
-    return write
+def _write_with_opencv(codec: str, path: Path, frames: list[Array], frame_rate_fps: float) -> None:
+    height, width = frames[0].shape
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), frame_rate_fps, (width, height), isColor=False)
+    if not writer.isOpened():
+        raise DataError(f"OpenCV cannot write {path.name!r} with the codec {codec!r}; install opencv-python-headless with FFmpeg.")
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
 
 
 def _write_gif(path: Path, frames: list[Array], frame_rate_fps: float) -> None:
@@ -204,7 +196,7 @@ def _write_gif(path: Path, frames: list[Array], frame_rate_fps: float) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, list[Array], float], None]] = {
-    ".mp4": _write_with_opencv("mp4v"),
-    ".avi": _write_with_opencv("MJPG"),
+    ".mp4": functools.partial(_write_with_opencv, "mp4v"),
+    ".avi": functools.partial(_write_with_opencv, "MJPG"),
     ".gif": _write_gif,
 }

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
@@ -33,7 +34,7 @@ from components.core.records.video_records import Status, VideoRecord, VideoSet,
 from components.core.statistics.drift import statistics_of
 from components.core.video.sampling import Sampling
 from components.preprocess import beam_pipeline, near_duplicates, splits
-from components.preprocess.beam_pipeline import ShardSummary, VideoTask
+from components.preprocess.beam_pipeline import VideoTask
 from components.preprocess.leaks import check_leaks
 from components.preprocess.outcomes import BuiltDataset, VideoOutcome
 
@@ -107,11 +108,12 @@ def build_dataset(
         folds = splits.assign_folds(videos_by_class, settings.num_folds, settings.seed)
         rows = [dataclasses.replace(record, row=_in_group(record.row, merged)) for record in records]
         outcomes = [_outcome(record, exclusions, decoding, assignments, folds, pairs) for record in rows]
-        summaries = _assemble(usable, assignments, work_uri, settings, options)
-        for summary in summaries:
-            storage.take_file(_shard_uri(work_uri, summary.name), staged / summary.name)
+        shards = _assemble(usable, assignments, work_uri, settings, options)
+        for shard in shards:
+            with storage.local_copy(_shard_uri(work_uri, shard.name)) as path:
+                shutil.move(path, staged / shard.name)
         check_leaks(staged, outcomes)
-        index = _index(summaries, outcomes, settings, VideoSet.of(records))
+        index = _index(shards, outcomes, settings, VideoSet.of(records))
         _write_outcomes(staged / VIDEOS_NAME, outcomes)
         statistics = statistics_of([dataclasses.asdict(outcome) for outcome in outcomes if outcome.num_clips])
         (staged / STATISTICS_NAME).write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -168,7 +170,7 @@ def _videos_by_class(usable: list[ManifestRow]) -> dict[str, collections.Counter
 
 def _assemble(
     usable: list[ManifestRow], assignments: dict[str, str], work_uri: str, settings: Settings, options: PipelineOptions
-) -> list[ShardSummary]:
+) -> list[ShardInfo]:
     """Writes the shards of all splits; clips are sorted by the id of their video."""
     members: dict[ShardName, list[tuple[str, str]]] = {
         ShardName(split, shard, settings.num_shards): [] for split in SPLITS for shard in range(settings.num_shards)
@@ -238,30 +240,28 @@ def _write_outcomes(path: Path, outcomes: list[VideoOutcome]) -> None:
     path.write_bytes(json_lines.to_bytes(lines))
 
 
-def _index(summaries: list[ShardSummary], outcomes: list[VideoOutcome], settings: Settings, videos: VideoSet) -> DatasetIndex:
-    split_infos = {
-        split: _split_info(
-            [summary for summary in summaries if ShardName.parse(summary.name).split == split],
-            [outcome for outcome in outcomes if outcome.split == split and outcome.num_clips],
-        )
-        for split in SPLITS
-    }
+def _index(shards: list[ShardInfo], outcomes: list[VideoOutcome], settings: Settings, videos: VideoSet) -> DatasetIndex:
     return DatasetIndex(
         class_names=list(settings.class_names),
         clip_shape=[CLIP_FRAMES, FRAME_SIZE_PX, FRAME_SIZE_PX, 3],
         parameters=dataclasses.asdict(settings),
         videos=videos,
-        splits=split_infos,
-        fingerprint=fingerprint_of(shard for info in split_infos.values() for shard in info.shards),
+        splits={split: _split_info(split, shards, outcomes) for split in SPLITS},
+        fingerprint=fingerprint_of(shards),
     )
 
 
-def _split_info(summaries: list[ShardSummary], outcomes: list[VideoOutcome]) -> SplitInfo:
-    clips_by_class = sum((collections.Counter(summary.clips_by_class) for summary in summaries), collections.Counter())
-    clips_by_source = sum((collections.Counter(summary.clips_by_source) for summary in summaries), collections.Counter())
+def _split_info(split: str, shards: list[ShardInfo], outcomes: list[VideoOutcome]) -> SplitInfo:
+    shards = [shard for shard in shards if ShardName.parse(shard.name).split == split]
+    outcomes = [outcome for outcome in outcomes if outcome.split == split]
+    clips_by_class: collections.Counter[str] = collections.Counter()
+    clips_by_source: collections.Counter[str] = collections.Counter()
+    for outcome in outcomes:
+        clips_by_class[outcome.class_name] += outcome.num_clips
+        clips_by_source[outcome.source] += outcome.num_clips
     return SplitInfo(
-        shards=[ShardInfo(summary.name, sum(summary.clips_by_class.values()), summary.sha256) for summary in summaries],
-        num_clips=clips_by_class.total(),
+        shards=shards,
+        num_clips=sum(shard.num_clips for shard in shards),
         num_videos=len(outcomes),
         num_groups=len({outcome.group for outcome in outcomes}),
         clips_by_class=dict(clips_by_class),

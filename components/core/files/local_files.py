@@ -138,7 +138,7 @@ def as_spelled(path: Path) -> Path:
 
     A name with é is one character there (NFC, as most systems write it) or two (NFD, as macOS does): people see no difference, Linux does.
     """
-    if path.exists():
+    if os.path.exists(path):
         return path
     found = Path(path.anchor)
     for part in path.relative_to(path.anchor).parts:

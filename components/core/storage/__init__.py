@@ -157,20 +157,6 @@ def move_file(local_path: Path, uri: str) -> None:
         local_path.unlink()
 
 
-def take_file(uri: str, local_path: Path) -> None:
-    """Moves a file from a URI to a local path; an object in a cloud stays where it is as well.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    path = path_of(uri)
-    if isinstance(path, Path):
-        with failures("read", uri):
-            shutil.move(path, local_path)
-    else:
-        patiently("read", uri, lambda: path.download_to(local_path))
-
-
 def delete_file(uri: str) -> None:
     """Deletes a file, if it is there.
 
