@@ -1,6 +1,6 @@
 """How near preprocess comes to the speed of the decoder, what a dataset weighs, and how fast it is read, against bare loops and notebooks.
 
-    python benchmarks/preprocess.py --videos FOLDER [--copies 1] [--mode window uniform]
+    python benchmarks/preprocess.py --videos FOLDER [--copies 1]
 
 Every line is a process tree of its own, measured in one run on two workers: wall-clock time, processor time of all its processes, and the
 most memory that they held together (proportional set size, sampled ten times a second).
@@ -43,6 +43,7 @@ import psutil
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from components.core.errors import PipelineError
+from components.core.parameters import CHOICES
 from components.core.records.clips import CLIP_FRAMES, FRAME_SIZE_PX
 from components.core.records.manifest import ManifestRow, read_manifest
 from components.core.records.video_records import Status, VideoRecord, write_videos
@@ -70,13 +71,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, required=True, help="folder with the videos and their manifest.csv")
     parser.add_argument("--copies", type=int, default=1)
-    parser.add_argument("--mode", nargs="+", default=["window", "uniform"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        _speed(options.videos, options.copies, options.mode, Path(folder))
+        _speed(options.videos, options.copies, Path(folder))
 
 
-def _speed(videos: Path, copies: int, modes: list[str], folder: Path) -> None:
+def _speed(videos: Path, copies: int, folder: Path) -> None:
     rows = read_manifest(str(videos / "manifest.csv"))
     paths = [Path(row.uri) for row in rows] * copies
     print(f"{len(paths)} videos ({copies} × {len(rows)}), {NUM_WORKERS} workers")
@@ -85,7 +85,7 @@ def _speed(videos: Path, copies: int, modes: list[str], folder: Path) -> None:
     _report("decoding to grey", len(paths), _measure(_in_pool, _decode_all_to_grey, paths))
     _report("OpenCV to grey", len(paths), _measure(_in_pool, _decode_all_with_opencv, paths))
     notebook = _report("notebook", len(paths), _measure(_notebook, paths, folder / "notebook"))
-    for mode in modes:
+    for mode in CHOICES["sampling"]:
         sampling = Sampling(FRAMES_PER_SECOND, MAX_CLIPS, mode)
         function = functools.partial(_bare, sampling, folder / f"bare-{mode}")
         bare = _report(f"bare pool, {mode}", len(paths), _measure(_in_pool, function, paths))

@@ -21,7 +21,7 @@ def check_leaks(dataset_path: Path, videos: Iterable[VideoOutcome]) -> None:
     """
     seen: dict[tuple[str, str], tuple[str, str]] = {}
     by_id = {video.video_id: video for video in videos}
-    clips = ((split, clip) for split in SPLITS for clip in read_clips(dataset_path, split))
+    clips = ((split, clip) for split in sorted(SPLITS) for clip in read_clips(dataset_path, split))
     for split, clip in clips:
         for kind, name in _belongs_to(by_id[clip.video_id], clip.group):
             other_split, other_id = seen.setdefault((kind, name), (split, clip.video_id))
