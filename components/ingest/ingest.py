@@ -16,6 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from components.core import storage
 from components.core.errors import DataError, DiskError, StorageError, UsageError
 from components.core.files import disk_faults
+from components.core.files.local_files import sha256_of
 from components.core.files.outputs import write_files
 from components.core.parameters import check_values
 from components.core.records.clips import CLASS_NAMES
@@ -28,7 +29,7 @@ from components.ingest.hosts import Budget
 from components.ingest.outcomes import ChangedError, MissingError, RejectedError, public_uri
 from components.ingest.sources.direct import NOTHING_KNOWN, UnchangedError, Validators
 from components.ingest.summary import summary
-from components.ingest.video_store import Receipt, VideoStore, check_expected, sha256_of
+from components.ingest.video_store import Receipt, VideoStore, check_expected
 
 NUM_THREADS = 8
 PROGRESS_EVERY = 10
@@ -142,7 +143,7 @@ class _Run:
                 for future in concurrent.futures.as_completed(futures):
                     records.update({record.row.video_id: record for record in future.result()})
         except BaseException:  # Ctrl-C among them: the pool waits for its threads
-            progress.stop()
+            progress.close()
             self._fetcher.stop()
             raise
         finally:
@@ -230,22 +231,19 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._lock = threading.Lock()
-        self._stopped = False
+        self._closed = False
         self._done = 0
         self._num_bytes = 0
         self._bar = tqdm(total=total, unit="video", disable=None, leave=False)  # None: not where nobody watches
 
-    def stop(self) -> None:
-        """Says nothing more: what is left undone now is no video's fault."""
-        self._stopped = True
-
     def close(self) -> None:
-        """Takes the bar away."""
+        """Takes the bar away, and says nothing more: what is left undone then is no video's fault."""
+        self._closed = True
         self._bar.close()
 
     def __call__(self, record: VideoRecord) -> None:
         with self._lock:
-            if self._stopped:
+            if self._closed:
                 return
             self._done += 1
             self._num_bytes += record.num_bytes

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.errors import DataError, DiskError
-from components.core.files.local_files import temporary_folder, writing
+from components.core.files.local_files import sha256_of, temporary_folder, writing
 from components.core.records.manifest import ManifestRow
 from components.core.records.video_records import VideoRecord, videos_content
 from components.core.video import containers
@@ -204,9 +204,3 @@ def check_expected(row: ManifestRow, receipt: Receipt) -> None:
     """
     if row.expected_sha256 and receipt.sha256 != row.expected_sha256:
         raise RejectedError(f"its sha256 is {receipt.sha256}, the manifest says {row.expected_sha256}")
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the digest of a local file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,6 @@ are different patients. The same parameters give the same bytes, whatever the nu
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import logging
 import os
@@ -27,6 +26,7 @@ from PIL import Image
 
 from components.core import parameters, storage
 from components.core.errors import DataError, UsageError
+from components.core.files.local_files import sha256_of
 from components.core.files.outputs import staged_folder
 from components.core.records.clips import CLASS_NAMES
 from components.core.records.manifest import read_manifest
@@ -175,7 +175,7 @@ def _write_video(folder: Path, phantom: Phantom) -> dict[str, str]:
         "source": SOURCE,
         "license": LICENSE,
         "license_url": LICENSE_URL,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256_of(path),
     }
 
 

@@ -10,7 +10,6 @@ no harm. A worker decodes in a child process (core.video.guarded_reader) and nee
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -24,6 +23,7 @@ from components.core import storage
 from components.core.beam.beam_options import VideoProgress, check_workers_see, worker_failures
 from components.core.errors import AbsentError, DataError
 from components.core.files import json_lines
+from components.core.files.local_files import sha256_of
 from components.core.records.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
 from components.core.records.manifest import ManifestRow
 from components.core.records.shards import ShardInfo, read_tfrecords, write_tfrecords
@@ -222,9 +222,7 @@ def _clip_record(row: ManifestRow, number: int, clip: Clip) -> ClipRecord:
 def _write_shard(task: ShardTask) -> ShardInfo:
     with storage.new_file(task.uri) as shard:
         num_clips = write_tfrecords(shard, _records(task))
-        with shard.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return ShardInfo(storage.path_of(task.uri).name, num_clips, sha256)
+        return ShardInfo(storage.path_of(task.uri).name, num_clips, sha256_of(shard))
 
 
 def _records(task: ShardTask) -> Iterator[bytes]:

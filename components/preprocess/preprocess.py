@@ -9,6 +9,7 @@ import logging
 import shutil
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -25,9 +26,9 @@ from components.core.records.shards import (
     VIDEOS_NAME,
     DatasetIndex,
     ShardInfo,
-    ShardName,
     SplitInfo,
     fingerprint_of,
+    shard_name,
     shard_of,
 )
 from components.core.records.video_records import Status, VideoRecord, VideoSet, read_videos
@@ -153,10 +154,8 @@ def _links(records: list[VideoRecord], pairs: list[near_duplicates.Pair]) -> lis
     """Returns which groups hold the same file or near-duplicates."""
     group_of = {record.row.video_id: record.row.group for record in records}
     first_of_file: dict[str, str] = {}
-    for record in records:
-        if record.status is Status.STORED:
-            first_of_file.setdefault(record.sha256, record.row.group)
-    same_file = [(first_of_file[record.sha256], record.row.group) for record in records if record.status is Status.STORED]
+    stored = [record for record in records if record.status is Status.STORED]
+    same_file = [(first_of_file.setdefault(record.sha256, record.row.group), record.row.group) for record in stored]
     return same_file + [(group_of[one], group_of[other]) for one, other, _ in pairs]
 
 
@@ -172,13 +171,13 @@ def _assemble(
     usable: list[ManifestRow], assignments: dict[str, str], work_uri: str, settings: Settings, options: PipelineOptions
 ) -> list[ShardInfo]:
     """Writes the shards of all splits; clips are sorted by the id of their video."""
-    members: dict[ShardName, list[tuple[str, str]]] = {
-        ShardName(split, shard, settings.num_shards): [] for split in SPLITS for shard in range(settings.num_shards)
+    members: dict[str, list[tuple[str, str]]] = {
+        shard_name(split, shard, settings.num_shards): [] for split in SPLITS for shard in range(settings.num_shards)
     }
     for row in sorted(usable, key=lambda row: row.video_id):
-        name = ShardName(assignments[row.group], shard_of(row.video_id, settings.num_shards), settings.num_shards)
+        name = shard_name(assignments[row.group], shard_of(row.video_id, settings.num_shards), settings.num_shards)
         members[name].append((_clips_uri(work_uri, row), row.group))
-    tasks = [beam_pipeline.ShardTask(_shard_uri(work_uri, str(name)), tuple(clips)) for name, clips in members.items()]
+    tasks = [beam_pipeline.ShardTask(_shard_uri(work_uri, name), tuple(clips)) for name, clips in members.items()]
     return beam_pipeline.assemble(tasks, storage.join(work_uri, "shards.jsonl"), options)
 
 
@@ -216,23 +215,16 @@ def _outcome(
     row = record.row
     excluded = beam_pipeline.DecodingOutcome(row.video_id, reason=exclusions.get(row.video_id, ""))
     outcome = decoding.get(row.video_id, excluded)
-    return VideoOutcome(
-        video_id=row.video_id,
-        class_name=row.class_name,
-        group=row.group,
-        source=row.source,
-        probe=row.probe,
-        license=row.license,
-        split=assignments[row.group] if outcome.num_clips else "",
-        fold=folds[row.group] if outcome.num_clips else None,
-        label_detail=row.label_detail,
-        sex=row.sex,
-        age=row.age,
-        container=PurePosixPath(record.storage_uri).suffix.removeprefix("."),
-        sha256=record.sha256,
-        near_duplicates=sorted({other for pair in pairs if row.video_id in pair[:2] for other in pair[:2]} - {row.video_id}),
-        **{name: value for name, value in dataclasses.asdict(outcome).items() if name not in ("video_id", "hashes")},
-    )
+    known: dict[str, Any] = {
+        **dataclasses.asdict(row),
+        **dataclasses.asdict(outcome),
+        "split": assignments[row.group] if outcome.num_clips else "",
+        "fold": folds[row.group] if outcome.num_clips else None,
+        "container": PurePosixPath(record.storage_uri).suffix.removeprefix("."),
+        "sha256": record.sha256,
+        "near_duplicates": sorted({other for pair in pairs if row.video_id in pair[:2] for other in pair[:2]} - {row.video_id}),
+    }
+    return VideoOutcome(**{field.name: known[field.name] for field in dataclasses.fields(VideoOutcome)})
 
 
 def _write_outcomes(path: Path, outcomes: list[VideoOutcome]) -> None:
@@ -252,7 +244,7 @@ def _index(shards: list[ShardInfo], outcomes: list[VideoOutcome], settings: Sett
 
 
 def _split_info(split: str, shards: list[ShardInfo], outcomes: list[VideoOutcome]) -> SplitInfo:
-    shards = [shard for shard in shards if ShardName.parse(shard.name).split == split]
+    shards = [shard for shard in shards if shard.name.startswith(f"{split}-")]
     outcomes = [outcome for outcome in outcomes if outcome.split == split]
     clips_by_class: collections.Counter[str] = collections.Counter()
     clips_by_source: collections.Counter[str] = collections.Counter()

@@ -1,6 +1,7 @@
 """Files and folders on this machine's disks, and what a disk refuses, in a sentence."""
 
 import contextlib
+import hashlib
 import logging
 import os
 import tempfile
@@ -116,6 +117,12 @@ def temporary_folder(prefix: str = "lus-", within: Path | None = None) -> Iterat
         raise DiskError(sentence or f"no temporary folder can be made ({detail(error)}): {advice}.") from error
     with temporary as name, disk_of(Path(name).parent):
         yield Path(name)
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the digest of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def array_on_disk(path: Path, kind: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap:

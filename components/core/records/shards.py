@@ -12,7 +12,6 @@ A TFRecord is: length (uint64), masked CRC-32C of the length, the bytes, masked 
 import dataclasses
 import hashlib
 import json
-import re
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,28 +29,9 @@ VIDEOS_NAME = "videos.jsonl"
 STATISTICS_NAME = "statistics.json"
 
 
-@dataclasses.dataclass(frozen=True, order=True)
-class ShardName:
-    """Name of one shard; `str()` formats it and `parse` reads it back."""
-
-    split: str
-    shard: int
-    num_shards: int
-
-    def __str__(self) -> str:
-        return f"{self.split}-{self.shard:05d}-of-{self.num_shards:05d}.tfrecord"
-
-    @classmethod
-    def parse(cls, name: str) -> "ShardName":
-        """Reads a file name.
-
-        Raises:
-            DataError: it is not the name of a shard.
-        """
-        match = re.fullmatch(r"([a-z]+)-(\d{5})-of-(\d{5})\.tfrecord", name)
-        if not match:
-            raise DataError(f"{name!r} is not a shard name; expected a name like 'train-00000-of-00004.tfrecord'.")
-        return cls(match[1], int(match[2]), int(match[3]))
+def shard_name(split: str, shard: int, num_shards: int) -> str:
+    """Returns the name of a shard's file."""
+    return f"{split}-{shard:05d}-of-{num_shards:05d}.tfrecord"
 
 
 def shard_of(key: str, num_shards: int) -> int:

@@ -121,6 +121,5 @@ def _clips(dataset_path: Path, index: DatasetIndex, split: str) -> Iterator[Clip
             raise DataError(f"shard {str(path)!r} has {num_clips} clips, the index says {shard.num_clips}; run preprocess again.")
 
 
-def _rgb(jpeg: bytes) -> np.ndarray:
-    image: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+def _rgb(jpeg: bytes) -> Any:
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
