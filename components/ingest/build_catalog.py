@@ -23,6 +23,7 @@ license    As the source states it for all its videos, or the article for its ow
 
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urldefrag
 
 import pandas as pd
@@ -44,7 +45,7 @@ SIGNED_HOST = "https://cloud-ca.s3.amazonaws.com/"
 EXCLUDED = {"22_butterfly_covid": "withdrawn by its source", "178_uf_other": "the same file as 184_uf_pneumonia"}
 SERIES_OF_ONE_PATIENT = "20day_patient"
 
-Row = dict[str, str]
+Row = dict[Any, str]  # by the name of the column
 
 
 def build(folder: Path) -> list[Row]:
