@@ -193,7 +193,7 @@ class _Run:
             ChangedError: the source has another video now.
         """
         try:
-            return self._collect(row, earlier, earlier.validators())
+            return self._collect(row, earlier, Validators(earlier.etag, earlier.last_modified))
         except UnchangedError:
             pass
         except ChangedError:

@@ -44,10 +44,6 @@ class Receipt:
     etag: str = ""
     last_modified: str = ""
 
-    def validators(self) -> Validators:
-        """Returns by what the server told that state of the file."""
-        return Validators(self.etag, self.last_modified)
-
 
 class VideoStore:
     """The folder of stored videos and receipts below a storage URI; threads share it. A context manager: it has a child process."""
@@ -142,8 +138,7 @@ class VideoStore:
             num_bytes=path.stat().st_size,
             extension=self._extension(path),
             fetched_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            etag=validators.etag,
-            last_modified=validators.last_modified,
+            **dataclasses.asdict(validators),
         )
         check_expected(row, receipt)
         if earlier and storage.scheme_of(row.uri) and earlier.sha256 != receipt.sha256:

@@ -129,9 +129,9 @@ def _dask_settings(options: PipelineOptions) -> dict[str, Any] | None:
     """Returns the settings of Dask's client; None with another runner."""
     if options.view_as(StandardOptions).runner != DASK_RUNNER:
         return None
-    from components.core.beam.dask_runner import client_settings
+    from components.core.beam.dask_runner import settings_of
 
-    return client_settings(options)
+    return settings_of(options)[0]
 
 
 def _workers_are_here(options: PipelineOptions) -> bool:
