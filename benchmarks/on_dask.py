@@ -1,17 +1,17 @@
 """How long preprocess takes on Dask against the in-memory runner, and whether both write the same bytes.
 
-    python benchmarks/on_dask.py --manifest MANIFEST [--workers 1 2] [--copies 1]
-    python benchmarks/on_dask.py --manifest MANIFEST --scheduler tcp://HOST:8786
+    python -m benchmarks.on_dask --manifest MANIFEST [--workers 1 2] [--copies 1]
+    python -m benchmarks.on_dask --manifest MANIFEST --scheduler tcp://HOST:8786
 
-Every run reads the videos from the same bucket and writes to it: at AWS_ENDPOINT_URL when that is set, else on a server of moto's, which
+Every run reads the videos from the same bucket and writes to it: at AWS_ENDPOINT_URL when that is set, else on the tests' emulator, which
 answers one request at a time. Without --scheduler a scheduler and workers of one thread are started on this machine, speak TCP, and have
 imported what they need when the clock starts, as on a cluster that stays. `in memory` is Beam's direct runner in this process with so many
 threads; each of its threads, as each worker, decodes in a child process. On Dask the clips of each video pass through the bucket, too.
 
-Measured on 96 real videos, two runs on two cores on which a Kubernetes cluster and tests ran at the same time (load 4 to 9, so only the
-order of magnitude counts): in memory 36 and 41 s with one thread, 24 and 45 s with two; Dask 77 and 130 s with one worker, 118 and 61 s
-with two. The bytes were the same every time. It is the bucket that costs: in memory with one thread, clips that pass through it take 77 s,
-too. On one small machine Dask does not pay; it is for more machines than one.
+Measured on 96 real videos, with the emulator in a process of its own, two runs on two cores on which a Kubernetes cluster and tests ran at
+the same time (load 4 to 9, so only the order of magnitude counts): in memory 36 and 41 s with one thread, 24 and 45 s with two; Dask 77 and
+130 s with one worker, 118 and 61 s with two. The bytes were the same every time. It is the bucket that costs: in memory with one thread,
+clips that pass through it take 77 s, too. On one small machine Dask does not pay; it is for more machines than one.
 """
 
 import argparse
@@ -20,26 +20,21 @@ import dataclasses
 import inspect
 import itertools
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+from distributed import Client
 
 from components.core import storage
 from components.core.records.manifest import read_manifest
 from components.core.records.video_records import Status, VideoRecord, write_videos
 from components.preprocess.component import preprocess
 from components.preprocess.preprocess import Settings, build_dataset
-
-ROOT = Path(__file__).parents[1]
-EMULATOR = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
-PRELOADED = ["components.core.beam.dask_runner", "components.preprocess.beam_pipeline"]
+from tests.dask_processes import dask_processes
+from tests.emulators import S3_CREDENTIALS, new_bucket, s3_emulator
 
 
 def main() -> None:
@@ -60,11 +55,11 @@ def main() -> None:
         for number in options.workers:
             build(f"in memory, {number}", number, "")
         if options.scheduler:
-            build("Dask", 1, _beam_options(options.scheduler))
+            build("Dask", 1, f"--runner=DaskRunner --dask_client_address={options.scheduler}")
             return
         for number in options.workers:
-            with _cluster(number) as address:
-                build(f"Dask, {number}", 1, _beam_options(address))
+            with _cluster(folder / f"dask-{number}", number) as beam_options:
+                build(f"Dask, {number}", 1, beam_options)
 
 
 class _Builder:
@@ -92,10 +87,6 @@ class _Builder:
         print(f"{title:24}{seconds:9.1f}{seconds / self._first_s:8.2f}   {same}", flush=True)
 
 
-def _beam_options(address: str) -> str:
-    return f"--runner=DaskRunner --dask_client_address={address}"
-
-
 def _stored(manifest: str, copies: int, bucket: str) -> Iterator[VideoRecord]:
     """Copies the videos of a manifest to the bucket; every further copy of one is a video of a group of its own."""
     for row in read_manifest(manifest):
@@ -111,68 +102,23 @@ def _bucket() -> Iterator[str]:
     """Gives the URI of an empty bucket, which is deleted afterwards."""
     with contextlib.ExitStack() as stack:
         if "AWS_ENDPOINT_URL" not in os.environ:
-            port = _free_port()
-            stack.enter_context(_process([sys.executable, "-m", "moto.server", "-H127.0.0.1", f"-p{port}"]))
-            _wait(lambda: _listens(port))
-            os.environ.update(EMULATOR, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
-        name = f"lus-benchmark-{uuid.uuid4().hex}"
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=name)
+            os.environ |= {**S3_CREDENTIALS, "AWS_ENDPOINT_URL": stack.enter_context(s3_emulator())}
+        uri = new_bucket("s3")
         try:
-            yield f"s3://{name}"
+            yield uri
         finally:
-            storage.delete_folder(f"s3://{name}")
-            client.delete_bucket(Bucket=name)
+            storage.delete_folder(uri)
+            boto3.client("s3").delete_bucket(Bucket=uri.removeprefix("s3://"))
 
 
 @contextlib.contextmanager
-def _cluster(num_workers: int) -> Iterator[str]:
-    """Gives the address of a scheduler to which so many workers are connected."""
-    from distributed import Client
-
-    port = _free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    common = ["--no-dashboard", *(f"--preload={module}" for module in PRELOADED)]
-    worker = ["worker", address, "--nthreads=1", "--no-nanny", *common]
-    with contextlib.ExitStack() as stack:
-        for command in (["scheduler", "--host=127.0.0.1", f"--port={port}", *common], *([worker] * num_workers)):
-            stack.enter_context(_process([sys.executable, "-m", "dask", *command]))
-        with Client(address, timeout=120) as client:
+def _cluster(folder: Path, num_workers: int) -> Iterator[str]:
+    """Gives Beam's options for a scheduler to which so many workers are connected."""
+    folder.mkdir()
+    with dask_processes(folder, {}, num_workers) as cluster:
+        with Client(cluster.address, timeout=120) as client:
             client.wait_for_workers(num_workers, 120)
-        yield address
-
-
-@contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[None]:
-    with tempfile.TemporaryDirectory() as folder:
-        # Not in this folder, from which Python would import.
-        process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the server of the bucket does not start")
-        time.sleep(0.2)
+        yield cluster.options
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """How near preprocess comes to the speed of the decoder, what a dataset weighs, and how fast it is read, against bare loops and notebooks.
 
-    python benchmarks/preprocess.py --videos FOLDER [--copies 1] [--mode window uniform]
-    python benchmarks/preprocess.py --long-video
-    python benchmarks/preprocess.py --videos FOLDER --encodings
+    python benchmarks/preprocess.py --videos FOLDER [--copies 1]
 
 Every line is a process tree of its own, measured in one run on two workers: wall-clock time, processor time of all its processes, and the
 most memory that they held together (proportional set size, sampled ten times a second).
@@ -20,14 +18,13 @@ turns (read_clips and JPEG, without Beam) it is 0.69 for `window` and 0.77 for `
 warping and shrinking 1.5, colours for the screening 1, grey 1, JPEG 0.6, finding the sector 1, opening files 0.4; Beam and its processes
 take 14 s of 95. Of an earlier run on 20 copies and OpenCV: wall-clock time 1.16 and 1.14 times that of the bare pool, at most 688 MB in
 all processes together. A clip weighs 152 kB, 1/55 of float32 .npy; tf.data read 263 clips/s and np.load 243 from the page cache, 216 and
-129 from the disk. The child that reads 30 minutes of 1080p video takes 295 MB in both modes. Grey frames of a clip: JPEG q95 160 kB and 49
-dB (worst clip 45), q90 112 kB and 47 dB, PNG 266 kB, WebP q95 106 kB and 47 dB but 26 times as long to encode as JPEG q95, WebP lossless
-241 kB and 53 times as long, raw 702 kB.
+129 from the disk. The child that reads 30 minutes of 1080p video takes 295 MB in both modes (a test reads two hours in 512 MB).
 """
 
 import argparse
 import concurrent.futures
 import dataclasses
+import functools
 import inspect
 import itertools
 import multiprocessing
@@ -36,13 +33,12 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
+import psutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -53,7 +49,6 @@ from components.core.records.manifest import ManifestRow, read_manifest
 from components.core.records.video_records import Status, VideoRecord, write_videos
 from components.core.video.clip_reader import read_clips
 from components.core.video.decoding import open_video
-from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 
 NUM_WORKERS = 2
@@ -72,28 +67,16 @@ class Measured:
 
 
 def main() -> None:
-    """Prints the tables that were asked for."""
+    """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=Path, help="folder with the videos and their manifest.csv")
+    parser.add_argument("--videos", type=Path, required=True, help="folder with the videos and their manifest.csv")
     parser.add_argument("--copies", type=int, default=1)
-    parser.add_argument("--mode", nargs="+", default=["window", "uniform"])
-    parser.add_argument("--encodings", action="store_true")
-    parser.add_argument("--long-video", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if options.long_video:
-            _long_video(Path(folder))
-        elif options.encodings:
-            _encodings(_paths(options.videos))
-        else:
-            _speed(options.videos, options.copies, options.mode, Path(folder))
+        _speed(options.videos, options.copies, Path(folder))
 
 
-def _paths(videos: Path) -> list[Path]:
-    return [Path(row.uri) for row in read_manifest(str(videos / "manifest.csv"))]
-
-
-def _speed(videos: Path, copies: int, modes: list[str], folder: Path) -> None:
+def _speed(videos: Path, copies: int, folder: Path) -> None:
     rows = read_manifest(str(videos / "manifest.csv"))
     paths = [Path(row.uri) for row in rows] * copies
     print(f"{len(paths)} videos ({copies} × {len(rows)}), {NUM_WORKERS} workers")
@@ -102,9 +85,10 @@ def _speed(videos: Path, copies: int, modes: list[str], folder: Path) -> None:
     _report("decoding to grey", len(paths), _measure(_in_pool, _decode_all_to_grey, paths))
     _report("OpenCV to grey", len(paths), _measure(_in_pool, _decode_all_with_opencv, paths))
     notebook = _report("notebook", len(paths), _measure(_notebook, paths, folder / "notebook"))
-    for mode in modes:
+    for mode in CHOICES["sampling"]:
         sampling = Sampling(FRAMES_PER_SECOND, MAX_CLIPS, mode)
-        bare = _report(f"bare pool, {mode}", len(paths), _measure(_in_pool, _Bare(sampling, folder / f"bare-{mode}"), paths))
+        function = functools.partial(_bare, sampling, folder / f"bare-{mode}")
+        bare = _report(f"bare pool, {mode}", len(paths), _measure(_in_pool, function, paths))
         dataset = folder / f"dataset-{mode}"
         step = _report(f"preprocess, {mode}", len(paths), _measure(_preprocess, rows, copies, mode, folder, dataset))
         print(
@@ -140,12 +124,10 @@ def _run(queue: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -
 def _memory_mb(pid: int) -> float:
     """Returns the memory of a process and its descendants; pages that they share are counted once."""
     try:
-        own = next(int(line.split()[1]) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except (OSError, StopIteration):
+        process = psutil.Process(pid)
+        return sum(member.memory_full_info().pss for member in (process, *process.children(recursive=True))) / (1 << 20)
+    except psutil.Error:  # one has just ended
         return 0.0
-    return own / 1024 + sum(map(_memory_mb, children))
 
 
 def _report(title: str, num_videos: int, measured: Measured) -> Measured:
@@ -180,22 +162,16 @@ def _decode_all_to_grey(path: Path) -> int:
         return sum(frame.grey().shape[0] > 0 for frame in video.frames())
 
 
-class _Bare:
+def _bare(sampling: Sampling, folder: Path, path: Path) -> int:
     """Reads one video and writes its JPEG files, one after the other, to one file."""
-
-    def __init__(self, sampling: Sampling, folder: Path) -> None:
-        self._sampling = sampling
-        self._folder = folder
-
-    def __call__(self, path: Path) -> int:
-        self._folder.mkdir(exist_ok=True)
-        try:
-            clips = read_clips(path, None, self._sampling).clips
-        except PipelineError:
-            return 0
-        with (self._folder / f"{os.getpid()}-{time.monotonic_ns()}").open("wb") as file:
-            file.writelines(jpeg for clip in clips for jpeg in clip.jpegs())
-        return len(clips)
+    folder.mkdir(exist_ok=True)
+    try:
+        clips = read_clips(path, None, sampling).clips
+    except PipelineError:
+        return 0
+    with (folder / f"{os.getpid()}-{time.monotonic_ns()}").open("wb") as file:
+        file.writelines(jpeg for clip in clips for jpeg in clip.jpegs())
+    return len(clips)
 
 
 def _notebook(paths: list[Path], folder: Path) -> int:
@@ -280,71 +256,6 @@ def _seconds(function: Callable[[], Any]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
-
-
-def _long_video(folder: Path) -> None:
-    """Prints the memory of a worker's child process that reads 30 minutes of 1080p video: two seconds of it, 900 times."""
-    path = folder / "long.mp4"
-    _write_long_video(path, minutes=30)
-    print(f"30 minutes of 1920 × 1080 at 30 frames/s, {path.stat().st_size / 1e6:.0f} MB")
-    for mode in CHOICES["sampling"]:
-        with GuardedReader() as reader:
-            start = time.perf_counter()
-            facts = reader(read_clips, path, None, Sampling(FRAMES_PER_SECOND, MAX_CLIPS, mode)).facts
-            seconds = time.perf_counter() - start
-            peak_mb = reader(resource.getrusage, resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{mode:10}{facts.num_frames:8} frames read{seconds:9.1f} s   peak {peak_mb:5.0f} MB", flush=True)
-
-
-def _write_long_video(path: Path, minutes: int) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (60, 45, 80), np.uint8)
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("mpeg4", rate=30)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 1920, 1080, "yuv420p", 60
-        stream.codec_context.max_b_frames = 0
-        images = (cv2.resize(image, (1920, 1080), interpolation=cv2.INTER_CUBIC) // 2 for image in noise)
-        frames = [av.VideoFrame.from_ndarray(image, format="gray") for image in images]
-        packets = [packet for frame in [*frames, None] for packet in stream.encode(frame) if packet.size]
-        for number, packet in enumerate(itertools.islice(itertools.cycle(packets), minutes * 60 * 30)):
-            copy = av.Packet(bytes(packet))
-            copy.pts = copy.dts = number
-            copy.time_base, copy.is_keyframe, copy.stream = Fraction(1, 30), packet.is_keyframe, stream
-            container.mux(copy)
-
-
-def _encodings(paths: list[Path]) -> None:
-    """Prints what each encoding of the frames of a clip costs, on the first clip of every video."""
-    clips = [read_clips(path, None, Sampling(FRAMES_PER_SECOND, 1)).clips[0].frames for path in paths]
-    print(f"{len(clips)} clips of {CLIP_FRAMES} × {FRAME_SIZE_PX} × {FRAME_SIZE_PX} grey, one thread; means, PSNR also of the worst clip")
-    print(f"{'':16}{'kB a clip':>10}{'encode ms':>11}{'decode ms':>11}{'PSNR dB':>9}{'worst':>8}")
-    for name, suffix, flags in (
-        ("JPEG q95", ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
-        ("JPEG q90", ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]),
-        ("PNG", ".png", []),
-        ("WebP q95", ".webp", [cv2.IMWRITE_WEBP_QUALITY, 95]),
-        ("WebP lossless", ".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
-        ("raw", "", []),
-    ):
-        sizes, encode_s, decode_s, psnr = [], [], [], []
-        for clip in clips:
-            start = time.perf_counter()
-            files = [cv2.imencode(suffix, frame, flags)[1].tobytes() if suffix else frame.tobytes() for frame in clip]
-            middle = time.perf_counter()
-            back = [_decoded(file, bool(suffix)) for file in files]
-            decode_s.append(time.perf_counter() - middle)
-            encode_s.append(middle - start)
-            sizes.append(sum(map(len, files)))
-            error = np.mean((np.stack(back).astype(float) - clip) ** 2)
-            psnr.append(10 * np.log10(255**2 / error) if error else np.inf)
-        print(
-            f"{name:16}{np.mean(sizes) / 1000:10.0f}{1000 * np.mean(encode_s):11.1f}{1000 * np.mean(decode_s):11.1f}"
-            f"{np.mean(psnr):9.1f}{min(psnr):8.1f}"
-        )
-
-
-def _decoded(file: bytes, is_image: bool) -> np.ndarray:
-    data = np.frombuffer(file, np.uint8)
-    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if is_image else data.reshape(FRAME_SIZE_PX, FRAME_SIZE_PX)
 
 
 if __name__ == "__main__":

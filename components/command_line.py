@@ -11,7 +11,6 @@ import click
 from kfp.dsl import structures
 
 import components
-from components.core.errors import PipelineError
 from components.core.process import exit_with_message, prepare_process
 
 
@@ -47,27 +46,12 @@ class Commands(click.Group):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the command that the arguments of this process name."""
         prepare_process()
+        return super().__call__(*args, **kwargs)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the command that the arguments name; an error of this project ends the process as `exit_with_message` says."""
         with exit_with_message():
-            return super().__call__(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command of the group; a PipelineError ends it as an error of click does, with an exit code of its own."""
-        try:
-            return super().invoke(ctx)
-        except PipelineError as error:
-            raise _Failure(error) from None
-
-
-class _Failure(click.ClickException):
-    """Shows a PipelineError as click shows its own errors, with the error's exit code."""
-
-    def __init__(self, error: PipelineError) -> None:
-        super().__init__(str(error))
-        setattr(self, "exit_code", error.exit_code)  # noqa: B010 (click declares it on the class)
-
-    def show(self, file: Any = None) -> None:
-        """Prints the sentence on stderr."""
-        click.echo(f"error: {self.message}", err=True, file=file)
+            return super().main(*args, **kwargs)
 
 
 def example(command: str) -> str:

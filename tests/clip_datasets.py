@@ -100,7 +100,7 @@ def write_outcomes(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]]
 def _write_split(path: Path, split: str, records: Sequence[clips.ClipRecord], num_shards: int) -> shards.SplitInfo:
     infos = []
     for number in range(num_shards):
-        name = str(shards.ShardName(split, number, num_shards))
+        name = shards.shard_name(split, number, num_shards)
         members = records[number::num_shards]
         shards.write_tfrecords(path / name, map(clips.serialize, members))
         infos.append(shards.ShardInfo(name, len(members), hashlib.sha256((path / name).read_bytes()).hexdigest()))

@@ -23,7 +23,7 @@ def prepare_process() -> None:
     UTF-8, whatever the locale says. What is printed never fails on a name. Where there is no home folder, because HOME is not set and
     the user has no entry in the table of users, one that is deleted at the end takes what libraries keep there.
     """
-    if not _names_are_utf8() and os.environ.get(_UTF8_MODE) != "1":
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get(_UTF8_MODE) != "1":
         os.environ[_UTF8_MODE] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     for stream in (sys.stdout, sys.stderr):
@@ -32,10 +32,6 @@ def prepare_process() -> None:
     if not os.path.isabs(os.path.expanduser("~")):
         os.environ["HOME"] = tempfile.mkdtemp(prefix="lus-home-")
         atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
-
-
-def _names_are_utf8() -> bool:
-    return sys.getfilesystemencoding().lower().replace("-", "") == "utf8"
 
 
 @contextlib.contextmanager

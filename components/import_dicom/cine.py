@@ -56,6 +56,11 @@ class Box:
     right: int
     bottom: int
 
+    @classmethod
+    def of(cls, left: int, top: int, width: int, height: int) -> "Box":
+        """Returns the box of this size."""
+        return cls(left, top, left + width, top + height)
+
 
 @dataclasses.dataclass(frozen=True)
 class Form:

@@ -6,6 +6,7 @@ as their length holds, and encapsulated ones as many as begin in their fragments
 
 import re
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
@@ -144,13 +145,18 @@ def _items(pixels: PixelData) -> list[Span]:
 def _by_start(pixels: PixelData, fragments: list[Span], syntax: UID) -> list[list[Span]]:
     """Groups fragments into frames by how a frame's code begins; none when the first fragment does not begin like that."""
     start = _START_OF_RLE if syntax == RLELossless else _START_OF_JPEG_2000 if syntax in JPEG2000TransferSyntaxes else _START_OF_JPEG
+    return _grouped(fragments, lambda offset, num_bytes: start.match(pixels.read(offset, min(num_bytes, _HEAD_BYTES))) is not None)
+
+
+def _grouped(fragments: list[Span], begins: Callable[[int, int], bool]) -> list[list[Span]]:
+    """Groups fragments into frames, given which of them begin one; none when the first does not."""
     frames: list[list[Span]] = []
-    for offset, num_bytes in fragments:
-        if start.match(pixels.read(offset, min(num_bytes, _HEAD_BYTES))):
+    for fragment in fragments:
+        if begins(*fragment):
             frames.append([])
         elif not frames:
             return []
-        frames[-1].append((offset, num_bytes))
+        frames[-1].append(fragment)
     return frames
 
 
@@ -168,9 +174,4 @@ def _by_offsets(fragments: list[Span], offsets: list[int]) -> list[list[Span]]:
     listed = set(offsets)
     if 0 not in listed or len(listed) < len(offsets) or not listed.issubset(offset - first for offset, _ in fragments):
         return []
-    frames: list[list[Span]] = []
-    for offset, num_bytes in fragments:
-        if offset - first in listed:
-            frames.append([])
-        frames[-1].append((offset, num_bytes))
-    return frames
+    return _grouped(fragments, lambda offset, _: offset - first in listed)

@@ -11,10 +11,8 @@ its line.
 
 import collections
 import contextlib
-import csv
 import dataclasses
 import hashlib
-import io
 import logging
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +21,7 @@ import numpy as np
 from components.core import storage
 from components.core.errors import AbsentError, DataError, DiskError, OutageError, StorageError, UsageError
 from components.core.files.local_files import temporary_folder
+from components.core.records.tables import to_csv
 from components.import_dicom.cine import Box, Cine, read_cine
 from components.import_dicom.decoders import Decoder, decoded, installed_decoders
 from components.import_dicom.deidentification import Pseudonyms, bounding_box, visible
@@ -39,7 +38,6 @@ NO_PATIENT = "it names no patient; its study is its group"
 NO_COUNT = "it does not state how many frames it has; they were counted in its pixel data"
 SAME_UID = "its SOPInstanceUID is that of file {number}, but its patient, its frames or their times are others: both were imported"
 
-_COLUMNS = ("video_id", "uri", "label", "group", "probe", "source", "crop")
 _log = logging.getLogger(__name__)
 
 
@@ -156,7 +154,7 @@ def import_dicom_files(
             decoder.close()
     result = ImportResult(outcomes, storage.join(storage.absolute_uri(destination_uri), MANIFEST_NAME), idle_lines)
     if result.imported:
-        storage.write_bytes(result.manifest_uri, _csv([outcome.row for outcome in result.imported]))
+        storage.write_bytes(result.manifest_uri, to_csv([outcome.row for outcome in result.imported]))
     counts = result.metrics()
     _log.info(
         "result: %s", ", ".join(f"{counts[f'num_{what}']} {what.replace('_', ' ')}" for what in ("imported", "rejected", "to_look_at"))
@@ -283,11 +281,3 @@ def _image_boxes(cine: Cine, label: Label) -> tuple[tuple[Box, ...], list[str]]:
     if boxes is None:
         return (Box(0, 0, cine.width_px, cine.height_px),), [NO_REGIONS]
     return boxes, [TEXT_INSIDE] if cine.burned_in_text == "YES" else []
-
-
-def _csv(rows: list[dict[str, str]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -13,33 +13,33 @@ from pathlib import PurePosixPath
 
 from components.core.errors import UsageError
 from components.core.records.clips import ALL_CLASS_NAMES
-from components.core.records.tables import read_table
+from components.core.records.tables import parse_box, read_table
 from components.import_dicom.cine import Box
 
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """The class of a file, and where its image is if the user says so."""
+    """The class of a file, where its image is if the user says so, and in which line of the table that stands."""
 
     class_name: str
-    region: Box | None = None
+    region: Box | None
+    line: int = dataclasses.field(compare=False)
 
 
+@dataclasses.dataclass(frozen=True)
 class Labels:
     """The labels of files by their paths."""
 
-    def __init__(self, by_path: dict[PurePosixPath, Label], lines: dict[PurePosixPath, int]) -> None:
-        self._by_path = by_path
-        self._lines = lines
+    by_path: dict[PurePosixPath, Label]
 
     def of(self, path: PurePosixPath) -> Label | None:
         """Returns the label of a file, None when nothing was said of it."""
-        return next((self._by_path[place] for place in _places(path) if place in self._by_path), None)
+        return next((self.by_path[place] for place in _places(path) if place in self.by_path), None)
 
     def idle_lines(self, paths: Iterable[PurePosixPath]) -> tuple[int, ...]:
         """Returns the lines of the table whose path is that of no file and of no folder with files."""
         places = {place for path in paths for place in _places(path)}
-        return tuple(line for path, line in self._lines.items() if path not in places)
+        return tuple(label.line for path, label in self.by_path.items() if path not in places)
 
 
 def _places(path: PurePosixPath) -> tuple[PurePosixPath, ...]:
@@ -60,7 +60,6 @@ def read_labels(uri: str) -> Labels:
         StorageError: it cannot be read.
     """
     by_path: dict[PurePosixPath, Label] = {}
-    lines: dict[PurePosixPath, int] = {}
     for row in read_table(uri, "table of labels", ("path", "label"), ("region",)):
         where = f"table of labels {uri!r}, line {row.line}"
         class_name, text = row.cells["label"], row.cells["path"]
@@ -70,19 +69,7 @@ def read_labels(uri: str) -> Labels:
             raise UsageError(f"{where}: path is empty; write a file or a folder, or `.` for the source itself.")
         path = _normalised(text)
         if path in by_path:
-            raise UsageError(f"{where}: path {text!r} was listed before, in line {lines[path]}; a path can have one label.")
-        by_path[path] = Label(class_name, _region(row.cells["region"], where))
-        lines[path] = row.line
-    return Labels(by_path, lines)
-
-
-def _region(text: str, where: str) -> Box | None:
-    if not text:
-        return None
-    try:
-        left, top, width, height = (int(number) for number in text.split(","))
-    except ValueError:
-        left = top = width = height = -1
-    if min(left, top) < 0 or min(width, height) < 1:
-        raise UsageError(f"{where}: region {text!r} is not a box; write x,y,width,height in pixels, or leave it empty.")
-    return Box(left, top, left + width, top + height)
+            raise UsageError(f"{where}: path {text!r} was listed before, in line {by_path[path].line}; a path can have one label.")
+        box = parse_box(row.cells["region"], f"{where}: region")
+        by_path[path] = Label(class_name, box and Box.of(*box), row.line)
+    return Labels(by_path)

@@ -21,12 +21,12 @@ crop       Where the metadata has no box, COVIDx-US crops a square below a bar a
 license    As the source states it for all its videos, or the article for its own; empty where nothing is stated.
 """
 
-import collections
-import csv
 import sys
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urldefrag
+
+import pandas as pd
 
 CATALOG = Path(__file__).with_name("catalog.csv")
 COLUMNS = (
@@ -45,7 +45,7 @@ SIGNED_HOST = "https://cloud-ca.s3.amazonaws.com/"
 EXCLUDED = {"22_butterfly_covid": "withdrawn by its source", "178_uf_other": "the same file as 184_uf_pneumonia"}
 SERIES_OF_ONE_PATIENT = "20day_patient"
 
-Row = dict[str, str]
+Row = dict[Any, str]  # by the name of the column
 
 
 def build(folder: Path) -> list[Row]:
@@ -53,18 +53,20 @@ def build(folder: Path) -> list[Row]:
     metadata = [row for row in _read(folder / "video_metadata.csv") if row["id"]]
     anatomies = {row["id"]: row["type"] for row in _read(folder / "LUSS_metadata.csv")}
     crops = {row["filename"].rpartition(".")[0]: row for row in _read(folder / "video_cropping_metadata.csv")}
-    rows = [_row(facts, anatomies[facts["id"]], crops[facts["id"]]) for facts in metadata]
-    _use_first_doi(rows)
-    _drop_contradictions(rows)
-    for row, facts in zip(rows, metadata, strict=True):
-        row["group"] = _group(row, facts["folder"])
-    _join_groups(rows)
-    return rows
+    catalog = pd.DataFrame([_row(facts, anatomies[facts["id"]], crops[facts["id"]]) for facts in metadata])
+    first_dois = catalog[catalog["doi"] != ""].groupby("page_url")["doi"].transform("first")
+    catalog.loc[first_dois.index, "doi"] = first_dois
+    patients = catalog[catalog["patient"] != ""].groupby("patient")
+    for name in ("sex", "age"):
+        contradicts = patients[name].transform("nunique") > 1
+        catalog.loc[contradicts.index[contradicts], name] = ""
+    catalog["group"] = [_group(row, facts["folder"]) for row, facts in zip(catalog.to_dict("records"), metadata, strict=True)]
+    catalog["group"] = catalog.groupby("uri")["group"].transform("last")
+    return catalog.to_dict("records")
 
 
 def _read(path: Path) -> list[Row]:
-    with path.open(encoding="cp1252", newline="") as file:
-        return list(csv.DictReader(file))
+    return pd.read_csv(path, encoding="cp1252", dtype=str, keep_default_na=False).to_dict("records")
 
 
 def _row(facts: Row, anatomy: str, crop: Row) -> Row:
@@ -119,21 +121,6 @@ def _crop(crop: Row) -> str:
     return f"{border},{top},{side},{side}"
 
 
-def _use_first_doi(rows: list[Row]) -> None:
-    first: Row = {}
-    for row in rows:
-        if row["doi"]:
-            row["doi"] = first.setdefault(row["page_url"], row["doi"])
-
-
-def _drop_contradictions(rows: list[Row]) -> None:
-    for members in _by((row for row in rows if row["patient"]), "patient").values():
-        for name in ("sex", "age"):
-            if len({row[name] for row in members}) > 1:
-                for row in members:
-                    row[name] = ""
-
-
 def _group(row: Row, folder: str) -> str:
     source = row["source"]
     if row["doi"]:
@@ -143,22 +130,5 @@ def _group(row: Row, folder: str) -> str:
     return f"{source}/{SERIES_OF_ONE_PATIENT}" if folder.endswith(SERIES_OF_ONE_PATIENT) else row["video_id"]
 
 
-def _join_groups(rows: list[Row]) -> None:
-    """Gives rows with the same address the group of the last of them."""
-    for members in _by(rows, "uri").values():
-        for row in members:
-            row["group"] = members[-1]["group"]
-
-
-def _by(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = collections.defaultdict(list)
-    for row in rows:
-        found[row[column]].append(row)
-    return found
-
-
 if __name__ == "__main__":
-    with CATALOG.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(build(Path(sys.argv[1])))
+    pd.DataFrame(build(Path(sys.argv[1])), columns=COLUMNS).to_csv(CATALOG, index=False, lineterminator="\n")

@@ -1,6 +1,5 @@
 """Manners towards the hosts of videos: how many requests at once, how long between them, under which name, and when to leave one alone."""
 
-import collections
 import contextlib
 import dataclasses
 import threading
@@ -122,13 +121,3 @@ class Budget:
             if num_bytes > self._left:
                 raise MissingError(f"the limit of {self._total / 1e9:g} GB for one run is reached")
             self._left -= num_bytes
-
-
-def in_turns(hosts: list[str]) -> list[int]:
-    """Returns the positions of a list of hosts in an order in which every host comes early."""
-    seen: collections.Counter[str] = collections.Counter()
-    ranks = []
-    for position, host in enumerate(hosts):
-        ranks.append((seen[host], position))
-        seen[host] += 1
-    return [position for _, position in sorted(ranks)]

@@ -4,9 +4,10 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,6 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from components.core import storage
 from components.core.errors import DataError, DiskError, StorageError, UsageError
 from components.core.files import disk_faults
+from components.core.files.local_files import sha256_of
 from components.core.files.outputs import write_files
 from components.core.parameters import check_values
 from components.core.records.clips import CLASS_NAMES
@@ -23,11 +25,11 @@ from components.core.records.selection import Selection
 from components.core.records.video_records import Status, VideoRecord, videos_content
 from components.ingest.drop_in import DropIn
 from components.ingest.fetching import MAX_VIDEO_BYTES, Fetcher, container_of, host_of
-from components.ingest.hosts import Budget, in_turns
+from components.ingest.hosts import Budget
 from components.ingest.outcomes import ChangedError, MissingError, RejectedError, public_uri
 from components.ingest.sources.direct import NOTHING_KNOWN, UnchangedError, Validators
 from components.ingest.summary import summary
-from components.ingest.video_store import Receipt, VideoStore, check_expected, sha256_of
+from components.ingest.video_store import Receipt, VideoStore, check_expected
 
 NUM_THREADS = 8
 PROGRESS_EVERY = 10
@@ -132,11 +134,7 @@ class _Run:
         """Returns a record for each row."""
         selection = self._options.selection
         records = {row.video_id: _record(row, Status.SKIPPED, selection.reason_against(row)) for row in rows}
-        by_container: dict[str, list[ManifestRow]] = collections.defaultdict(list)
-        for row in filter(selection.takes, rows):
-            by_container[container_of(row)].append(row)
-        tasks = list(by_container.values())
-        tasks = [tasks[position] for position in in_turns([host_of(members[0]) for members in tasks])]
+        tasks = _tasks(filter(selection.takes, rows))
         progress = _Progress(sum(map(len, tasks)))
         pool = concurrent.futures.ThreadPoolExecutor(NUM_THREADS)
         try:
@@ -145,7 +143,7 @@ class _Run:
                 for future in concurrent.futures.as_completed(futures):
                     records.update({record.row.video_id: record for record in future.result()})
         except BaseException:  # Ctrl-C among them: the pool waits for its threads
-            progress.stop()
+            progress.close()
             self._fetcher.stop()
             raise
         finally:
@@ -195,7 +193,7 @@ class _Run:
             ChangedError: the source has another video now.
         """
         try:
-            return self._collect(row, earlier, earlier.validators())
+            return self._collect(row, earlier, Validators(earlier.etag, earlier.last_modified))
         except UnchangedError:
             pass
         except ChangedError:
@@ -233,22 +231,19 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._lock = threading.Lock()
-        self._stopped = False
+        self._closed = False
         self._done = 0
         self._num_bytes = 0
         self._bar = tqdm(total=total, unit="video", disable=None, leave=False)  # None: not where nobody watches
 
-    def stop(self) -> None:
-        """Says nothing more: what is left undone now is no video's fault."""
-        self._stopped = True
-
     def close(self) -> None:
-        """Takes the bar away."""
+        """Takes the bar away, and says nothing more: what is left undone then is no video's fault."""
+        self._closed = True
         self._bar.close()
 
     def __call__(self, record: VideoRecord) -> None:
         with self._lock:
-            if self._stopped:
+            if self._closed:
                 return
             self._done += 1
             self._num_bytes += record.num_bytes
@@ -258,6 +253,15 @@ class _Progress:
             self._bar.update()
             if self._bar.disable and (self._done % PROGRESS_EVERY == 0 or self._done == self._total):
                 _log.info("%d of %d videos, %.1f MB", self._done, self._total, self._num_bytes / 1e6)
+
+
+def _tasks(rows: Iterable[ManifestRow]) -> list[list[ManifestRow]]:
+    """Returns the rows of each container, in an order in which every host comes early."""
+    by_host: dict[str, dict[str, list[ManifestRow]]] = {}
+    for row in rows:
+        by_host.setdefault(host_of(row), {}).setdefault(container_of(row), []).append(row)
+    turns = itertools.zip_longest(*(by_container.values() for by_container in by_host.values()))
+    return [members for turn in turns for members in turn if members]
 
 
 def _has_changed(row: ManifestRow, receipt: Receipt) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.errors import DataError, DiskError
-from components.core.files.local_files import temporary_folder, writing
+from components.core.files.local_files import sha256_of, temporary_folder, writing
 from components.core.records.manifest import ManifestRow
 from components.core.records.video_records import VideoRecord, videos_content
 from components.core.video import containers
@@ -43,10 +43,6 @@ class Receipt:
     fetched_at: str
     etag: str = ""
     last_modified: str = ""
-
-    def validators(self) -> Validators:
-        """Returns by what the server told that state of the file."""
-        return Validators(self.etag, self.last_modified)
 
 
 class VideoStore:
@@ -142,8 +138,7 @@ class VideoStore:
             num_bytes=path.stat().st_size,
             extension=self._extension(path),
             fetched_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            etag=validators.etag,
-            last_modified=validators.last_modified,
+            **dataclasses.asdict(validators),
         )
         check_expected(row, receipt)
         if earlier and storage.scheme_of(row.uri) and earlier.sha256 != receipt.sha256:
@@ -204,9 +199,3 @@ def check_expected(row: ManifestRow, receipt: Receipt) -> None:
     """
     if row.expected_sha256 and receipt.sha256 != row.expected_sha256:
         raise RejectedError(f"its sha256 is {receipt.sha256}, the manifest says {row.expected_sha256}")
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the digest of a local file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

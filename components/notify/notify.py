@@ -64,7 +64,7 @@ def send(outcome: Outcome, storage_uri: str, environment: Mapping[str, str]) -> 
         DataError: a channel failed, after several tries where that may help, or is not described in full; the others were tried too.
     """
     environment = {name: value.strip() for name, value in environment.items()}
-    subject, text = _subject(outcome), _text(outcome, storage_uri)
+    subject, text = f"Lung-ultrasound pipeline: {_WORDS.get(outcome.state, outcome.state.lower())}", _text(outcome, storage_uri)
     print(f"{subject}\n{text}", flush=True)
     channels: list[tuple[str, Callable[[], None]]] = []
     if environment.get(WEBHOOK):
@@ -74,10 +74,6 @@ def send(outcome: Outcome, storage_uri: str, environment: Mapping[str, str]) -> 
     failed = [failure for name, channel in channels if (failure := _tried(name, channel))]
     if failed:
         raise DataError(f"the notification was not sent: {'; '.join(failed)}; check the Secret that {WEBHOOK} and {SMTP} come from.")
-
-
-def _subject(outcome: Outcome) -> str:
-    return f"Lung-ultrasound pipeline: {_WORDS.get(outcome.state, outcome.state.lower())}"
 
 
 def _text(outcome: Outcome, storage_uri: str) -> str:

@@ -86,9 +86,8 @@ class Painter:
     def __init__(self, scan: Scan, patient: Patient, rng: np.random.Generator):
         self.rng = rng
         self.scan = scan
-        self.lesion_mm = patient.lesion_mm
+        self.patient = patient
         self.view_mm = scan.depth_mm - patient.wall_mm
-        self.severity = patient.severity
         self.row_mm = scan.row_mm
         self.beam_mm = scan.beam_mm(patient.wall_mm)
         self.below_mm = ((np.arange(CANVAS_ROWS, dtype=np.float32) - PLEURA_ROW) * self.row_mm)[:, None]
@@ -139,9 +138,9 @@ def paint_covid(painter: Painter) -> Lung:
     rng = painter.rng
     sliding = painter.haze()
     sliding += painter.pleural_line(thickness_mm=rng.uniform(0.55, 1.0), ragged_mm=rng.uniform(0.3, 0.7), gaps=rng.uniform(0.4, 0.9))
-    pitch_mm = 17 - 8 * painter.severity
+    pitch_mm = 17 - 8 * painter.patient.severity
     for centre_mm in np.arange(painter.across_mm.min(), painter.across_mm.max(), pitch_mm):
-        confluent = rng.random() < 0.1 + 0.3 * painter.severity
+        confluent = rng.random() < 0.1 + 0.3 * painter.patient.severity
         width_mm = rng.uniform(2.5, 5) if confluent else rng.uniform(0.6, 1.5)
         sliding += painter.b_line(centre_mm + rng.uniform(-0.4, 0.4) * pitch_mm, width_mm, rng.uniform(0.14, 0.45))
     return Lung(sliding, 0.0, painter.everywhere)
@@ -150,9 +149,9 @@ def paint_covid(painter: Painter) -> Lung:
 def paint_pneumonia(painter: Painter) -> Lung:
     """Paints a consolidation with air bronchograms in an otherwise aerated lung; it is larger with severity."""
     rng = painter.rng
-    centre_mm = painter.lesion_mm + rng.uniform(-4, 4)
-    half_width_mm = (rng.uniform(0.30, 0.38) + 0.12 * painter.severity) * BEAMS * painter.beam_mm
-    height_mm = (rng.uniform(0.36, 0.48) + 0.25 * painter.severity) * painter.view_mm
+    centre_mm = painter.patient.lesion_mm + rng.uniform(-4, 4)
+    half_width_mm = (rng.uniform(0.30, 0.38) + 0.12 * painter.patient.severity) * BEAMS * painter.beam_mm
+    height_mm = (rng.uniform(0.36, 0.48) + 0.25 * painter.patient.severity) * painter.view_mm
     dome = np.sqrt(np.clip(1 - ((painter.across_mm - centre_mm) / half_width_mm) ** 2, 0, 1))
     border_mm = height_mm * dome * (1 + 0.14 * painter.wander(4.0) + 0.05 * painter.wander(1.0))
     behind_mm = painter.below_mm - border_mm
@@ -193,9 +192,9 @@ def echoes(class_name: str, scan: Scan, patient: Patient, rng: np.random.Generat
         [ROWS, BEAMS] float32 amplitudes; 1 is 0 dB.
     """
     painter = Painter(scan, patient, rng)
-    pleura = _pleura_rows(painter, patient)
-    wall = _wall(painter, patient, pleura)
-    shadow, cortex = _ribs(painter, patient, pleura)
+    pleura = _pleura_rows(painter)
+    wall = _wall(painter, pleura)
+    shadow, cortex = _ribs(painter, pleura)
     lung = PAINTERS[class_name](painter)
     a_lines = _a_lines(painter, lung.a_lines, pleura)
     sliding = (lung.sliding * speckle(rng, lung.sliding.shape, scan)).astype(np.float32)
@@ -211,26 +210,26 @@ def echoes(class_name: str, scan: Scan, patient: Patient, rng: np.random.Generat
         yield (wall + lung_echo + reverberation) * shadow + cortex
 
 
-def _pleura_rows(painter: Painter, patient: Patient) -> Array:
+def _pleura_rows(painter: Painter) -> Array:
     """Returns the row of the pleura under each beam, [1, BEAMS] float32: tilted and slightly bent."""
     across = np.linspace(-1, 1, BEAMS, dtype=np.float32)[None, :]
-    depth_mm = patient.wall_mm + painter.rng.uniform(-1.5, 1.5) * across + painter.rng.uniform(-1, 1) * across**2
+    depth_mm = painter.patient.wall_mm + painter.rng.uniform(-1.5, 1.5) * across + painter.rng.uniform(-1, 1) * across**2
     return (depth_mm / painter.row_mm).astype(np.float32)
 
 
-def _wall(painter: Painter, patient: Patient, pleura: Array) -> Array:
+def _wall(painter: Painter, pleura: Array) -> Array:
     """Paints skin, fat and muscle: layers across the view with fascias between them; [ROWS, BEAMS] float32."""
     rng = painter.rng
     rows = np.arange(ROWS, dtype=np.float32)[:, None]
     layers = _unit(cv2.GaussianBlur(rng.standard_normal((ROWS, BEAMS), dtype=np.float32), (0, 0), sigmaX=28, sigmaY=0.9 / painter.row_mm))
     fascias = _unit(cv2.GaussianBlur(rng.standard_normal((ROWS, BEAMS), dtype=np.float32), (0, 0), sigmaX=18, sigmaY=0.35 / painter.row_mm))
     skin = 0.5 * np.exp(-rows * painter.row_mm / 1.2)
-    tissue = patient.wall_echo * (np.exp(0.7 * layers) + 2.5 * (fascias - 1.0).clip(0)) + skin
+    tissue = painter.patient.wall_echo * (np.exp(0.7 * layers) + 2.5 * (fascias - 1.0).clip(0)) + skin
     above = 1 / (1 + np.exp(np.clip((rows - pleura) * painter.row_mm / 0.25, -30, 30)))
     return above * tissue * speckle(rng, (ROWS, BEAMS), painter.scan)
 
 
-def _ribs(painter: Painter, patient: Patient, pleura: Array) -> tuple[Array, Array]:
+def _ribs(painter: Painter, pleura: Array) -> tuple[Array, Array]:
     """Returns the acoustic shadow of the ribs (a factor) and the echo of their surface, both [ROWS, BEAMS] float32.
 
     Some videos look along an intercostal space and show no rib.
@@ -242,8 +241,8 @@ def _ribs(painter: Painter, patient: Patient, pleura: Array) -> tuple[Array, Arr
     depth_mm = np.arange(ROWS, dtype=np.float32)[:, None] * painter.row_mm
     across_mm = (np.arange(BEAMS, dtype=np.float32) - BEAMS / 2)[None, :] * painter.beam_mm
     middle_mm = rng.uniform(-4, 4)
-    for centre_mm in (middle_mm - patient.rib_spacing_mm / 2, middle_mm + patient.rib_spacing_mm / 2):
-        offset = (across_mm - centre_mm) / (patient.rib_width_mm / 2)
+    for centre_mm in (middle_mm - painter.patient.rib_spacing_mm / 2, middle_mm + painter.patient.rib_spacing_mm / 2):
+        offset = (across_mm - centre_mm) / (painter.patient.rib_width_mm / 2)
         surface_mm = 0.72 * pleura * painter.row_mm + 1.5 * offset**2
         beside = 1 / (1 + np.exp(np.clip(8 * (np.abs(offset) - 1), -30, 30)))
         shadow *= 1 - 0.96 * beside * (depth_mm > surface_mm)

@@ -11,10 +11,8 @@ are different patients. The same parameters give the same bytes, whatever the nu
 """
 
 import contextlib
-import csv
 import dataclasses
-import hashlib
-import io
+import functools
 import itertools
 import logging
 import os
@@ -28,9 +26,11 @@ from PIL import Image
 
 from components.core import parameters, storage
 from components.core.errors import DataError, UsageError
+from components.core.files.local_files import sha256_of
 from components.core.files.outputs import staged_folder
 from components.core.records.clips import CLASS_NAMES
 from components.core.records.manifest import read_manifest
+from components.core.records.tables import to_csv
 from components.phantoms import anatomy, imaging
 from components.phantoms.imaging import Array, Scan
 
@@ -38,7 +38,6 @@ MANIFEST_NAME = "manifest.csv"
 SOURCE = "phantom"
 LICENSE = "CC0-1.0"
 LICENSE_URL = "https://creativecommons.org/publicdomain/zero/1.0/"
-COLUMNS = ("video_id", "uri", "label", "group", "probe", "source", "license", "license_url", "sha256")
 
 CONTAINERS = ("mp4", "avi", "gif")
 # A GIF counts hundredths of a second: these rates are exact in every container.
@@ -53,49 +52,24 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Phantom:
-    """One video of a set, before it is drawn."""
+    """One video of a set, before it is drawn.
+
+    Attributes:
+        class_name: its class.
+        patient: number of the patient in the class.
+        video: number of the video of the patient.
+        place: number of the video in the class.
+        seed: of the set.
+    """
 
     class_name: str
     patient: int
     video: int
-    videos_per_patient: int
+    place: int
     seed: int
 
-    @property
-    def group(self) -> str:
-        """The patient's id."""
-        return f"phantom-{self.seed}-{self.class_name}-{self.patient:03d}"
-
-    @property
-    def video_id(self) -> str:
-        """The video's id."""
-        return f"{self.group}-{self.video:03d}"
-
-    @property
-    def uri(self) -> str:
-        """Where the video is, relative to the manifest."""
-        return f"videos/{self.video_id}.{self._recording[0]}"
-
-    @property
-    def scan(self) -> Scan:
-        """How it is recorded, whatever its class."""
-        _, probe, frame_rate_fps = self._recording
-        return imaging.draw_scan(self._rng(0, self.patient, self.video), probe, frame_rate_fps)
-
-    def frames(self) -> list[Array]:
-        """Draws the video: [height, width] uint8 grey each."""
-        scan, label = self.scan, CLASS_NAMES.index(self.class_name)
-        patient = anatomy.draw_patient(self._rng(1, label, self.patient))
-        rng = self._rng(2, label, self.patient, self.video)
-        sector = imaging.Sector(scan)
-        return [sector.frame(imaging.display(echo, scan, rng)) for echo in anatomy.echoes(self.class_name, scan, patient, rng)]
-
-    @property
-    def _recording(self) -> tuple[str, str, float]:
-        place = self.patient * self.videos_per_patient + self.video
-        return RECORDINGS[place * _RECORDING_STEP % len(RECORDINGS)]
-
-    def _rng(self, *key: int) -> np.random.Generator:
+    def rng(self, *key: int) -> np.random.Generator:
+        """Returns the chance of a part of the set."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
 
@@ -132,7 +106,7 @@ def generate_phantoms(destination: Path, *, patients_per_class: int, videos_per_
     destination = destination.absolute()
     _check_replaceable(destination)
     phantoms = [
-        Phantom(class_name, patient, video, videos_per_patient, seed)
+        Phantom(class_name, patient, video, patient * videos_per_patient + video, seed)
         for class_name, patient, video in itertools.product(CLASS_NAMES, range(patients_per_class), range(videos_per_patient))
     ]
     with staged_folder(destination, replace=True) as staged:
@@ -160,41 +134,47 @@ def _write_set(folder: Path, phantoms: list[Phantom]) -> None:
             rows.append(row)
             if len(rows) % _PROGRESS_EVERY == 0 or len(rows) == len(phantoms):
                 _log.info("%d of %d phantom videos drawn", len(rows), len(phantoms))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    storage.write_bytes(folder / MANIFEST_NAME, text.getvalue().encode())
+    storage.write_bytes(folder / MANIFEST_NAME, to_csv(rows))
 
 
 def _write_video(folder: Path, phantom: Phantom) -> dict[str, str]:
-    """Draws one video and returns its row of the manifest."""
-    path = folder / phantom.uri
-    WRITERS[path.suffix](path, phantom.frames(), phantom.scan.frame_rate_fps)
+    """Draws one video and returns its row of the manifest. How it is recorded does not depend on its class."""
+    container, probe, frame_rate_fps = RECORDINGS[phantom.place * _RECORDING_STEP % len(RECORDINGS)]
+    scan = imaging.draw_scan(phantom.rng(0, phantom.patient, phantom.video), probe, frame_rate_fps)
+    group = f"phantom-{phantom.seed}-{phantom.class_name}-{phantom.patient:03d}"
+    video_id = f"{group}-{phantom.video:03d}"
+    uri = f"videos/{video_id}.{container}"
+    WRITERS[container](folder / uri, _frames(phantom, scan), frame_rate_fps)
     return {
-        "video_id": phantom.video_id,
-        "uri": phantom.uri,
+        "video_id": video_id,
+        "uri": uri,
         "label": phantom.class_name,
-        "group": phantom.group,
-        "probe": phantom.scan.probe,
+        "group": group,
+        "probe": probe,
         "source": SOURCE,
         "license": LICENSE,
         "license_url": LICENSE_URL,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256_of(folder / uri),
     }
 
 
-def _write_with_opencv(codec: str) -> Callable[[Path, list[Array], float], None]:
-    def write(path: Path, frames: list[Array], frame_rate_fps: float) -> None:
-        height, width = frames[0].shape
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), frame_rate_fps, (width, height), isColor=False)
-        if not writer.isOpened():
-            raise DataError(f"OpenCV cannot write {path.name!r} with the codec {codec!r}; install opencv-python-headless with FFmpeg.")
-        for frame in frames:
-            writer.write(frame)
-        writer.release()
+def _frames(phantom: Phantom, scan: Scan) -> list[Array]:
+    """Draws the frames of a video, [height, width] uint8 grey each."""
+    label = CLASS_NAMES.index(phantom.class_name)
+    patient = anatomy.draw_patient(phantom.rng(1, label, phantom.patient))
+    rng = phantom.rng(2, label, phantom.patient, phantom.video)
+    sector = imaging.Sector(scan)
+    return [sector.frame(imaging.display(echo, scan, rng)) for echo in anatomy.echoes(phantom.class_name, scan, patient, rng)]
 
-    return write
+
+def _write_with_opencv(codec: str, path: Path, frames: list[Array], frame_rate_fps: float) -> None:
+    height, width = frames[0].shape
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), frame_rate_fps, (width, height), isColor=False)
+    if not writer.isOpened():
+        raise DataError(f"OpenCV cannot write {path.name!r} with the codec {codec!r}; install opencv-python-headless with FFmpeg.")
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
 
 
 def _write_gif(path: Path, frames: list[Array], frame_rate_fps: float) -> None:
@@ -204,7 +184,7 @@ def _write_gif(path: Path, frames: list[Array], frame_rate_fps: float) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, list[Array], float], None]] = {
-    ".mp4": _write_with_opencv("mp4v"),
-    ".avi": _write_with_opencv("MJPG"),
-    ".gif": _write_gif,
+    "mp4": functools.partial(_write_with_opencv, "mp4v"),
+    "avi": functools.partial(_write_with_opencv, "MJPG"),
+    "gif": _write_gif,
 }

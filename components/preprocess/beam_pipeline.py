@@ -1,7 +1,7 @@
 """The two Apache Beam pipelines of preprocess, and what they pass to each other on disk.
 
     decode      videos ── decode and sample ── one file of clips per video ── outcomes (JSON Lines)
-    assemble    shards, each a list of such files ── write shard ── summaries (JSON Lines)
+    assemble    shards, each a list of such files ── write shard ── what each holds (JSON Lines)
 
 Between them the splits are decided, over the videos that gave clips. Paths travel between workers, not frames: storage URIs, so that the
 workers of a cluster need no common disk. Which shard a clip goes to, and its place in it, follow from the video's id alone, therefore every
@@ -9,9 +9,7 @@ runner and every number of workers writes the same bytes. Files appear complete 
 no harm. A worker decodes in a child process (core.video.guarded_reader) and needs no TensorFlow.
 """
 
-import collections
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -25,9 +23,10 @@ from components.core import storage
 from components.core.beam.beam_options import VideoProgress, check_workers_see, worker_failures
 from components.core.errors import AbsentError, DataError
 from components.core.files import json_lines
+from components.core.files.local_files import sha256_of
 from components.core.records.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
 from components.core.records.manifest import ManifestRow
-from components.core.records.shards import read_tfrecords, write_tfrecords
+from components.core.records.shards import ShardInfo, read_tfrecords, write_tfrecords
 from components.core.video.clip_reader import Clip, VideoClips, read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
@@ -88,16 +87,6 @@ class ShardTask:
     clips: tuple[tuple[str, str], ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class ShardSummary:
-    """What was written to one shard."""
-
-    name: str
-    sha256: str
-    clips_by_class: dict[str, int]
-    clips_by_source: dict[str, int]
-
-
 def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, options: PipelineOptions) -> list[DecodingOutcome]:
     """Writes the clips of every video to its own file.
 
@@ -119,27 +108,27 @@ def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, option
     with worker_failures(), decoding.progress.shown(options), beam.Pipeline(options=options) as pipeline:
         outcomes = pipeline | "videos" >> beam.Create(tasks, reshuffle=True) | "decode and sample" >> beam.ParDo(decoding)
         _gather(outcomes, outcomes_uri)
-    return [DecodingOutcome(**fields) for fields in _read_lines(outcomes_uri)]
+    return [DecodingOutcome(**fields) for fields in json_lines.parse(storage.read_bytes(outcomes_uri))]
 
 
-def assemble(tasks: list[ShardTask], summaries_uri: str, options: PipelineOptions) -> list[ShardSummary]:
+def assemble(tasks: list[ShardTask], shards_uri: str, options: PipelineOptions) -> list[ShardInfo]:
     """Writes the shards from the files that `decode` wrote.
 
     Args:
         tasks: all shards that are to exist, empty ones too.
-        summaries_uri: a file for the summaries.
+        shards_uri: a file for what was written.
         options: Beam's options.
 
     Returns:
-        One summary a shard, sorted by its name.
+        What each shard holds, sorted by its name.
 
     Raises:
         DataError: a file of clips is damaged.
-        StorageError: a file of clips cannot be read, or a shard or the summaries cannot be written.
+        StorageError: a file of clips cannot be read, or a shard or `shards_uri` cannot be written.
     """
     with worker_failures(), beam.Pipeline(options=options) as pipeline:
-        _gather(pipeline | "shards" >> beam.Create(tasks, reshuffle=True) | "write shard" >> beam.Map(_write_shard), summaries_uri)
-    return [ShardSummary(**fields) for fields in _read_lines(summaries_uri)]
+        _gather(pipeline | "shards" >> beam.Create(tasks, reshuffle=True) | "write shard" >> beam.Map(_write_shard), shards_uri)
+    return [ShardInfo(**fields) for fields in json_lines.parse(storage.read_bytes(shards_uri))]
 
 
 def _gather(items: Any, uri: str) -> None:
@@ -155,10 +144,6 @@ def _gather(items: Any, uri: str) -> None:
 def _write_lines(gathered: tuple[None, Iterable[str]], uri: str) -> None:
     _, lines = gathered
     storage.write_bytes(uri, json_lines.to_bytes(sorted(lines)))
-
-
-def _read_lines(uri: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in storage.read_bytes(uri).decode().split("\n") if line]
 
 
 class DecodeVideos(beam.DoFn):  # type: ignore[misc]
@@ -234,21 +219,16 @@ def _clip_record(row: ManifestRow, number: int, clip: Clip) -> ClipRecord:
     )
 
 
-def _write_shard(task: ShardTask) -> ShardSummary:
-    by_class: collections.Counter[str] = collections.Counter()
-    by_source: collections.Counter[str] = collections.Counter()
-
-    def records() -> Iterator[bytes]:
-        for uri, group in task.clips:
-            with storage.local_copy(uri) as path:
-                for record in read_tfrecords(path):
-                    clip = parse(record)
-                    by_class[ALL_CLASS_NAMES[clip.label]] += 1
-                    by_source[clip.source] += 1
-                    yield record if clip.group == group else serialize(dataclasses.replace(clip, group=group))
-
+def _write_shard(task: ShardTask) -> ShardInfo:
     with storage.new_file(task.uri) as shard:
-        write_tfrecords(shard, records())
-        with shard.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return ShardSummary(storage.path_of(task.uri).name, sha256, dict(sorted(by_class.items())), dict(sorted(by_source.items())))
+        num_clips = write_tfrecords(shard, _records(task))
+        return ShardInfo(storage.path_of(task.uri).name, num_clips, sha256_of(shard))
+
+
+def _records(task: ShardTask) -> Iterator[bytes]:
+    """Yields the clips of a shard, each with the group that its video has now."""
+    for uri, group in task.clips:
+        with storage.local_copy(uri) as path:
+            for record in read_tfrecords(path):
+                clip = parse(record)
+                yield record if clip.group == group else serialize(dataclasses.replace(clip, group=group))

@@ -7,8 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from components.core.records.clips import CLIP_FRAMES, SPLITS, ClipRecord, parse
-from components.core.records.shards import read_tfrecords
+from components.core.records.clips import CLIP_FRAMES, SPLITS, ClipRecord
+from components.core.records.shards import read_clips
 
 THUMBNAIL_PX = 112
 CAPTION_PX = 14
@@ -32,9 +32,7 @@ def contact_sheets(dataset_path: Path, class_names: Sequence[str]) -> dict[str, 
 
 
 def _first_clips(dataset_path: Path, split: str) -> list[ClipRecord]:
-    paths = sorted(dataset_path.glob(f"{split}-*.tfrecord"))
-    clips = (parse(record) for path in paths for record in read_tfrecords(path))
-    return sorted((clip for clip in clips if clip.clip_index == 0), key=lambda clip: (clip.group, clip.video_id))
+    return sorted((clip for clip in read_clips(dataset_path, split) if clip.clip_index == 0), key=lambda clip: (clip.group, clip.video_id))
 
 
 def _heading(text: str) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The dataset report: one self-contained HTML page, to read before anything is trained (templates/dataset_report.html)."""
 
 import base64
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,35 +24,6 @@ TITLES = {
 NUMBER_TITLES = ("brightness of the clips (0–255)", "frames per second", "width (px)", "height (px)", "seconds read")
 
 Video = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A row of a table of videos: the videos of each class, and their groups."""
-
-    name: str
-    counts: list[int]
-    num_groups: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """The used videos by one of their fields."""
-
-    title: str
-    rows: list[Row]
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """The used videos of a group."""
-
-    name: str
-    split: str
-    fold: int
-    classes: str
-    num_videos: int
-    num_clips: int
 
 
 def render_dataset_report(dataset_path: Path, index: DatasetIndex, videos: Sequence[Video]) -> str:
@@ -81,7 +51,7 @@ def render_dataset_report(dataset_path: Path, index: DatasetIndex, videos: Seque
         duplicates=[(video, other) for video in used for other in video["near_duplicates"] if video["video_id"] < other],
         num_clips=sum(info.num_clips for info in index.splits.values()),
         num_groups=sum(info.num_groups for info in index.splits.values()),
-        tables=[_table(field, title, used, index.class_names) for field, title in TITLES.items()],
+        tables={title: _rows(field, used, index.class_names) for field, title in TITLES.items()},
         statistics=statistics_of(used),
         numbers=list(zip(NUMBER_TITLES, NUMBERS, strict=True)),
         sheets={name: base64.b64encode(image).decode() for name, image in contact_sheets(dataset_path, index.class_names).items()},
@@ -89,28 +59,30 @@ def render_dataset_report(dataset_path: Path, index: DatasetIndex, videos: Seque
     )
 
 
-def _table(field: str, title: str, used: Sequence[Video], class_names: Sequence[str]) -> Table:
+def _rows(field: str, used: Sequence[Video], class_names: Sequence[str]) -> list[tuple[str, list[int], int]]:
+    """Returns the table of the used videos by one of their fields: the value, the videos of each class, and their groups."""
     rows = []
     for value in sorted({video[field] for video in used}):
         members = [video for video in used if video[field] == value]
         counts = [sum(video["class_name"] == name for video in members) for name in class_names]
-        rows.append(Row(str(value), counts, len({video["group"] for video in members})))
-    return Table(title, rows)
+        rows.append((str(value), counts, len({video["group"] for video in members})))
+    return rows
 
 
-def _groups(used: Sequence[Video]) -> list[Group]:
+def _groups(used: Sequence[Video]) -> list[dict[str, Any]]:
+    """Returns the table of the groups."""
     by_group: dict[str, list[Video]] = {}
     for video in used:
         by_group.setdefault(video["group"], []).append(video)
     groups = [
-        Group(
-            name=name,
-            split=members[0]["split"],
-            fold=members[0]["fold"],
-            classes=", ".join(sorted({video["class_name"] for video in members})),
-            num_videos=len(members),
-            num_clips=sum(video["num_clips"] for video in members),
-        )
+        {
+            "name": name,
+            "split": members[0]["split"],
+            "fold": members[0]["fold"],
+            "classes": ", ".join(sorted({video["class_name"] for video in members})),
+            "num_videos": len(members),
+            "num_clips": sum(video["num_clips"] for video in members),
+        }
         for name, members in by_group.items()
     ]
-    return sorted(groups, key=lambda group: (SPLITS.index(group.split), group.classes, group.name))
+    return sorted(groups, key=lambda group: (SPLITS.index(group["split"]), group["classes"], group["name"]))

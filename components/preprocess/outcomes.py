@@ -3,9 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from components.core.records.shards import (
-    DatasetIndex,
-)
+from components.core.records.shards import DatasetIndex
 from components.preprocess.dataset_report import render_dataset_report
 
 

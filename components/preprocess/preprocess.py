@@ -6,8 +6,10 @@ import dataclasses
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -24,16 +26,16 @@ from components.core.records.shards import (
     VIDEOS_NAME,
     DatasetIndex,
     ShardInfo,
-    ShardName,
     SplitInfo,
     fingerprint_of,
+    shard_name,
     shard_of,
 )
 from components.core.records.video_records import Status, VideoRecord, VideoSet, read_videos
 from components.core.statistics.drift import statistics_of
 from components.core.video.sampling import Sampling
 from components.preprocess import beam_pipeline, near_duplicates, splits
-from components.preprocess.beam_pipeline import ShardSummary, VideoTask
+from components.preprocess.beam_pipeline import VideoTask
 from components.preprocess.leaks import check_leaks
 from components.preprocess.outcomes import BuiltDataset, VideoOutcome
 
@@ -107,11 +109,12 @@ def build_dataset(
         folds = splits.assign_folds(videos_by_class, settings.num_folds, settings.seed)
         rows = [dataclasses.replace(record, row=_in_group(record.row, merged)) for record in records]
         outcomes = [_outcome(record, exclusions, decoding, assignments, folds, pairs) for record in rows]
-        summaries = _assemble(usable, assignments, work_uri, settings, options)
-        for summary in summaries:
-            storage.take_file(_shard_uri(work_uri, summary.name), staged / summary.name)
+        shards = _assemble(usable, assignments, work_uri, settings, options)
+        for shard in shards:
+            with storage.local_copy(_shard_uri(work_uri, shard.name)) as path:
+                shutil.move(path, staged / shard.name)
         check_leaks(staged, outcomes)
-        index = _index(summaries, outcomes, settings, VideoSet.of(records))
+        index = _index(shards, outcomes, settings, VideoSet.of(records))
         _write_outcomes(staged / VIDEOS_NAME, outcomes)
         statistics = statistics_of([dataclasses.asdict(outcome) for outcome in outcomes if outcome.num_clips])
         (staged / STATISTICS_NAME).write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -151,10 +154,8 @@ def _links(records: list[VideoRecord], pairs: list[near_duplicates.Pair]) -> lis
     """Returns which groups hold the same file or near-duplicates."""
     group_of = {record.row.video_id: record.row.group for record in records}
     first_of_file: dict[str, str] = {}
-    for record in records:
-        if record.status is Status.STORED:
-            first_of_file.setdefault(record.sha256, record.row.group)
-    same_file = [(first_of_file[record.sha256], record.row.group) for record in records if record.status is Status.STORED]
+    stored = [record for record in records if record.status is Status.STORED]
+    same_file = [(first_of_file.setdefault(record.sha256, record.row.group), record.row.group) for record in stored]
     return same_file + [(group_of[one], group_of[other]) for one, other, _ in pairs]
 
 
@@ -168,15 +169,15 @@ def _videos_by_class(usable: list[ManifestRow]) -> dict[str, collections.Counter
 
 def _assemble(
     usable: list[ManifestRow], assignments: dict[str, str], work_uri: str, settings: Settings, options: PipelineOptions
-) -> list[ShardSummary]:
+) -> list[ShardInfo]:
     """Writes the shards of all splits; clips are sorted by the id of their video."""
-    members: dict[ShardName, list[tuple[str, str]]] = {
-        ShardName(split, shard, settings.num_shards): [] for split in SPLITS for shard in range(settings.num_shards)
+    members: dict[str, list[tuple[str, str]]] = {
+        shard_name(split, shard, settings.num_shards): [] for split in SPLITS for shard in range(settings.num_shards)
     }
     for row in sorted(usable, key=lambda row: row.video_id):
-        name = ShardName(assignments[row.group], shard_of(row.video_id, settings.num_shards), settings.num_shards)
+        name = shard_name(assignments[row.group], shard_of(row.video_id, settings.num_shards), settings.num_shards)
         members[name].append((_clips_uri(work_uri, row), row.group))
-    tasks = [beam_pipeline.ShardTask(_shard_uri(work_uri, str(name)), tuple(clips)) for name, clips in members.items()]
+    tasks = [beam_pipeline.ShardTask(_shard_uri(work_uri, name), tuple(clips)) for name, clips in members.items()]
     return beam_pipeline.assemble(tasks, storage.join(work_uri, "shards.jsonl"), options)
 
 
@@ -214,23 +215,16 @@ def _outcome(
     row = record.row
     excluded = beam_pipeline.DecodingOutcome(row.video_id, reason=exclusions.get(row.video_id, ""))
     outcome = decoding.get(row.video_id, excluded)
-    return VideoOutcome(
-        video_id=row.video_id,
-        class_name=row.class_name,
-        group=row.group,
-        source=row.source,
-        probe=row.probe,
-        license=row.license,
-        split=assignments[row.group] if outcome.num_clips else "",
-        fold=folds[row.group] if outcome.num_clips else None,
-        label_detail=row.label_detail,
-        sex=row.sex,
-        age=row.age,
-        container=PurePosixPath(record.storage_uri).suffix.removeprefix("."),
-        sha256=record.sha256,
-        near_duplicates=sorted({other for pair in pairs if row.video_id in pair[:2] for other in pair[:2]} - {row.video_id}),
-        **{name: value for name, value in dataclasses.asdict(outcome).items() if name not in ("video_id", "hashes")},
-    )
+    known: dict[str, Any] = {
+        **dataclasses.asdict(row),
+        **dataclasses.asdict(outcome),
+        "split": assignments[row.group] if outcome.num_clips else "",
+        "fold": folds[row.group] if outcome.num_clips else None,
+        "container": PurePosixPath(record.storage_uri).suffix.removeprefix("."),
+        "sha256": record.sha256,
+        "near_duplicates": sorted({other for pair in pairs if row.video_id in pair[:2] for other in pair[:2]} - {row.video_id}),
+    }
+    return VideoOutcome(**{field.name: known[field.name] for field in dataclasses.fields(VideoOutcome)})
 
 
 def _write_outcomes(path: Path, outcomes: list[VideoOutcome]) -> None:
@@ -238,30 +232,28 @@ def _write_outcomes(path: Path, outcomes: list[VideoOutcome]) -> None:
     path.write_bytes(json_lines.to_bytes(lines))
 
 
-def _index(summaries: list[ShardSummary], outcomes: list[VideoOutcome], settings: Settings, videos: VideoSet) -> DatasetIndex:
-    split_infos = {
-        split: _split_info(
-            [summary for summary in summaries if ShardName.parse(summary.name).split == split],
-            [outcome for outcome in outcomes if outcome.split == split and outcome.num_clips],
-        )
-        for split in SPLITS
-    }
+def _index(shards: list[ShardInfo], outcomes: list[VideoOutcome], settings: Settings, videos: VideoSet) -> DatasetIndex:
     return DatasetIndex(
         class_names=list(settings.class_names),
         clip_shape=[CLIP_FRAMES, FRAME_SIZE_PX, FRAME_SIZE_PX, 3],
         parameters=dataclasses.asdict(settings),
         videos=videos,
-        splits=split_infos,
-        fingerprint=fingerprint_of(shard for info in split_infos.values() for shard in info.shards),
+        splits={split: _split_info(split, shards, outcomes) for split in SPLITS},
+        fingerprint=fingerprint_of(shards),
     )
 
 
-def _split_info(summaries: list[ShardSummary], outcomes: list[VideoOutcome]) -> SplitInfo:
-    clips_by_class = sum((collections.Counter(summary.clips_by_class) for summary in summaries), collections.Counter())
-    clips_by_source = sum((collections.Counter(summary.clips_by_source) for summary in summaries), collections.Counter())
+def _split_info(split: str, shards: list[ShardInfo], outcomes: list[VideoOutcome]) -> SplitInfo:
+    shards = [shard for shard in shards if shard.name.startswith(f"{split}-")]
+    outcomes = [outcome for outcome in outcomes if outcome.split == split]
+    clips_by_class: collections.Counter[str] = collections.Counter()
+    clips_by_source: collections.Counter[str] = collections.Counter()
+    for outcome in outcomes:
+        clips_by_class[outcome.class_name] += outcome.num_clips
+        clips_by_source[outcome.source] += outcome.num_clips
     return SplitInfo(
-        shards=[ShardInfo(summary.name, sum(summary.clips_by_class.values()), summary.sha256) for summary in summaries],
-        num_clips=clips_by_class.total(),
+        shards=shards,
+        num_clips=sum(shard.num_clips for shard in shards),
         num_videos=len(outcomes),
         num_groups=len({outcome.group for outcome in outcomes}),
         clips_by_class=dict(clips_by_class),

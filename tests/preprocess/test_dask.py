@@ -14,6 +14,7 @@ from components.core import storage
 from components.core.beam import beam_options
 from components.core.beam.beam_options import check_workers_see, pipeline_options, work_folder
 from components.core.errors import ClusterError, Interrupted, StorageError, UsageError
+from components.core.files import json_lines
 from components.core.records import clips
 from components.core.records.video_records import VideoRecord, write_videos
 from components.core.video.sampling import Sampling
@@ -172,7 +173,7 @@ def test_a_crash_of_the_decoder_loses_one_video_and_no_worker(cluster: DaskProce
         with beam.Pipeline(options=options) as pipeline:
             decoding = beam.ParDo(DecodeVideos(Sampling(25, 1), len(tasks), read=aborting_at_bad_ones))
             beam_pipeline._gather(pipeline | beam.Create(tasks) | decoding, found_uri)
-        found = {fields["video_id"]: fields["reason"] for fields in beam_pipeline._read_lines(found_uri)}
+        found = {fields["video_id"]: fields["reason"] for fields in json_lines.parse(storage.read_bytes(found_uri))}
     assert found == {uris[0]: "", crashing: "the decoder crashed on it (SIGABRT)", uris[2]: ""}
     assert [process.poll() for process in cluster.processes] == ended
 

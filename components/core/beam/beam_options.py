@@ -125,22 +125,28 @@ def check_workers_see(options: PipelineOptions, uris: Iterable[str]) -> None:
             )
 
 
-def _workers_are_here(options: PipelineOptions) -> bool:
-    runner = options.view_as(StandardOptions).runner
-    if runner == DASK_RUNNER:
-        from components.core.beam.dask_runner import client_settings
+def _dask_settings(options: PipelineOptions) -> dict[str, Any] | None:
+    """Returns the settings of Dask's client; None with another runner."""
+    if options.view_as(StandardOptions).runner != DASK_RUNNER:
+        return None
+    from components.core.beam.dask_runner import settings_of
 
-        return not dask_cluster.is_elsewhere(client_settings(options))
-    return _class_name(runner) in _RUNNERS_HERE
+    return settings_of(options)[0]
+
+
+def _workers_are_here(options: PipelineOptions) -> bool:
+    settings = _dask_settings(options)
+    if settings is None:
+        return _class_name(options.view_as(StandardOptions).runner) in _RUNNERS_HERE
+    return not dask_cluster.is_elsewhere(settings)
 
 
 def _cluster(options: PipelineOptions) -> contextlib.AbstractContextManager[None]:
     """Returns what has to be entered before a pipeline runs."""
-    if options.view_as(StandardOptions).runner != DASK_RUNNER:
+    settings = _dask_settings(options)
+    if settings is None:
         return contextlib.nullcontext()
-    from components.core.beam.dask_runner import client_settings
-
-    return dask_cluster.connected(client_settings(options), options.view_as(DirectOptions).direct_num_workers)
+    return dask_cluster.connected(settings, options.view_as(DirectOptions).direct_num_workers)
 
 
 def _class_name(runner: str) -> str:

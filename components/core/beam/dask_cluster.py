@@ -72,17 +72,11 @@ def connected(settings: dict[str, Any], num_workers: int) -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps off the console what Dask tells of connections, processes and large graphs; what goes wrong is raised, too."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.gc")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+    for name in ("distributed", "distributed.client", "distributed.gc"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="distributed")
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield
 
 
 def is_elsewhere(settings: dict[str, Any]) -> bool:

@@ -29,13 +29,8 @@ MAX_ITEMS_A_PART = 16
 MAX_SHUFFLED_PARTS = 32
 
 
-def client_settings(options: PipelineOptions) -> dict[str, Any]:
-    """Returns Beam's options as arguments of distributed.Client."""
-    settings, _ = _split(options)
-    return settings
-
-
-def _split(options: PipelineOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+def settings_of(options: PipelineOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns Beam's options as arguments of distributed.Client and of Dask's bags."""
     settings = options.view_as(dask_runner.DaskOptions).get_all_options(drop_default=True, current_only=True)
     parts = dask_runner.DaskOptions._extract_bag_kwargs(settings)
     return settings, parts
@@ -48,7 +43,7 @@ class DaskRunner(dask_runner.DaskRunner):
         """Starts the work."""
         client = default_client()
         pipeline.replace_all(dask_overrides())
-        visitor: Any = self.to_dask_bag_visitor(_split(options)[1])
+        visitor: Any = self.to_dask_bag_visitor(settings_of(options)[1])
         pipeline.visit(visitor)
         last = list(visitor.bags.values())[-1]
         return Result(client, client.compute(optimize(last)))

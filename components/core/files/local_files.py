@@ -1,6 +1,7 @@
 """Files and folders on this machine's disks, and what a disk refuses, in a sentence."""
 
 import contextlib
+import hashlib
 import logging
 import os
 import tempfile
@@ -118,6 +119,12 @@ def temporary_folder(prefix: str = "lus-", within: Path | None = None) -> Iterat
         yield Path(name)
 
 
+def sha256_of(path: Path) -> str:
+    """Returns the digest of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def array_on_disk(path: Path, kind: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap:
     """Makes an array of zeros in a .npy file whose blocks are taken at once: a full disk would kill who writes to the map later.
 
@@ -138,7 +145,7 @@ def as_spelled(path: Path) -> Path:
 
     A name with é is one character there (NFC, as most systems write it) or two (NFD, as macOS does): people see no difference, Linux does.
     """
-    if path.exists():
+    if os.path.exists(path):
         return path
     found = Path(path.anchor)
     for part in path.relative_to(path.anchor).parts:

@@ -26,17 +26,13 @@ SPLITS = ("train", "validation", "test")
 KEY_VIDEO_ID = "clip/data_id"
 KEY_GROUP = "clip/group"
 KEY_SOURCE = "clip/source"
-KEY_PROBE = "clip/probe"
-KEY_LICENSE = "clip/license"
-KEY_CLIP_INDEX = "clip/index"
 KEY_LABEL = "clip/label/index"
-KEY_CLASS_NAME = "clip/label/string"
-KEY_FORMAT = "image/format"
-KEY_HEIGHT = "image/height"
-KEY_WIDTH = "image/width"
+KEY_CLIP_INDEX = "clip/index"
 KEY_FRAMES = "image/encoded"
-KEY_TIMESTAMPS = "image/timestamp"
-KEY_FRAME_INDICES = "image/frame_index"
+# The fields of a ClipRecord by their keys: texts, numbers, and numbers of each frame.
+_TEXTS = {KEY_VIDEO_ID: "video_id", KEY_GROUP: "group", KEY_SOURCE: "source", "clip/probe": "probe", "clip/license": "license"}
+_NUMBERS = {KEY_LABEL: "label", KEY_CLIP_INDEX: "clip_index"}
+_SERIES = {"image/timestamp": "timestamps_us", "image/frame_index": "frame_indices"}
 
 
 def class_names(keep_other: bool) -> tuple[str, ...]:
@@ -77,28 +73,18 @@ def serialize(record: ClipRecord) -> bytes:
     """Returns the record as the bytes of a SequenceExample; equal records give equal bytes."""
     example = _SequenceExample()
     context = example.context.feature
-    for key, text in (
-        (KEY_VIDEO_ID, record.video_id),
-        (KEY_GROUP, record.group),
-        (KEY_SOURCE, record.source),
-        (KEY_PROBE, record.probe),
-        (KEY_LICENSE, record.license),
-        (KEY_CLASS_NAME, ALL_CLASS_NAMES[record.label]),
-        (KEY_FORMAT, "jpeg"),
-    ):
+    texts = {key: getattr(record, name) for key, name in _TEXTS.items()}
+    numbers = {key: getattr(record, name) for key, name in _NUMBERS.items()}
+    for key, text in {**texts, "clip/label/string": ALL_CLASS_NAMES[record.label], "image/format": "jpeg"}.items():
         context[key].bytes_list.value.append(text.encode())
-    for key, number in (
-        (KEY_LABEL, record.label),
-        (KEY_CLIP_INDEX, record.clip_index),
-        (KEY_HEIGHT, FRAME_SIZE_PX),
-        (KEY_WIDTH, FRAME_SIZE_PX),
-    ):
+    for key, number in {**numbers, "image/height": FRAME_SIZE_PX, "image/width": FRAME_SIZE_PX}.items():
         context[key].int64_list.value.append(number)
     lists = example.feature_lists.feature_list
-    for frame, timestamp_us, frame_index in zip(record.frames, record.timestamps_us, record.frame_indices, strict=True):
+    series = [getattr(record, name) for name in _SERIES.values()]
+    for frame, *stamps in zip(record.frames, *series, strict=True):
         lists[KEY_FRAMES].feature.add().bytes_list.value.append(frame)
-        lists[KEY_TIMESTAMPS].feature.add().int64_list.value.append(timestamp_us)
-        lists[KEY_FRAME_INDICES].feature.add().int64_list.value.append(frame_index)
+        for key, stamp in zip(_SERIES, stamps, strict=True):
+            lists[key].feature.add().int64_list.value.append(stamp)
     return bytes(example.SerializeToString(deterministic=True))
 
 
@@ -106,25 +92,14 @@ def parse(data: bytes) -> ClipRecord:
     """Returns the record that `serialize` stored."""
     example = _SequenceExample.FromString(data)
     context, lists = example.context.feature, example.feature_lists.feature_list
-
-    def text(key: str) -> str:
-        return str(context[key].bytes_list.value[0].decode())
-
-    def numbers(key: str) -> tuple[int, ...]:
-        return tuple(feature.int64_list.value[0] for feature in lists[key].feature)
-
-    return ClipRecord(
-        frames=tuple(feature.bytes_list.value[0] for feature in lists[KEY_FRAMES].feature),
-        label=context[KEY_LABEL].int64_list.value[0],
-        video_id=text(KEY_VIDEO_ID),
-        group=text(KEY_GROUP),
-        source=text(KEY_SOURCE),
-        probe=text(KEY_PROBE),
-        license=text(KEY_LICENSE),
-        clip_index=context[KEY_CLIP_INDEX].int64_list.value[0],
-        timestamps_us=numbers(KEY_TIMESTAMPS),
-        frame_indices=numbers(KEY_FRAME_INDICES),
-    )
+    fields: dict[str, Any] = {"frames": tuple(feature.bytes_list.value[0] for feature in lists[KEY_FRAMES].feature)}
+    for key, name in _TEXTS.items():
+        fields[name] = context[key].bytes_list.value[0].decode()
+    for key, name in _NUMBERS.items():
+        fields[name] = context[key].int64_list.value[0]
+    for key, name in _SERIES.items():
+        fields[name] = tuple(feature.int64_list.value[0] for feature in lists[key].feature)
+    return ClipRecord(**fields)
 
 
 def _sequence_example_class() -> Any:

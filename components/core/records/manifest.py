@@ -17,7 +17,7 @@ The manifest `catalog` is the one of the public videos that comes with the proje
 """
 
 import dataclasses
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from components.core import storage
 from components.core.errors import DataError, UsageError
 from components.core.records.clips import ALL_CLASS_NAMES, SPLITS
-from components.core.records.tables import read_table
+from components.core.records.tables import parse_box, read_table
 from components.core.storage.small_objects import StoragePath
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
@@ -81,7 +81,9 @@ def read_manifest(uri: str) -> list[ManifestRow]:
     rows = [_checked_row(row.cells, f"manifest {uri!r}, line {row.line}", path.parent) for row in table]
     if not rows:
         raise UsageError(f"manifest {uri!r} lists no video; add a row per video.")
-    _check_unique_ids(rows, uri)
+    repeated = [video_id for video_id, count in Counter(row.video_id for row in rows).items() if count > 1]
+    if repeated:
+        raise UsageError(f"manifest {uri!r} repeats the video_id {repeated[0]!r}; ids must be unique.")
     return rows
 
 
@@ -108,7 +110,7 @@ def _checked_row(values: dict[str, str], where: str, base: StoragePath) -> Manif
         label_detail=values["label_detail"] or (stated if stated.lower() != values["label"] else ""),
         group=values["group"] or values["video_id"],
         expected_sha256=values["sha256"].lower(),
-        crop=_parsed_crop(values["crop"], where),
+        crop=parse_box(values["crop"], f"{where}: crop"),
         via=values["via"] or DIRECT,
         **{name: values[name] for name in _TEXT_COLUMNS},
     )
@@ -130,59 +132,7 @@ def _absolute_uri(uri: str, where: str, base: StoragePath) -> str:
         raise UsageError(f"{where}: {error}") from None
     except ValueError as error:
         raise UsageError(f"{where}: the uri is not a usable URL ({error}).") from None
-    return _as_on_disk(storage.absolute_uri(str(base / uri)))
-
-
-def _as_on_disk(uri: str) -> str:
-    """Returns the path of a local file as its folders spell it: `é` may be one character (NFC) or two (NFD)."""
-    if uri.isascii() or storage.scheme_of(uri):
-        return uri
-    found = Path(uri)
-    if _exists(found):
-        return uri
-    found = Path(found.anchor)
-    for part in Path(uri).parts[1:]:
-        alike = part if _exists(found / part) else _spelled_alike(found, part)
-        if alike is None:
-            return uri
-        found /= alike
-    return str(found)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # it may not be looked at, or can be no path
-        return False
-
-
-def _spelled_alike(folder: Path, name: str) -> str | None:
-    """Returns the one entry of a folder that is the name in another normalisation."""
-    try:
-        alike = [entry.name for entry in folder.iterdir() if unicodedata.normalize("NFC", entry.name) == unicodedata.normalize("NFC", name)]
-    except OSError:
-        return None
-    return alike[0] if len(alike) == 1 else None
-
-
-def _parsed_crop(text: str, where: str) -> tuple[int, int, int, int] | None:
-    if not text:
-        return None
-    try:
-        x, y, width, height = (int(number) for number in text.split(","))
-    except ValueError:
-        x = y = width = height = -1
-    if min(x, y) < 0 or min(width, height) < 1:
-        raise UsageError(f"{where}: crop {text!r} is not a box; write x,y,width,height in pixels, or leave it empty.")
-    return x, y, width, height
-
-
-def _check_unique_ids(rows: list[ManifestRow], uri: str) -> None:
-    seen: set[str] = set()
-    for row in rows:
-        if row.video_id in seen:
-            raise UsageError(f"manifest {uri!r} repeats the video_id {row.video_id!r}; ids must be unique.")
-        seen.add(row.video_id)
+    return storage.spelled(storage.absolute_uri(str(base / uri)))
 
 
 def check_groups(rows: Iterable[ManifestRow], class_names: Sequence[str]) -> None:

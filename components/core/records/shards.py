@@ -12,7 +12,6 @@ A TFRecord is: length (uint64), masked CRC-32C of the length, the bytes, masked 
 import dataclasses
 import hashlib
 import json
-import re
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +20,8 @@ from typing import Any
 import google_crc32c
 
 from components.core.errors import DataError
+from components.core.files import json_lines
+from components.core.records.clips import ClipRecord, parse
 from components.core.records.video_records import VideoSet
 
 INDEX_NAME = "index.json"
@@ -28,28 +29,9 @@ VIDEOS_NAME = "videos.jsonl"
 STATISTICS_NAME = "statistics.json"
 
 
-@dataclasses.dataclass(frozen=True, order=True)
-class ShardName:
-    """Name of one shard; `str()` formats it and `parse` reads it back."""
-
-    split: str
-    shard: int
-    num_shards: int
-
-    def __str__(self) -> str:
-        return f"{self.split}-{self.shard:05d}-of-{self.num_shards:05d}.tfrecord"
-
-    @classmethod
-    def parse(cls, name: str) -> "ShardName":
-        """Reads a file name.
-
-        Raises:
-            DataError: it is not the name of a shard.
-        """
-        match = re.fullmatch(r"([a-z]+)-(\d{5})-of-(\d{5})\.tfrecord", name)
-        if not match:
-            raise DataError(f"{name!r} is not a shard name; expected a name like 'train-00000-of-00004.tfrecord'.")
-        return cls(match[1], int(match[2]), int(match[3]))
+def shard_name(split: str, shard: int, num_shards: int) -> str:
+    """Returns the name of a shard's file."""
+    return f"{split}-{shard:05d}-of-{num_shards:05d}.tfrecord"
 
 
 def shard_of(key: str, num_shards: int) -> int:
@@ -57,12 +39,15 @@ def shard_of(key: str, num_shards: int) -> int:
     return int.from_bytes(hashlib.sha1(key.encode()).digest()[:8], "big") % num_shards
 
 
-def write_tfrecords(path: Path, records: Iterable[bytes]) -> None:
-    """Writes records as one TFRecord file."""
+def write_tfrecords(path: Path, records: Iterable[bytes]) -> int:
+    """Writes records as one TFRecord file; returns how many there were."""
+    num_records = 0
     with path.open("wb") as file:
         for record in records:
             length = struct.pack("<Q", len(record))
             file.write(length + _masked_crc(length) + record + _masked_crc(record))
+            num_records += 1
+    return num_records
 
 
 def read_tfrecords(path: Path) -> Iterator[bytes]:
@@ -82,6 +67,17 @@ def read_tfrecords(path: Path) -> Iterator[bytes]:
             if checksum != _masked_crc(record):
                 raise _damaged(path, file.tell())
             yield record
+
+
+def read_clips(dataset_path: Path, split: str) -> Iterator[ClipRecord]:
+    """Yields the clips of a split, whether or not the dataset has an index already.
+
+    Raises:
+        DataError: a shard is damaged.
+    """
+    for path in sorted(dataset_path.glob(f"{split}-*.tfrecord")):
+        for record in read_tfrecords(path):
+            yield parse(record)
 
 
 def _damaged(path: Path, position: int) -> DataError:
@@ -176,12 +172,12 @@ class ClipSource:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Reads a file of JSON Lines; str.splitlines would also divide it at the line separators of Unicode that strings may hold.
+    """Reads a file of JSON Lines.
 
     Raises:
         OSError, ValueError: it cannot be read, or is something else.
     """
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return json_lines.parse(path.read_bytes())
 
 
 def read_clip_sources(dataset_path: Path) -> list[ClipSource]:

@@ -12,7 +12,7 @@ import dataclasses
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from components.core import storage
 from components.core.errors import UsageError
@@ -140,6 +140,32 @@ class _Table:
             if any(inner.count(self._delimiter) == num_columns - 1 for inner in _LINE_BREAK.split(cell)[1:]):
                 raise UsageError(f"{where}: a cell seems to hold the rows below; look for a quotation mark too many.")
         return TableRow(line, row)
+
+
+def parse_box(text: str, where: str) -> tuple[int, int, int, int] | None:
+    """Returns the x, y, width and height in pixels that a cell holds, None of an empty one.
+
+    Raises:
+        UsageError: it holds something else; the message names the place.
+    """
+    if not text:
+        return None
+    try:
+        x, y, width, height = (int(number) for number in text.split(","))
+    except ValueError:
+        x = y = width = height = -1
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise UsageError(f"{where} {text!r} is not a box; write x,y,width,height in pixels, or leave it empty.")
+    return x, y, width, height
+
+
+def to_csv(rows: Sequence[Mapping[str, str]]) -> bytes:
+    """Returns a table as a CSV file, given at least one row; the columns are those of the first."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def _names(header: list[str]) -> list[str]:

@@ -34,7 +34,7 @@ class Clip:
 
     def jpegs(self) -> tuple[bytes, ...]:
         """Returns the frames as JPEG files, as a clip dataset stores them."""
-        return tuple(_encoded(frame) for frame in self.frames)
+        return tuple(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes() for frame in self.frames)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +79,3 @@ def _sector(crop: CropBox | None, images: list[Image]) -> Sector:
     if y + height > frame_height or x + width > frame_width:
         raise DataError(f"the crop {x},{y},{width},{height} of the manifest leaves the frame of {frame_width} × {frame_height} px")
     return given_sector(crop, (frame_height, frame_width))
-
-
-def _encoded(grey: Image) -> bytes:
-    """Returns an image as a JPEG file."""
-    return cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()

@@ -19,26 +19,14 @@ from components.core.errors import DataError
 
 # By the name of libavformat's demuxer, the usual extension. ISO files, Matroska and MPEG-PS tell more in their first bytes.
 CONTAINERS = {
-    "apng": "apng",
+    **{name: name for name in ("apng", "avi", "dv", "flv", "gif", "h264", "hevc", "ivf", "m4v", "mjpeg", "mxf", "nut", "rm")},
     "asf": "wmv",
-    "avi": "avi",
-    "dv": "dv",
-    "flv": "flv",
-    "gif": "gif",
-    "h264": "h264",
-    "hevc": "hevc",
-    "ivf": "ivf",
-    "m4v": "m4v",
     "matroska,webm": "mkv",
-    "mjpeg": "mjpeg",
     "mov,mp4,m4a,3gp,3g2,mj2": "mp4",
     "mpeg": "mpg",
     "mpegts": "ts",
     "mpegvideo": "mpg",
-    "mxf": "mxf",
-    "nut": "nut",
     "ogg": "ogv",
-    "rm": "rm",
     "yuv4mpegpipe": "y4m",
 }
 # Larger frames are 8K and beyond, which no ultrasound machine makes; 4096 × 2304 is the largest 4K format.

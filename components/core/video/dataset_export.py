@@ -11,7 +11,6 @@
 safe file name; one that had to be changed for that ends with a part of the id's SHA-1.
 """
 
-import contextlib
 import csv
 import hashlib
 import re
@@ -93,12 +92,12 @@ def safe_name(video_id: str) -> str:
 
 
 def _write_split(dataset_path: Path, index: DatasetIndex, split: str, folder: Path, name: str, dtype: np.dtype[Any]) -> None:
-    num_clips = index.splits[split].num_clips
+    shape = (index.splits[split].num_clips, *index.clip_shape)
     labels: list[int] = []
-    with (
-        _npy_file(folder / f"X_{name}.npy", (num_clips, *index.clip_shape), dtype) as file,
-        (folder / f"clips_{name}.csv").open("w", encoding="utf-8", newline="") as table,
-    ):
+    with (folder / f"X_{name}.npy").open("wb") as file, (folder / f"clips_{name}.csv").open("w", encoding="utf-8", newline="") as table:
+        # The array is appended piece by piece: pages of a memory map that were written stay in memory.
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
         rows = csv.writer(table)
         rows.writerow(CLIP_COLUMNS)
         for clip in _clips(dataset_path, index, split):
@@ -107,15 +106,6 @@ def _write_split(dataset_path: Path, index: DatasetIndex, split: str, folder: Pa
             labels.append(clip.label)
             rows.writerow([getattr(clip, column) for column in CLIP_COLUMNS])
     np.save(folder / f"y_{name}.npy", np.array(labels, np.int64))
-
-
-@contextlib.contextmanager
-def _npy_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Any]:
-    """Opens a .npy file to which the array is appended piece by piece: pages of a memory map that were written stay in memory."""
-    with path.open("wb") as file:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        yield file
 
 
 def _clips(dataset_path: Path, index: DatasetIndex, split: str) -> Iterator[ClipRecord]:
@@ -131,6 +121,5 @@ def _clips(dataset_path: Path, index: DatasetIndex, split: str) -> Iterator[Clip
             raise DataError(f"shard {str(path)!r} has {num_clips} clips, the index says {shard.num_clips}; run preprocess again.")
 
 
-def _rgb(jpeg: bytes) -> np.ndarray:
-    image: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+def _rgb(jpeg: bytes) -> Any:
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)

@@ -18,7 +18,6 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from components.core.errors import DataError, PipelineError
@@ -65,7 +64,7 @@ class GuardedReader:
     def __enter__(self) -> "GuardedReader":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __call__(self, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -111,7 +111,7 @@ def _windows(path: Path, sampling: Sampling) -> tuple[list[list[SampledFrame]], 
     wanted = sampling.max_clips * CLIP_FRAMES
     sampled: list[SampledFrame] = []
     with open_video(path) as video:
-        half_interval_s = 0.5 / video.frames_per_second
+        half_interval_s = 0.5 / video.facts.frames_per_second
         for frame in video.frames():
             shown_until_s = frame.time_s + half_interval_s
             if len(sampled) < wanted and shown_until_s > len(sampled) / sampling.frames_per_second:

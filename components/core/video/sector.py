@@ -123,14 +123,6 @@ class Sector:
     inset: float = 0.0
 
     @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Bounding box of the sector in the frame: x, y, width, height in pixels."""
-        height, width = self.frame_size
-        points = self.outline.clip(0, [width - 1, height - 1])
-        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-        return int(left), int(top), int(right - left + 1), int(bottom - top + 1)
-
-    @property
     def outline(self) -> np.ndarray:
         """The sector's border, [points, 2] int32: x and y in pixels, as cv2.polylines takes it."""
         return _outline(self.region)

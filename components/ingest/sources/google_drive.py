@@ -1,5 +1,6 @@
 """Zip files on Google Drive (most of Clarius's videos are served so), through gdown, which knows how Drive asks back before a download."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import gdown
@@ -19,7 +20,7 @@ def download_zip(url: str, path: Path, hosts: Hosts, budget: Budget, manners: Ma
         MissingError: Drive does not give the file.
         RejectedError: the file is too large.
     """
-    progress = _Progress(hosts, budget, max_bytes)
+    progress = _progress(hosts, budget, max_bytes)
     try:
         with hosts.turn(host_name(url), manners), disk_of(path.parent):
             gdown.download(
@@ -52,21 +53,21 @@ def _discard_partial(path: Path) -> None:
         partial.unlink()
 
 
-class _Progress:
-    """Stops a download that is too large or takes too long, or when the run stops."""
+def _progress(hosts: Hosts, budget: Budget, max_bytes: int) -> Callable[[int, int | None], None]:
+    """Returns what gdown tells the bytes so far, and of the whole file if that is known.
 
-    def __init__(self, hosts: Hosts, budget: Budget, max_bytes: int) -> None:
-        self._hosts = hosts
-        self._budget = budget
-        self._max_bytes = max_bytes
-        self._counted = 0
-        self._deadline = Deadline(TIME_LIMIT_S)
+    It stops a download that is too large or takes too long, or when the run stops.
+    """
+    deadline = Deadline(TIME_LIMIT_S)
+    counted = 0
 
-    def __call__(self, num_bytes: int, total: int | None) -> None:
-        """Takes the bytes so far, and of the whole file if that is known."""
-        self._hosts.check()
-        self._deadline.check()
-        if max(num_bytes, total or 0) > self._max_bytes:
-            raise RejectedError(f"larger than the limit of {self._max_bytes / 1e9:g} GB")
-        self._budget.spend(num_bytes - self._counted)
-        self._counted = num_bytes
+    def progress(num_bytes: int, total: int | None) -> None:
+        nonlocal counted
+        hosts.check()
+        deadline.check()
+        if max(num_bytes, total or 0) > max_bytes:
+            raise RejectedError(f"larger than the limit of {max_bytes / 1e9:g} GB")
+        budget.spend(num_bytes - counted)
+        counted = num_bytes
+
+    return progress

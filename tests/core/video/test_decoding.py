@@ -85,7 +85,7 @@ def test_times_grow_strictly_in_every_container(tmp_path: Path, suffix: str) -> 
     assert times_s[0] == 0
     assert np.diff(times_s) == pytest.approx(0.04, abs=0.011)
     with open_video(path) as video:
-        assert video.frames_per_second == pytest.approx(25)
+        assert video.facts.frames_per_second == pytest.approx(25)
 
 
 @pytest.mark.parametrize(

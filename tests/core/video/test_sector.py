@@ -111,7 +111,7 @@ def test_the_sector_is_found_beside_text_and_logos(scanner: Scanner, brightness:
     sector = find_sector(annotated(scanner.video(anatomy(brightness=brightness))))
     assert sector.kind == (Kind.CONVEX if scanner.radius_px else Kind.LINEAR)
     assert overlap(sector.mask, scanner.mask()) > 0.93
-    assert np.abs(np.subtract(sector.box, box_of(scanner.mask()))).max() <= 0.02 * max(scanner.frame)
+    assert np.abs(np.subtract(box_of(sector.mask), box_of(scanner.mask()))).max() <= 0.02 * max(scanner.frame)
 
 
 @pytest.mark.parametrize("scanner", SCANNERS.values(), ids=SCANNERS)
@@ -184,7 +184,7 @@ def test_an_echo_that_few_frames_show_is_kept() -> None:
     beams = np.zeros((FRAMES, ROWS, BEAMS), np.uint8)
     beams[:, :80] = anatomy()[:, :80]
     beams[5, 200:] = 120
-    _, y, _, height = find_sector(FAN.video(beams)).box
+    _, y, _, height = box_of(find_sector(FAN.video(beams)).mask)
     assert y + height == pytest.approx(30 + 320, abs=6)
 
 
@@ -203,7 +203,7 @@ def test_a_frame_without_a_border_is_used_whole(frame: np.ndarray) -> None:
     sector = find_sector([frame] * 3)
     height, width = frame.shape[:2]
     assert sector.kind == Kind.UNKNOWN
-    assert sector.box == (0, 0, width, height)
+    assert box_of(sector.mask) == (0, 0, width, height)
     assert sector.mask.all()
     assert sector.normalise([frame]).mean() == pytest.approx(frame.mean(), abs=2)
 
@@ -218,7 +218,7 @@ def test_a_given_box_is_shown_exactly() -> None:
     frame = np.zeros((100, 200, 3), np.uint8)
     frame[10:50, 30:110] = 200
     sector = given_sector((30, 10, 80, 40), (100, 200))
-    assert (sector.kind, sector.box, sector.mask.sum()) == (Kind.GIVEN, (30, 10, 80, 40), 80 * 40)
+    assert (sector.kind, box_of(sector.mask), sector.mask.sum()) == (Kind.GIVEN, (30, 10, 80, 40), 80 * 40)
     assert sector.normalise([frame])[0, 3:-3, 3:-3].min() == 200
 
 

@@ -89,7 +89,7 @@ def test_planted_shortcuts_are_gone_after_normalisation(tmp_path: Path) -> None:
         with open_video(path) as video:
             first = next(frame.colours() for frame in video.frames())
             before["frame size"].append(np.array(first.shape[:2], float))
-            before["frame rate"].append(np.array([video.frames_per_second]))
+            before["frame rate"].append(np.array([video.facts.frames_per_second]))
         before["shape"].append(cells(first.mean(axis=2) > 10, 7))
         before["tint"].append(first.mean(axis=(0, 1)) / first.mean())
         before["border"].append(ring(first.mean(axis=2)))
