@@ -40,7 +40,7 @@ from scipy.stats import norm
 
 from components.core.models.predictions import Floats, Predictions
 from components.core.registry.versions import Comparison
-from components.core.statistics.bootstrap import draw_weights, percentile_interval, weighted_metrics
+from components.core.statistics.bootstrap import percentile_interval, sample_and_replicates, weighted_metrics
 from components.promote.decision import DETECTABLE_WIDTHS, Rule, decide
 
 NUM_CLASSES = 3
@@ -109,7 +109,7 @@ def answer(qualities: Any, num_groups: int, videos_per_group: int, rng: np.rando
         return np.sqrt(share) * (np.sqrt(world.within_group) * of_group[groups] + np.sqrt(1 - world.within_group) * of_video)
 
     common = noise(world.between_models)
-    weights = np.concatenate([np.ones((1, len(groups))), draw_weights(groups.astype(str), NUM_BOOTSTRAP, seed=0)])
+    weights = sample_and_replicates(groups.astype(str), NUM_BOOTSTRAP, seed=0)
     models = []
     for quality in qualities:
         logits = common + noise(1 - world.between_models)

@@ -53,7 +53,16 @@ def evaluate_models(
     champion = read_champion(storage_uri)
     for name, path in ((PRUNED, pruned_path), (DENSE, dense_path)):
         check_belongs(name, read_metadata(path), index)
-    models, remark = _evaluate_all(dataset_path, dense_path, pruned_path, storage_uri, champion, index, num_bootstrap, batch_size, seed)
+    evaluate = functools.partial(_evaluate, dataset_path=dataset_path, num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
+    models = {PRUNED: evaluate(PRUNED, pruned_path), DENSE: evaluate(DENSE, dense_path)}
+    if TFLITE_INT8 in exports_of(pruned_path):
+        models[INT8] = evaluate(INT8, pruned_path, export=TFLITE_INT8)
+    remark = ""
+    if champion:
+        with storage.local_folder(version_uri(storage_uri, champion.version)) as path:
+            remark = _difference_in_classes(champion, read_metadata(path), index)
+            if not remark:
+                models[CHAMPION] = evaluate(CHAMPION, path, version=champion.version)
     videos = models[PRUNED].videos
     facts = read_video_facts(dataset_path)
     chosen = choose_videos(videos, facts, index.class_names)
@@ -83,29 +92,6 @@ def evaluate_models(
     )
 
 
-def _evaluate_all(
-    dataset_path: Path,
-    dense_path: Path,
-    pruned_path: Path,
-    storage_uri: str,
-    champion: Champion | None,
-    index: DatasetIndex,
-    num_bootstrap: int,
-    batch_size: int,
-    seed: int,
-) -> tuple[dict[str, EvaluatedModel], str]:
-    """Returns the models by name, and why the champion is not among them, or an empty string."""
-    evaluate = functools.partial(_evaluate, dataset_path=dataset_path, num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
-    models = {PRUNED: evaluate(PRUNED, pruned_path), DENSE: evaluate(DENSE, dense_path)}
-    if TFLITE_INT8 in exports_of(pruned_path):
-        models[INT8] = evaluate(INT8, pruned_path, export=TFLITE_INT8)
-    if champion is None:
-        return models, ""
-    with storage.local_folder(version_uri(storage_uri, champion.version)) as path:
-        remark = _difference_in_classes(champion, read_metadata(path), index)
-        return (models, remark) if remark else ({**models, CHAMPION: evaluate(CHAMPION, path, version=champion.version)}, "")
-
-
 def _difference_in_classes(champion: Champion, metadata: ClassifierMetadata, index: DatasetIndex) -> str:
     """Returns why a champion cannot be compared, or an empty string."""
     if metadata.class_names == index.class_names:
@@ -119,10 +105,8 @@ def _difference_in_classes(champion: Champion, metadata: ClassifierMetadata, ind
 def _evaluate(
     name: str, model_path: Path, dataset_path: Path, num_bootstrap: int, batch_size: int, seed: int, version: str = "", export: str = KERAS
 ) -> EvaluatedModel:
-    metadata, sha256 = read_metadata(model_path), model_sha256(model_path)
-    path = exports_of(model_path)[export]
-    model = load_export(path)
-    class_names = metadata.class_names
+    path, metadata = exports_of(model_path)[export], read_metadata(model_path)
+    model, class_names = load_export(path), metadata.class_names
     clips = predict_clips(name, model, dataset_path, "test", len(class_names), batch_size)
     validation = predict_clips(name, model, dataset_path, "validation", len(class_names), batch_size).by_video()
     videos = clips.by_video()
@@ -130,7 +114,7 @@ def _evaluate(
         name=name,
         version=version,
         metadata=metadata,
-        model_sha256=sha256,
+        model_sha256=model_sha256(model_path),
         sizes=file_sizes(path),
         clip_scores=score(clips, class_names, num_bootstrap, seed),
         video_scores=score(videos, class_names, num_bootstrap, seed),

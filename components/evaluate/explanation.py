@@ -46,25 +46,17 @@ def illustrate(
         Sample(video_id, by_id[video_id].source, by_id[video_id].class_name, thumbnail(pixels.middle_frames[video_id]))
         for video_id in chosen.samples
     )
-    rows = {str(video_id): row for row, video_id in enumerate(videos.video_ids)}
+    answers = {answer.video_id: answer for answer in videos.answers(class_names)}
     clips = np.stack([pixels.first_clips[video_id] for video_id in chosen.explained])
+    labels = [class_names.index(answers[video_id].predicted) for video_id in chosen.explained]
     try:
-        attributions = Explainer(model).attributions(clips, [int(videos.predicted[rows[video_id]]) for video_id in chosen.explained])
+        attributions = Explainer(model).attributions(clips, labels)
     except DataError as error:
         return Illustrations(samples=samples, remark=str(error)), None
-    position = {video_id: number for number, video_id in enumerate(chosen.explained)}
 
     def film(video_id: str) -> Film:
-        row, number = rows[video_id], position[video_id]
-        return Film(
-            video_id=video_id,
-            source=str(videos.sources[row]),
-            class_name=class_names[videos.labels[row]],
-            answer=class_names[videos.predicted[row]],
-            probability=float(videos.confidence[row]),
-            is_right=bool(videos.is_right[row]),
-            image=strip(clips[number, ..., 0], attributions[number]),
-        )
+        number = chosen.explained.index(video_id)
+        return Film(answers[video_id], strip(clips[number, ..., 0], attributions[number]))
 
     mistakes, sure = (tuple(film(video_id) for video_id in video_ids) for video_ids in (chosen.mistakes, chosen.sure))
     return Illustrations(mistakes, sure, samples), attention_of(clips, attributions)

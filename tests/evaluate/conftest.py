@@ -100,13 +100,11 @@ def make_illustrations(videos: Predictions, facts: list[VideoFacts]) -> Illustra
     """Films and samples of noise."""
     rng = np.random.default_rng(0)
     chosen = choose_videos(videos, facts, CLASS_NAMES)
-    rows = {video_id: row for row, video_id in enumerate(videos.video_ids.tolist())}
+    answers = {answer.video_id: answer for answer in videos.answers(CLASS_NAMES)}
 
     def film(video_id: str) -> Film:
-        row = rows[video_id]
         image = strip(rng.integers(256, size=(14, 56, 56), dtype=np.uint8), rng.random((14, 7, 7), np.float32))
-        names = (CLASS_NAMES[videos.labels[row]], CLASS_NAMES[videos.predicted[row]])
-        return Film(video_id, str(videos.sources[row]), *names, float(videos.confidence[row]), bool(videos.is_right[row]), image)
+        return Film(answers[video_id], image)
 
     frame = thumbnail(rng.integers(256, size=(56, 56), dtype=np.uint8))
     by_id = {video.video_id: video for video in facts}

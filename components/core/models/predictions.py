@@ -21,6 +21,42 @@ Strings: TypeAlias = npt.NDArray[np.str_]
 NO_SOURCE = "(not stated)"
 
 
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a model says about one row of Predictions.
+
+    Attributes:
+        video_id: its id.
+        group: its group.
+        source: its source.
+        true: the name of its class.
+        predicted: the name of the most probable class.
+        probabilities: by class name.
+    """
+
+    video_id: str
+    group: str
+    source: str
+    true: str
+    predicted: str
+    probabilities: dict[str, float]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the most probable class is the true one."""
+        return self.predicted == self.true
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable class."""
+        return self.probabilities[self.predicted]
+
+    @property
+    def margin(self) -> float:
+        """The probability of the truth minus that of the likeliest other class; below zero is a mistake."""
+        return self.probabilities[self.true] - max(value for name, value in self.probabilities.items() if name != self.true)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
     """What a model says about n clips, n videos or n patients.
@@ -69,6 +105,21 @@ class Predictions:
         Some groups hold videos of several classes, such as a series over the course of a disease: each class is a row of its own.
         """
         return self._means(np.char.add(np.char.add(self.groups, "\n"), self.labels.astype(str)))
+
+    def answers(self, class_names: list[str]) -> list[Answer]:
+        """Returns the rows in words, given the names of the labels."""
+        predicted = self.predicted
+        return [
+            Answer(
+                video_id=str(self.video_ids[row]),
+                group=str(self.groups[row]),
+                source=str(self.sources[row]),
+                true=class_names[label],
+                predicted=class_names[predicted[row]],
+                probabilities=dict(zip(class_names, self.probabilities[row].tolist(), strict=True)),
+            )
+            for row, label in enumerate(self.labels)
+        ]
 
     def where(self, chosen: Bools) -> "Predictions":
         """Returns the chosen rows."""
