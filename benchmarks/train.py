@@ -15,10 +15,12 @@ clips 0 % of its time. Sizes of the real model with 80 % zeros, gzipped: dense 5
 import argparse
 import statistics
 import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from components.core.models.tensorflow_startup import load_tensorflow
 
@@ -89,13 +91,7 @@ def _costs(title: str, build: Callable[[], tf_keras.Model], repeats: int) -> tup
 
 def _median_seconds(function: Callable[[], object], repeats: int) -> float:
     function()  # builds the graph
-    return statistics.median(_seconds(function) for _ in range(repeats))
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    return statistics.median(timeit.repeat(function, number=1, repeat=repeats))
 
 
 def _print_waiting(dataset_path: Path, model_path: Path) -> None:
@@ -116,14 +112,11 @@ def _print_waiting(dataset_path: Path, model_path: Path) -> None:
 
 
 def _print_files(files: list[ExportedFile]) -> None:
-    by_name = {file.name: file for file in files}
-    dense = by_name[DENSE]
-    print(f"\n{'file':24}{'kB':>8}{'gzipped':>10}{'of dense':>10}{'ms a clip':>12}{'of Keras':>10}{'agrees':>9}{'macro-F1':>10}")
-    for file in files:
-        print(
-            f"{file.name:24}{file.bytes / 1000:>8,.0f}{file.gzip_bytes / 1000:>10,.0f}{f'1/{dense.gzip_bytes / file.gzip_bytes:.1f}':>10}"
-            f"{file.latency_ms:>12.1f}{file.latency_ms / dense.latency_ms:>10.2f}{file.agreement:>9.0%}{file.macro_f1:>10.3f}"
-        )
+    table = pd.DataFrame(files).set_index("name")
+    dense = table.loc[DENSE]
+    table["of dense, gzipped"] = table["gzip_bytes"] / dense["gzip_bytes"]
+    table["of Keras' latency"] = table["latency_ms"] / dense["latency_ms"]
+    print(f"\n{table.round(3).to_string()}")
     print(f"agreement and macro-F1 are of validation clips; {TFLITE_INT8}, gzipped, is meant to be at most 1/6 of the dense float32 model")
 
 

@@ -1,13 +1,13 @@
-"""What a cross-validation found: scores over videos, their interval, and the same for trivial baselines. numpy and scikit-learn only."""
+"""What a cross-validation found: scores over videos, their interval, and the same for trivial baselines. No TensorFlow."""
 
 import dataclasses
 import json
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score
 
-from components.core.statistics.bootstrap import draw_weights, percentile_interval
+from components.core.models.predictions import Predictions
+from components.core.statistics.bootstrap import macro_f1_over_groups, percentile_interval, sample_and_replicates, weighted_metrics
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,26 +64,16 @@ def score_of(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: in
         num_bootstrap: replicates behind the interval; one draws as many groups as there are, with replacement, and takes all their videos.
         seed: of the replicates; a replicate that lacks a class is left out.
     """
-    repeats = tuple(_macro_f1(videos.labels, row) for row in predicted)
+    classes = np.eye(1 + max(videos.labels.max(), predicted.max()))
+    answers = [Predictions(videos.labels, classes[row], videos.ids, videos.groups, videos.parts) for row in predicted]
+    weights = sample_and_replicates(videos.groups, num_bootstrap, seed)
+    macro_f1 = np.stack([weighted_metrics(of_repeat, weights).overall["macro_f1"] for of_repeat in answers])
     members = [videos.parts == part for part in videos.parts_with(one_class=False)]
-    parts = [_macro_f1(videos.labels[rows], row[rows]) for row in predicted for rows in members]
-    low, high = _interval(videos, predicted, num_bootstrap, seed)
+    parts = [macro_f1_over_groups(of_repeat.where(rows), 0, seed)[0] for of_repeat in answers for rows in members]
+    interval = percentile_interval(macro_f1[:, 1:].mean(axis=0))
+    low, high = (interval.low, interval.high) if interval else (None, None)
     part_mean, part_deviation = (float(np.mean(parts)), float(np.std(parts))) if parts else (None, None)
-    return Score(float(np.mean(repeats)), repeats, low, high, part_mean, part_deviation)
-
-
-def _macro_f1(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Returns the mean F1 of the classes that have examples."""
-    return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", sample_weight=weights, zero_division=0))
-
-
-def _interval(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: int) -> tuple[float | None, float | None]:
-    values = np.full(num_bootstrap, np.nan)
-    for number, weights in enumerate(draw_weights(videos.groups, num_bootstrap, seed)):
-        if len(np.unique(videos.labels[weights > 0])) == len(np.unique(videos.labels)):
-            values[number] = np.mean([_macro_f1(videos.labels, row, weights) for row in predicted])
-    interval = percentile_interval(values)
-    return (interval.low, interval.high) if interval else (None, None)
+    return Score(float(macro_f1[:, 0].mean()), tuple(macro_f1[:, 0].tolist()), low, high, part_mean, part_deviation)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

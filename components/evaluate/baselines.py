@@ -61,7 +61,12 @@ def border_features(clip: np.ndarray) -> Floats:
     mean = clip[..., 0].mean(axis=0, dtype=np.float64)
     height, width = mean.shape[0] // BORDER_SIZE_PX, mean.shape[1] // BORDER_SIZE_PX
     small = mean.reshape(BORDER_SIZE_PX, height, BORDER_SIZE_PX, width).mean(axis=(1, 3))
-    return np.concatenate([small[0], small[-1], small[1:-1, 0], small[1:-1, -1]])
+    return ring(small)
+
+
+def ring(image: np.ndarray) -> np.ndarray:
+    """Returns the outermost pixels of an image [side, side], [4 · side − 4]."""
+    return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
 
 
 def fit_baselines(

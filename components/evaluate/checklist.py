@@ -53,7 +53,7 @@ def checklist(evaluation: Evaluation) -> list[Item]:
     says = _sentences(evaluation)
     with TABLE.open(encoding="utf-8", newline="") as file:
         rows = [{column: text.format_map(says) for column, text in row.items()} for row in csv.DictReader(file)]
-    return [Item(**{**row, "status": ItemStatus(row["status"])}) for row in rows]
+    return [Item(row["guideline"], row["number"], row["topic"], ItemStatus(row["status"]), row["answer"]) for row in rows]
 
 
 def _sentences(evaluation: Evaluation) -> dict[str, str]:

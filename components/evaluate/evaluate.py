@@ -66,10 +66,10 @@ def evaluate_models(
     videos = models[PRUNED].videos
     facts = read_video_facts(dataset_path)
     chosen = choose_videos(videos, facts, index.class_names)
-    pixels = read_pixels(dataset_path, index, wanted_clips=chosen.explained, wanted_frames=chosen.samples)
-    illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, pixels, videos, facts, index.class_names)
+    borders, first_clips = read_pixels(dataset_path, index, wanted=(*chosen.explained, *chosen.samples))
+    illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, first_clips, videos, facts, index.class_names)
     test_set = TestSet.of(models[PRUNED].clips, index.class_names)
-    baselines = fit_baselines(facts, pixels.borders, index.class_names, num_bootstrap, seed)
+    baselines = fit_baselines(facts, borders, index.class_names, num_bootstrap, seed)
     baseline = Majority.of(baselines, facts)
     flow = data_flow(facts, index.class_names)
     return Evaluation(

@@ -37,7 +37,7 @@ from components.evaluate.attention import Attention
 from components.evaluate.baselines import MAJORITY, Baseline
 from components.evaluate.data_flow import DataFlow
 from components.evaluate.illustrations import Illustrations
-from components.evaluate.metrics import Scores
+from components.evaluate.metrics import ClassScores, Scores
 from components.evaluate.operating_points import Abstention, OperatingPoint
 from components.evaluate.slices import Slice
 from components.evaluate.video_facts import VideoFacts, usable
@@ -266,7 +266,11 @@ def _baseline_fields(baseline: Baseline) -> dict[str, Any]:
 
 
 def _score_fields(scores: Scores) -> dict[str, Any]:
-    return {**vars(scores), "classes": {of_class.class_name: of_class for of_class in scores.classes}}
+    return {**vars(scores), "classes": {of_class.class_name: _class_fields(of_class) for of_class in scores.classes}}
+
+
+def _class_fields(scores: ClassScores) -> dict[str, Any]:
+    return {name: value for name, value in vars(scores).items() if name != "class_name"}
 
 
 def _summary_row(model: EvaluatedModel) -> tuple[str, ...]:

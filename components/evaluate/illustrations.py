@@ -40,11 +40,9 @@ class Film:
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A frame of a train video as a data URI."""
+    """A train video, and a frame of it as a data URI."""
 
-    video_id: str
-    source: str
-    class_name: str
+    video: VideoFacts
     image: str
 
 

@@ -129,12 +129,13 @@ def score(predictions: Predictions, class_names: list[str], num_bootstrap: int =
 
 def _class_scores(predictions: Predictions, label: int, name: str, found: WeightedMetrics) -> ClassScores:
     is_class = predictions.labels == label
+    has_examples = bool(is_class.any())
     return ClassScores(
         class_name=name,
         support=int(is_class.sum()),
         roc=roc_curve(predictions, label),
-        precision_recall=_precision_recall_curve(is_class, predictions.probabilities[:, label]) if is_class.any() else None,
-        intervals={key: percentile_interval(values[1:, label]) for key, values in found.classes.items()},
+        precision_recall=_precision_recall_curve(is_class, predictions.probabilities[:, label]) if has_examples else None,
+        intervals={key: percentile_interval(values[1:, label]) for key, values in found.classes.items()} if has_examples else {},
         **{key: defined(values[0, label]) for key, values in found.classes.items()},
     )
 

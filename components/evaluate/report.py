@@ -6,9 +6,8 @@ templates/report.html is the page, section_*.html are its sections, macros.html 
 import os
 from typing import Any
 
-import jinja2
-
 from components.core.models.predictions import Answer
+from components.core.pages import template
 from components.evaluate.checklist import CLAIM, TRIPOD_AI, checklist
 from components.evaluate.evaluation import DENSE, PRUNED, Evaluation
 from components.evaluate.figures import precision_recall_figure, reliability_figure, risk_figure, roc_figure, training_figure
@@ -46,17 +45,10 @@ IMAGE_VARIABLE = "LUS_IMAGE_DIGEST"
 
 def render_report(evaluation: Evaluation) -> str:
     """Returns the page; equal evaluations give equal bytes."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.evaluate"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"score": _score, "share": _share, "percent": _percent, "kilobytes": _kilobytes}
+    page = template("components.evaluate", "report.html", score=_score, share=_share, percent=_percent, kilobytes=_kilobytes)
     videos = video_rows(evaluation)
     slices = {name: parts for name in DIMENSIONS if (parts := [part for part in evaluation.slices if part.dimension == name])}
-    return environment.get_template("report.html").render(
+    return page.render(
         evaluation=evaluation,
         pruned=evaluation.models[PRUNED],
         sections=list(SECTIONS.items()),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import tensorflow as tf
 import tf_keras
 
@@ -31,12 +32,11 @@ from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_hi
 from components.core.models.examples import ClipExamples, Examples
 from components.core.models.features import FeatureExamples, compute_features, cut_at_learning
 from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
-from components.core.records.shards import DatasetIndex
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.models import build_classifier, free_upper_blocks
 from components.train.options import TrainingOptions
-from components.train.search import Trial, search_hyperparameters, write_trials
+from components.train.search import Trial, search_hyperparameters
 
 LOG_NAME = "training_log.csv"
 CURVES_NAME = "curves.png"
@@ -77,11 +77,11 @@ def train_classifier(
     with listening, outputs[0] as curves, outputs[1] as staged:
         trained = train_network(examples, len(index.class_names), options, strategy, checkpoints)
         results = _results(trained)
-        save_classifier(staged, trained.model, _metadata(index, trained.options, results))
+        save_classifier(staged, trained.model, ClassifierMetadata.of("dense", index, dataclasses.asdict(trained.options), results))
         write_history(staged / LOG_NAME, trained.fitted.history)
         write_tensorboard(staged / TENSORBOARD_NAME, trained.fitted.history)
         if trained.trials:
-            write_trials(staged / TRIALS_NAME, trained.trials)
+            pd.DataFrame(trained.trials).to_csv(staged / TRIALS_NAME, index=False)
         draw_curves(staged / CURVES_NAME, trained.fitted.history, trained.fitted.best_epoch)
         curves.write_text(curves_html(staged / CURVES_NAME, results), encoding="utf-8")
     if checkpoints:
@@ -275,15 +275,3 @@ def _results(trained: Trained) -> dict[str, Any]:
         "num_parameters": trained.model.count_params(),
         "data_wait_share": sum(shares) / len(shares),
     }
-
-
-def _metadata(index: DatasetIndex, options: TrainingOptions, results: dict[str, Any]) -> ClassifierMetadata:
-    return ClassifierMetadata(
-        kind="dense",
-        class_names=index.class_names,
-        dataset_fingerprint=index.fingerprint,
-        code_revision=code_revision(),
-        parameters=dataclasses.asdict(options),
-        results=results,
-        dataset_parameters=index.parameters,
-    )

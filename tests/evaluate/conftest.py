@@ -108,7 +108,7 @@ def make_illustrations(videos: Predictions, facts: list[VideoFacts]) -> Illustra
 
     frame = thumbnail(rng.integers(256, size=(56, 56), dtype=np.uint8))
     by_id = {video.video_id: video for video in facts}
-    samples = tuple(Sample(video_id, by_id[video_id].source, by_id[video_id].class_name, frame) for video_id in chosen.samples)
+    samples = tuple(Sample(by_id[video_id], frame) for video_id in chosen.samples)
     return Illustrations(tuple(map(film, chosen.mistakes)), tuple(map(film, chosen.sure)), samples)
 
 

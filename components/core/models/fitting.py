@@ -24,7 +24,7 @@ from components.core.errors import DataError, Interrupted
 from components.core.files import disk_faults
 from components.core.models.checkpoints import Checkpoints, Progress
 from components.core.models.dataset import failures_of_shards
-from components.core.models.epochs import MACRO_F1, BestEpoch, EpochLog, History
+from components.core.models.epochs import MACRO_F1, BestEpoch, History
 from components.core.models.examples import ClipExamples, Examples
 
 _log = logging.getLogger(__name__)
@@ -111,9 +111,7 @@ def fit_classifier(
         return progress.history
     if progress.epoch or progress.step:
         _log.info("going on in epoch %d of %d, after %d steps of it", progress.epoch + 1, schedule.epochs, progress.step)
-    keras_callbacks = tf_keras.callbacks.CallbackList(
-        [*callbacks, best, EpochLog(best)], model=model, epochs=schedule.epochs, steps=steps, verbose=0
-    )
+    keras_callbacks = tf_keras.callbacks.CallbackList([*callbacks, best], model=model, epochs=schedule.epochs, steps=steps, verbose=0)
     loop = _Loop(model, examples, schedule, steps, keras_callbacks, checkpoints, best)
     with failures_of_training(schedule, getattr(examples, "dataset_path", None)):
         model.stop_training = False
@@ -182,6 +180,7 @@ class _Loop:
         scores = self._model.evaluate(self._validation, return_dict=True, verbose=0)
         logs |= {f"val_{name}": float(value) for name, value in scores.items()} | {"wait_share": wait_share}
         self._callbacks.on_epoch_end(epoch, logs)
+        self._tell(epoch, logs, time.perf_counter() - started_s)
         history = {name: [*progress.history.get(name, []), value] for name, value in logs.items()}
         progress = dataclasses.replace(progress, epoch=epoch + 1, step=0, history=history, finished=self._model.stop_training)
         if self._checkpoints:
@@ -189,6 +188,22 @@ class _Loop:
             if self._checkpoints.end_is_asked:
                 self._stop(progress)
         return progress
+
+    def _tell(self, epoch: int, logs: dict[str, float], took_s: float) -> None:
+        """Logs one line."""
+        _log.info(
+            "epoch %*d/%d: loss %.3f, macro-F1 %.3f; validation loss %.3f, macro-F1 %.3f; %.1f s, %.0f %% of it waiting for data%s",
+            len(str(self._schedule.epochs)),
+            epoch + 1,
+            self._schedule.epochs,
+            logs["loss"],
+            logs[MACRO_F1],
+            logs["val_loss"],
+            logs[f"val_{MACRO_F1}"],
+            took_s,
+            100 * logs["wait_share"],
+            ", best so far" if self._best.epoch == epoch else "",
+        )
 
     def _results(self) -> dict[str, float]:
         return {metric.name: float(metric.result()) for metric in self._model.metrics}

@@ -6,12 +6,15 @@ TensorFlow is imported when clips are read, not before.
 import dataclasses
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import DataError
+
+if TYPE_CHECKING:
+    from components.core.models.dataset import Part
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -133,25 +136,27 @@ class Predictions:
         return Predictions(self.labels[first], sums / counts[:, None], self.video_ids[first], self.groups[first], self.sources[first])
 
 
-def predict_clips(name: str, model: Any, dataset_path: Path, split: str, num_classes: int, batch_size: int) -> Predictions:
-    """Returns a model's predictions on the clips of one split.
+def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part", num_classes: int, batch_size: int) -> Predictions:
+    """Returns a model's predictions on the clips of one split, or of another part of the dataset.
 
     Args:
         name: what to call the model in an error.
         model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives [batch, num_classes] float32 probabilities.
         dataset_path: output folder of preprocess.
-        split: train, validation or test.
+        part: train, validation or test; or a Part.
         num_classes: how many probabilities the model must give.
         batch_size: clips at a time.
 
     Raises:
         DataError: the split is empty or a shard is damaged, or the model gives something else than num_classes finite numbers a clip.
     """
-    from components.core.models.dataset import failures_of_shards, read_clips
+    from components.core.models.dataset import failures_of_shards, part_of_split, read_clips
+
+    chosen = part_of_split(dataset_path, part) if isinstance(part, str) else part
 
     columns: dict[str, list[Any]] = defaultdict(list)
     with failures_of_shards(dataset_path):
-        for batch in read_clips(dataset_path, split).batch(batch_size).prefetch(1).as_numpy_iterator():
+        for batch in read_clips(dataset_path, chosen).batch(batch_size).prefetch(1).as_numpy_iterator():
             columns["probabilities"].append(model.predict_on_batch(batch.pop("clip")))
             for key, values in batch.items():
                 columns[key].append(values)
@@ -163,7 +168,7 @@ def predict_clips(name: str, model: Any, dataset_path: Path, split: str, num_cla
         )
     if num_bad := int(np.sum(~np.isfinite(probabilities).all(axis=1))):
         raise DataError(
-            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} {split} clips; "
+            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} {chosen.name} clips; "
             "train again with a lower learning rate."
         )
     sources = np.char.decode(rows["source"].astype(bytes), "utf-8")
