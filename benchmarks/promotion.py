@@ -36,6 +36,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import norm
 
 from components.core.models.predictions import Floats, Predictions
@@ -204,10 +205,8 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     print("How often a challenger passes that is truly better than the champion by …")
     for split in TEST_SPLITS:
-        rates = {difference: pass_rates(*split, difference, repeats) for difference in DIFFERENCES}
-        print(f"\n{f'{split[0]} groups × {split[1]} videos':28}" + "".join(f"{difference:+7.2f}" for difference in DIFFERENCES))
-        for name in RULES:
-            print(f"{name:28}" + "".join(f"{rate[name]:7.2f}" for rate in rates.values()), flush=True)
+        rates = pd.DataFrame({f"{difference:+.2f}": pass_rates(*split, difference, repeats) for difference in DIFFERENCES})
+        print(f"\n{split[0]} groups × {split[1]} videos\n{rates.round(2).to_string()}", flush=True)
     print(
         f"\nTrue quality of the champion after {RETRAININGS} retrainings; ± is the standard error of the difference to the project's rule"
     )
@@ -223,11 +222,10 @@ def main() -> None:
 
 def _print_chains(split: tuple[int, int], repeats: int, world: World) -> None:
     final = chains(*split, repeats, world)
-    ours = final["rule of the project"]
-    print(f"\n{f'{split[0]} groups × {split[1]} videos':28}   mean          worst 5 %   {world}")
-    for name, values in final.items():
-        error = (values - ours).std() / repeats**0.5
-        print(f"{name:28}{values.mean():7.3f} ± {error:.3f}{np.quantile(values, 0.05):10.3f}", flush=True)
+    table = pd.DataFrame(final)
+    errors = table.sub(table["rule of the project"], axis=0).std() / repeats**0.5
+    figures = pd.DataFrame({"mean": table.mean(), "±": errors, "worst 5 %": table.quantile(0.05)})
+    print(f"\n{split[0]} groups × {split[1]} videos, {world}\n{figures.round(3).to_string()}", flush=True)
 
 
 if __name__ == "__main__":

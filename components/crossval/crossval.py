@@ -174,7 +174,7 @@ def _predict(
         for name, members in (("train", division.train), ("validation", division.held_out), ("test", division.tested))
     )
     tf_keras.backend.clear_session()
-    cached = FeatureExamples(features, train, held_out) if features else None
+    cached = FeatureExamples(lambda: (features, features), train, held_out) if features else None
     model = train_network(ClipExamples(dataset_path, train, held_out), num_classes, options, strategy, cached=cached).model
     return predict_clips(division.name, model, dataset_path, tested, num_classes, options.batch_size).by_video()
 

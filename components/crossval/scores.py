@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from components.core.models.predictions import Predictions
+from components.core.pages import template
 from components.core.statistics.bootstrap import macro_f1_over_groups, percentile_interval, sample_and_replicates, weighted_metrics
 
 
@@ -127,23 +128,11 @@ class CrossValidation:
 
     def markdown(self) -> str:
         """Returns the table."""
-        num_groups, num_parts = len(np.unique(self.videos.groups)), len(np.unique(self.videos.parts))
-        lines = [
-            f"Cross-validation over {len(self.videos.ids)} videos of {num_groups} groups, by {self.divide_by}: {num_parts} parts, "
-            f"{len(self.probabilities)} repeat(s). Macro-F1 per video; the interval is a bootstrap over groups.{self._left_out()}",
-            "",
-            f"| classifier | all videos at once | 95 % interval | per {self.divide_by}, mean ± deviation |",
-            "|---|---|---|---|",
-        ]
-        return "\n".join([*lines, *(_row(title, score) for title, score in self.scores.items())]) + "\n"
-
-    def _left_out(self) -> str:
-        """Returns which parts the mean over parts does not count, as a sentence after another one, or an empty string."""
-        if not (names := self.videos.parts_with(one_class=True)):
-            return ""
-        num_parts = len(np.unique(self.videos.parts))
-        return (
-            f" The mean per {self.divide_by} leaves out {len(names)} of {num_parts}, whose videos are all of one class: {', '.join(names)}."
+        return template("components.crossval", "scores.md").render(
+            found=self,
+            num_groups=len(np.unique(self.videos.groups)),
+            num_parts=len(np.unique(self.videos.parts)),
+            left_out=self.videos.parts_with(one_class=True),
         )
 
     def metrics(self) -> dict[str, float]:
@@ -152,10 +141,3 @@ class CrossValidation:
         numbers = {"macro_f1": score.pooled, "macro_f1_low": score.low, "macro_f1_high": score.high, "part_macro_f1": score.part_mean}
         numbers |= {f"baseline_{title}": other.pooled for title, other in self.scores.items() if title != self.title}
         return {name.replace(" ", "_"): round(value, 6) for name, value in numbers.items() if value is not None}
-
-
-def _row(title: str, score: Score) -> str:
-    interval = f"{score.low:.2f}–{score.high:.2f}" if score.low is not None and score.high is not None else "undefined"
-    spread = f" ({min(score.repeats):.2f}–{max(score.repeats):.2f} over repeats)" if len(score.repeats) > 1 else ""
-    by_part = "undefined" if score.part_mean is None else f"{score.part_mean:.2f} ± {score.part_deviation:.2f}"
-    return f"| {title} | {score.pooled:.2f}{spread} | {interval} | {by_part} |"

@@ -2,18 +2,23 @@
 
 import functools
 import logging
+from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from components.core import storage
 from components.core.models.classifier import ClassifierMetadata, check_belongs, code_revision, file_sizes, load_classifier, read_metadata
-from components.core.models.dataset import open_dataset
+from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
 from components.core.models.exports import KERAS, TFLITE_INT8, exports_of, load_export
-from components.core.models.predictions import predict_clips
+from components.core.models.predictions import Floats, predict_clips
 from components.core.records.shards import DatasetIndex
 from components.core.registry.champion import Champion, read_champion
 from components.core.registry.versions import Comparison, model_sha256, version_uri
 from components.core.statistics.bootstrap import Interval
-from components.evaluate.baselines import fit_baselines
+from components.evaluate.baselines import border_features, fit_baselines
 from components.evaluate.data_flow import data_flow
 from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
 from components.evaluate.explanation import illustrate
@@ -21,7 +26,6 @@ from components.evaluate.illustrations import choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
 from components.evaluate.operating_points import abstention, operating_points
-from components.evaluate.pixels import read_pixels
 from components.evaluate.significance import bootstrap_difference, chance_p_value
 from components.evaluate.slices import slice_scores
 from components.evaluate.training_log import read_history
@@ -66,7 +70,7 @@ def evaluate_models(
     videos = models[PRUNED].videos
     facts = read_video_facts(dataset_path)
     chosen = choose_videos(videos, facts, index.class_names)
-    borders, first_clips = read_pixels(dataset_path, index, wanted=(*chosen.explained, *chosen.samples))
+    borders, first_clips = _read_pixels(dataset_path, index, wanted=(*chosen.explained, *chosen.samples))
     illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, first_clips, videos, facts, index.class_names)
     test_set = TestSet.of(models[PRUNED].clips, index.class_names)
     baselines = fit_baselines(facts, borders, index.class_names, num_bootstrap, seed)
@@ -127,6 +131,35 @@ def _evaluate(
     )
     _log.info("%s: macro-F1 %.3f over %d videos", name, evaluated.video_scores.macro_f1, evaluated.video_scores.num)
     return evaluated
+
+
+def _read_pixels(
+    dataset_path: Path, index: DatasetIndex, wanted: Collection[str]
+) -> tuple[dict[str, Floats], dict[str, npt.NDArray[np.uint8]]]:
+    """Reads all clips of a dataset once.
+
+    Args:
+        dataset_path: output folder of preprocess.
+        index: of the dataset.
+        wanted: ids of the videos whose first clip is wanted.
+
+    Returns:
+        By the ids of the videos: border_features, averaged over the clips; and of the wanted ones the first clip, [14, 224, 224, 3] uint8
+        RGB.
+
+    Raises:
+        DataError: a shard is missing or damaged.
+    """
+    borders: dict[str, list[Floats]] = defaultdict(list)
+    first_clips: dict[str, npt.NDArray[np.uint8]] = {}
+    for split in (name for name, info in index.splits.items() if info.num_clips):
+        with failures_of_shards(dataset_path):
+            for example in read_clips(dataset_path, split).prefetch(4).as_numpy_iterator():
+                video_id, clip = example["video_id"].decode(), example["clip"]
+                borders[video_id].append(border_features(clip))
+                if video_id in wanted:
+                    first_clips.setdefault(video_id, clip)
+    return {key: np.mean(values, axis=0) for key, values in borders.items()}, first_clips
 
 
 def _comparison(

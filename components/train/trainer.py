@@ -15,7 +15,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ from components.core.models.checkpoints import Checkpoints
 from components.core.models.classifier import ClassifierMetadata, code_revision, save_classifier
 from components.core.models.dataset import open_dataset
 from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_history
-from components.core.models.examples import ClipExamples, Examples
-from components.core.models.features import FeatureExamples, compute_features, cut_at_learning
+from components.core.models.examples import ClipExamples
+from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
@@ -205,12 +205,8 @@ def fit_in_phases(
     with model.distribute_strategy.scope():
         parts = cut_at_learning(model) if options.cached_versions or cached else None
     with temporary_folder("lus-features-") as folder:
-        if parts:
-            frozen, learning = parts
-            seen = cached or _LazyExamples(examples.num_training, lambda: _cached(frozen, examples, options, folder, checkpoints))
-            history = fit_classifier(learning, seen, best, schedule, callbacks, checkpoints, phase="head")
-        else:
-            history = fit_classifier(model, examples, best, schedule, callbacks, checkpoints, phase="head")
+        learning, seen = (parts[1], cached or _cached(parts[0], examples, options, folder, checkpoints)) if parts else (model, examples)
+        history = fit_classifier(learning, seen, best, schedule, callbacks, checkpoints, phase="head")
     fitted = Fitted(history, best.epoch, best.logs)
     if not options.fine_tuning_epochs or not free_upper_blocks(model):
         return fitted
@@ -223,27 +219,17 @@ def fit_in_phases(
     return Fitted({name: values + more[name] for name, values in history.items()}, best_epoch, finest.logs)
 
 
-class _LazyExamples:
-    """Examples that are made when they are first asked for: a phase that is finished needs none."""
-
-    def __init__(self, num_training: int, make: Callable[[], Examples]) -> None:
-        self.num_training = num_training
-        self._make = functools.cache(make)
-
-    def training(self, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
-        return self._make().training(batch_size, seed, first_batch)
-
-    def validation(self, batch_size: int) -> tf.data.Dataset:
-        return self._make().validation(batch_size)
-
-
 def _cached(
     frozen: Any, examples: ClipExamples, options: TrainingOptions, folder: Path, checkpoints: Checkpoints | None
 ) -> FeatureExamples:
-    """Returns the clips as the frozen layers see them."""
-    learnt_from = compute_features(frozen, examples.train, options.cached_versions, options.seed, folder, checkpoints=checkpoints)
-    held_out = compute_features(frozen, examples.held_out, 0, options.seed, folder, checkpoints=checkpoints)
-    return FeatureExamples(learnt_from, examples.train, examples.held_out, held_out)
+    """Returns the clips as the frozen layers see them, computed when they are first asked for: a phase that is finished needs none."""
+
+    @functools.cache
+    def features() -> tuple[Features, Features]:
+        learnt_from = compute_features(frozen, examples.train, options.cached_versions, options.seed, folder, checkpoints=checkpoints)
+        return learnt_from, compute_features(frozen, examples.held_out, 0, options.seed, folder, checkpoints=checkpoints)
+
+    return FeatureExamples(features, examples.train, examples.held_out)
 
 
 def _in_full_precision(model: tf_keras.Model, num_classes: int, options: TrainingOptions) -> tf_keras.Model:

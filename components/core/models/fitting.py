@@ -25,7 +25,8 @@ from components.core.files import disk_faults
 from components.core.models.checkpoints import Checkpoints, Progress
 from components.core.models.dataset import failures_of_shards
 from components.core.models.epochs import MACRO_F1, BestEpoch, History
-from components.core.models.examples import ClipExamples, Examples
+from components.core.models.examples import ClipExamples
+from components.core.models.features import FeatureExamples
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def steps_per_epoch(num_examples: int, batch_size: int) -> int:
 
 def fit_classifier(
     model: tf_keras.Model,
-    examples: Examples,
+    examples: ClipExamples | FeatureExamples,
     best: BestEpoch,
     schedule: Schedule,
     callbacks: Sequence[tf_keras.callbacks.Callback] = (),
@@ -131,7 +132,7 @@ class _Loop:
     def __init__(
         self,
         model: tf_keras.Model,
-        examples: Examples,
+        examples: ClipExamples | FeatureExamples,
         schedule: Schedule,
         steps: int,
         callbacks: tf_keras.callbacks.CallbackList,
