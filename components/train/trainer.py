@@ -137,38 +137,23 @@ def train_network(
     half = use_half_precision_on_gpus()
     trials: list[Trial] = []
     with temporary_folder("lus-features-") as folder:
+
+        def fit(
+            tried: TrainingOptions, saved: Checkpoints | None, callbacks: Sequence[tf_keras.callbacks.Callback] = ()
+        ) -> tuple[tf_keras.Model, Fitted]:
+            make_reproducible(tried.seed)  # every trial starts from the same weights
+            with strategy.scope():
+                model = build_network(num_classes, tried)
+            return model, fit_in_phases(model, examples, tried, saved, callbacks, cached)
+
         if options.num_trials:
-            options, trials, cached = _searched(options, examples, num_classes, strategy, checkpoints, folder, cached)
-        with strategy.scope():
-            model = build_network(num_classes, options)
+            if options.cached_versions and not cached and (parts := cut_at_learning(build_network(num_classes, options))):
+                cached = _cached(parts[0], examples, options, folder, checkpoints)  # the trials and the training share the features
+            ending = tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints and checkpoints.check("the search"))
+            options, trials = search_hyperparameters(options, lambda tried: fit(tried, None, [ending])[1].best_logs[f"val_{MACRO_F1}"])
         _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
-        fitted = fit_in_phases(model, examples, options, checkpoints, cached=cached)
+        model, fitted = fit(options, checkpoints)
     return Trained(_in_full_precision(model, num_classes, options) if half else model, fitted, options, trials)
-
-
-def _searched(
-    options: TrainingOptions,
-    examples: ClipExamples,
-    num_classes: int,
-    strategy: tf.distribute.Strategy,
-    checkpoints: Checkpoints | None,
-    folder: Path,
-    cached: FeatureExamples | None,
-) -> tuple[TrainingOptions, list[Trial], FeatureExamples | None]:
-    """Searches for hyper-parameters; every trial starts from the same weights, and all share the cached features, which are returned."""
-    if options.cached_versions and not cached and (parts := cut_at_learning(build_network(num_classes, options))):
-        cached = _cached(parts[0], examples, options, folder, checkpoints)
-    callbacks = [tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints.check("the search"))] if checkpoints else []
-
-    def fit(tried: TrainingOptions) -> float:
-        make_reproducible(tried.seed)
-        with strategy.scope():
-            model = build_network(num_classes, tried)
-        return fit_in_phases(model, examples, tried, callbacks=callbacks, cached=cached).best_logs[f"val_{MACRO_F1}"]
-
-    found, trials = search_hyperparameters(options, fit)
-    make_reproducible(options.seed)
-    return found, trials, cached
 
 
 def build_network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
