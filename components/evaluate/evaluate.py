@@ -74,7 +74,7 @@ def evaluate_models(
     illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, first_clips, videos, facts, index.class_names)
     test_set = TestSet.of(models[PRUNED].clips, index.class_names)
     baselines = fit_baselines(facts, borders, index.class_names, num_bootstrap, seed)
-    baseline = Majority.of(baselines, facts)
+    baseline = Majority.of(baselines)
     flow = data_flow(facts, index.class_names)
     return Evaluation(
         class_names=index.class_names,

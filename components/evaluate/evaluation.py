@@ -40,7 +40,6 @@ from components.evaluate.illustrations import Illustrations
 from components.evaluate.metrics import ClassScores, Scores
 from components.evaluate.operating_points import Abstention, OperatingPoint
 from components.evaluate.slices import Slice
-from components.evaluate.video_facts import VideoFacts, usable
 
 PRUNED, DENSE, INT8, CHAMPION = "pruned", "dense", "int8", "champion"
 ROC_CLASS = "covid"
@@ -93,18 +92,15 @@ class Majority:
     """What always answering the most frequent class of the train split scores on the test videos."""
 
     class_name: str
-    train_videos: int
     macro_f1: float
     accuracy: float
 
     @classmethod
-    def of(cls, baselines: Sequence[Baseline], facts: Sequence[VideoFacts]) -> "Majority":
+    def of(cls, baselines: Sequence[Baseline]) -> "Majority":
         """Takes it from the baselines."""
         (scores,) = (baseline.scores for baseline in baselines if baseline.name == MAJORITY and baseline.scores)
         answered = np.sum(scores.confusion_matrix, axis=0)
-        class_name = scores.classes[int(answered.argmax())].class_name
-        train_videos = sum(video.class_name == class_name for video in usable(facts, "train"))
-        return cls(class_name, train_videos, scores.macro_f1, scores.accuracy)
+        return cls(scores.classes[int(answered.argmax())].class_name, scores.macro_f1, scores.accuracy)
 
 
 @dataclasses.dataclass(frozen=True)

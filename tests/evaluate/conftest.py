@@ -133,7 +133,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         rng = np.random.default_rng(0)
         borders = {video.video_id: rng.normal(size=4) for video in facts}
         baselines = fit_baselines(facts, borders, CLASS_NAMES, 100, seed=0)
-        baseline = Majority.of(baselines, facts)
+        baseline = Majority.of(baselines)
         flow = data_flow(facts, CLASS_NAMES)
         return Evaluation(
             class_names=CLASS_NAMES,
