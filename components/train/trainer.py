@@ -149,8 +149,9 @@ def train_network(
         if options.num_trials:
             if options.cached_versions and not cached and (parts := cut_at_learning(build_network(num_classes, options))):
                 cached = _cached(parts[0], examples, options, folder, checkpoints)  # the trials and the training share the features
-            ending = tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints and checkpoints.check("the search"))
-            options, trials = search_hyperparameters(options, lambda tried: fit(tried, None, [ending])[1].best_logs[f"val_{MACRO_F1}"])
+            end = tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints.check("the search")) if checkpoints else None
+            callbacks = [end] if end else []
+            options, trials = search_hyperparameters(options, lambda tried: fit(tried, None, callbacks)[1].best_logs[f"val_{MACRO_F1}"])
         _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
         model, fitted = fit(options, checkpoints)
     return Trained(_in_full_precision(model, num_classes, options) if half else model, fitted, options, trials)
