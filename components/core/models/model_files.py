@@ -124,20 +124,29 @@ def _check_weights(content: bytes) -> None:
     """
     import h5py
 
-    def check_link(_: str, link: Any) -> None:
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError("its weights are links to somewhere else")
-
-    def check_array(_: str, member: Any) -> None:
-        if isinstance(member, h5py.Dataset) and (member.external or member.is_virtual):
-            raise ValueError("its weights lie in another file")
-
     try:
         with h5py.File(io.BytesIO(content)) as file:
-            file.visititems_links(check_link)
-            file.visititems(check_array)
+            for link in _links_of(file):
+                if isinstance(link, h5py.ExternalLink | h5py.SoftLink):
+                    raise ValueError("its weights are links to somewhere else")
+                if isinstance(link, h5py.Dataset) and (link.external or link.is_virtual):
+                    raise ValueError("its weights lie in another file")
     except OSError as error:
         raise ValueError(f"its weights cannot be read: {error}") from None
+
+
+def _links_of(group: Any) -> Iterator[Any]:
+    """Yields the links and the arrays of an HDF5 group and of those in it."""
+    import h5py
+
+    for name in group:
+        link = group.get(name, getlink=True)
+        yield link
+        if isinstance(link, h5py.HardLink):
+            member = group[name]
+            yield member
+            if isinstance(member, h5py.Group):
+                yield from _links_of(member)
 
 
 def _listed(names: list[str]) -> str:
