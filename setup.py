@@ -67,7 +67,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["components", "components.*", "pipelines", "pipelines.*"]),
-    package_data={"components.evaluate": ["templates/*"], "components.ingest": ["catalog.csv"], "components.preprocess": ["templates/*"]},
+    package_data={"components": ["*/templates/*"], "components.ingest": ["catalog.csv"]},
     install_requires=CORE,
     extras_require={
         "ingest": INGEST,

@@ -36,11 +36,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import norm
 
 from components.core.models.predictions import Floats, Predictions
 from components.core.registry.versions import Comparison
-from components.core.statistics.bootstrap import draw_weights, percentile_interval, weighted_metrics
+from components.core.statistics.bootstrap import percentile_interval, sample_and_replicates, weighted_metrics
 from components.promote.decision import DETECTABLE_WIDTHS, Rule, decide
 
 NUM_CLASSES = 3
@@ -109,7 +110,7 @@ def answer(qualities: Any, num_groups: int, videos_per_group: int, rng: np.rando
         return np.sqrt(share) * (np.sqrt(world.within_group) * of_group[groups] + np.sqrt(1 - world.within_group) * of_video)
 
     common = noise(world.between_models)
-    weights = np.concatenate([np.ones((1, len(groups))), draw_weights(groups.astype(str), NUM_BOOTSTRAP, seed=0)])
+    weights = sample_and_replicates(groups.astype(str), NUM_BOOTSTRAP, seed=0)
     models = []
     for quality in qualities:
         logits = common + noise(1 - world.between_models)
@@ -204,10 +205,8 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     print("How often a challenger passes that is truly better than the champion by …")
     for split in TEST_SPLITS:
-        rates = {difference: pass_rates(*split, difference, repeats) for difference in DIFFERENCES}
-        print(f"\n{f'{split[0]} groups × {split[1]} videos':28}" + "".join(f"{difference:+7.2f}" for difference in DIFFERENCES))
-        for name in RULES:
-            print(f"{name:28}" + "".join(f"{rate[name]:7.2f}" for rate in rates.values()), flush=True)
+        rates = pd.DataFrame({f"{difference:+.2f}": pass_rates(*split, difference, repeats) for difference in DIFFERENCES})
+        print(f"\n{split[0]} groups × {split[1]} videos\n{rates.round(2).to_string()}", flush=True)
     print(
         f"\nTrue quality of the champion after {RETRAININGS} retrainings; ± is the standard error of the difference to the project's rule"
     )
@@ -223,11 +222,10 @@ def main() -> None:
 
 def _print_chains(split: tuple[int, int], repeats: int, world: World) -> None:
     final = chains(*split, repeats, world)
-    ours = final["rule of the project"]
-    print(f"\n{f'{split[0]} groups × {split[1]} videos':28}   mean          worst 5 %   {world}")
-    for name, values in final.items():
-        error = (values - ours).std() / repeats**0.5
-        print(f"{name:28}{values.mean():7.3f} ± {error:.3f}{np.quantile(values, 0.05):10.3f}", flush=True)
+    table = pd.DataFrame(final)
+    errors = table.sub(table["rule of the project"], axis=0).std() / repeats**0.5
+    figures = pd.DataFrame({"mean": table.mean(), "±": errors, "worst 5 %": table.quantile(0.05)})
+    print(f"\n{split[0]} groups × {split[1]} videos, {world}\n{figures.round(3).to_string()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -29,7 +31,8 @@ from components.core.records.manifest import ManifestRow, read_manifest
 from components.core.video.decoding import VideoFacts, open_video
 from components.core.video.pixels import Image
 from components.core.video.sampling import Sampling, sample_clips
-from components.core.video.sector import Kind, Sector, find_sector
+from components.core.video.sector import Sector, find_sector
+from components.evaluate.baselines import BORDER_SIZE_PX, ring
 
 SAMPLING = Sampling(frames_per_second=10.0, max_clips=2)
 FOLDS = 5
@@ -37,22 +40,23 @@ DRAWS = 3
 CELLS = 14
 # A cell is black when its mean over time is below this grey level.
 BLACK = 4
-# Side of the image whose outermost pixels are the border, and how far inside the ring lies that it is compared with.
-BORDER_SIZE_PX, RING_INSET_PX = 56, 14
+# How far inside the ring lies that the border is compared with.
+RING_INSET_PX = 14
 
-THUMBNAIL_PX, CAPTION_PX, COLUMNS = 150, 14, 12
+COLUMNS = 12  # of the picture
 
 Features = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """The leftovers of one video, and a frame of it with its sector drawn, [height, width, 3] uint8 BGR."""
+    """The leftovers of one video, and a frame of it, [height, width] uint8 grey, with its sector."""
 
     row: ManifestRow
     before: Features
     after: Features
-    thumbnail: Image
+    frame: Image
+    sector: Sector
 
 
 def main() -> None:
@@ -63,7 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     videos = list(_videos(arguments.manifest))
     if arguments.boxes:
-        cv2.imwrite(str(arguments.boxes), _contact_sheet([video.thumbnail for video in videos]))
+        _draw_boxes(arguments.boxes, videos)
     labels = np.array([CLASS_NAMES.index(video.row.class_name) for video in videos])
     groups = np.array([video.row.group for video in videos])
     print(f"{len(videos)} videos of {len(set(groups))} groups; macro-F1, {FOLDS} folds by group, mean and range of {DRAWS} draws")
@@ -90,25 +94,19 @@ def _videos(manifest: str) -> Iterator[Video]:
         images = [frame.image for frame in frames]
         sector = find_sector(images)
         before = _before(path.suffix.lower(), video.facts, images, _colour(path, {frame.index for frame in frames}), sector)
-        yield Video(row, before, _after(images, sector), _thumbnail(images[len(images) // 2], sector, row.video_id))
+        yield Video(row, before, _after(images, sector), images[len(images) // 2], sector)
 
 
-def _thumbnail(image: Image, sector: Sector, title: str) -> Image:
-    drawn = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    cv2.polylines(drawn, [sector.outline], True, (0, 255, 255), max(1, max(image.shape) // THUMBNAIL_PX))
-    scale = THUMBNAIL_PX / max(image.shape)
-    drawn = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    sheet = np.zeros((THUMBNAIL_PX + CAPTION_PX, THUMBNAIL_PX, 3), np.uint8)
-    sheet[: drawn.shape[0], : drawn.shape[1]] = drawn
-    text = f"{title[-22:]} {sector.kind.value if sector.kind is Kind.UNKNOWN else ''}"
-    cv2.putText(sheet, text, (1, THUMBNAIL_PX + CAPTION_PX - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.32, (255, 255, 255), 1, cv2.LINE_AA)
-    return sheet
-
-
-def _contact_sheet(thumbnails: list[Image]) -> Image:
-    missing = -len(thumbnails) % COLUMNS
-    filled = [*thumbnails, *[np.zeros_like(thumbnails[0])] * missing]
-    return np.concatenate([np.concatenate(filled[start : start + COLUMNS], axis=1) for start in range(0, len(filled), COLUMNS)])
+def _draw_boxes(path: Path, videos: list[Video]) -> None:
+    num_rows = -(-len(videos) // COLUMNS)
+    figure = Figure(figsize=(1.5 * COLUMNS, 1.6 * num_rows), layout="constrained")
+    for axes, video in zip(figure.subplots(num_rows, COLUMNS, squeeze=False).flat, videos, strict=False):
+        axes.imshow(video.frame, cmap="gray")
+        axes.add_patch(Polygon(video.sector.outline, fill=False, color="yellow"))
+        axes.set_title(f"{video.row.video_id[-22:]} {video.sector.kind.value}", fontsize=5)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    figure.savefig(path)
 
 
 def _colour(path: Path, indices: set[int]) -> np.ndarray:
@@ -145,29 +143,15 @@ def _features(grey: np.ndarray) -> Features:
     thumbnail, deviation = _cells(mean).ravel(), _cells(grey.std(axis=0).astype(np.float32)).ravel()
     return {
         "black cells": thumbnail < BLACK,
-        "border pixels": _ring(small),
-        "inner ring": _ring(inside),
+        "border pixels": ring(small),
+        "inner ring": ring(inside),
         "content: thumbnail": thumbnail,
         "content: thumbnail, change": np.concatenate([thumbnail, deviation]),
-        "content: gradients": np.mean([_gradients(frame) for frame in grey[::4]], axis=0),
     }
 
 
 def _cells(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
-
-
-def _ring(image: np.ndarray) -> np.ndarray:
-    return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
-
-
-def _gradients(frame: np.ndarray) -> np.ndarray:
-    """Returns histograms of 8 orientations in every cell, relative to the gradients around it (HOG, which OpenCV 5 no longer has)."""
-    image = cv2.resize(frame, (8 * CELLS, 8 * CELLS), interpolation=cv2.INTER_AREA).astype(np.float32)
-    across, down = cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)
-    orientation = (np.arctan2(down, across) % np.pi / np.pi * 8).astype(int).clip(0, 7)
-    histograms = np.stack([_cells(np.hypot(across, down) * (orientation == number)) for number in range(8)], axis=2)
-    return (histograms / (cv2.blur(histograms.sum(axis=2), (3, 3)) + 4)[..., None]).ravel()
 
 
 def _score(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> str:

@@ -14,11 +14,12 @@ clips 0 % of its time. Sizes of the real model with 80 % zeros, gzipped: dense 5
 
 import argparse
 import statistics
-import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from components.core.models.tensorflow_startup import load_tensorflow
 
@@ -29,9 +30,10 @@ from tf_keras import layers  # noqa: E402
 
 from components.core.models.classifier import load_classifier  # noqa: E402
 from components.core.models.dataset import CLIP_SHAPE  # noqa: E402
+from components.core.models.epochs import BestEpoch  # noqa: E402
 from components.core.models.examples import ClipExamples  # noqa: E402
 from components.core.models.exports import TFLITE_INT8  # noqa: E402
-from components.core.models.fitting import compile_classifier  # noqa: E402
+from components.core.models.fitting import Schedule, compile_classifier, fit_classifier  # noqa: E402
 from components.prune.comparison import DENSE, ExportedFile, compare_exports  # noqa: E402
 from components.train.models import ARCHITECTURES, build_classifier  # noqa: E402
 
@@ -39,7 +41,6 @@ NUM_CLASSES = 3
 REPEATS = 7
 BATCH_SIZE = 8
 BACKBONES = ("small", "efficientnet_lite0")  # those that need no download
-WAITED_STEPS = 15
 
 
 def main() -> None:
@@ -89,41 +90,22 @@ def _costs(title: str, build: Callable[[], tf_keras.Model], repeats: int) -> tup
 
 def _median_seconds(function: Callable[[], object], repeats: int) -> float:
     function()  # builds the graph
-    return statistics.median(_seconds(function) for _ in range(repeats))
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    return statistics.median(timeit.repeat(function, number=1, repeat=repeats))
 
 
 def _print_waiting(dataset_path: Path, model_path: Path) -> None:
     """Prints which part of training goes by waiting for the next batch of augmented clips."""
     model, _ = load_classifier(model_path)
-    compile_classifier(model, tf_keras.optimizers.Adam())
-    batches = iter(ClipExamples.of(dataset_path).training(BATCH_SIZE, seed=0))
-    model.train_on_batch(*next(batches))
-    waited_s = trained_s = 0.0
-    for _ in range(WAITED_STEPS):
-        start = time.perf_counter()
-        batch = next(batches)
-        ready = time.perf_counter()
-        model.train_on_batch(*batch)
-        waited_s, trained_s = waited_s + ready - start, trained_s + time.perf_counter() - ready
-    total_s = waited_s + trained_s
-    print(f"\ntf.data: {waited_s / total_s:.0%} of {total_s:.1f} s waiting, {WAITED_STEPS} steps of {BATCH_SIZE} clips on this CPU")
+    history = fit_classifier(model, ClipExamples.of(dataset_path), BestEpoch(), Schedule(2, BATCH_SIZE, learning_rate=1e-5, seed=0))
+    print(f"\ntf.data: {history['wait_share'][-1]:.0%} of the training steps waiting, batches of {BATCH_SIZE} clips on this CPU")
 
 
 def _print_files(files: list[ExportedFile]) -> None:
-    by_name = {file.name: file for file in files}
-    dense = by_name[DENSE]
-    print(f"\n{'file':24}{'kB':>8}{'gzipped':>10}{'of dense':>10}{'ms a clip':>12}{'of Keras':>10}{'agrees':>9}{'macro-F1':>10}")
-    for file in files:
-        print(
-            f"{file.name:24}{file.bytes / 1000:>8,.0f}{file.gzip_bytes / 1000:>10,.0f}{f'1/{dense.gzip_bytes / file.gzip_bytes:.1f}':>10}"
-            f"{file.latency_ms:>12.1f}{file.latency_ms / dense.latency_ms:>10.2f}{file.agreement:>9.0%}{file.macro_f1:>10.3f}"
-        )
+    table = pd.DataFrame(files).set_index("name")
+    dense = table.loc[DENSE]
+    table["of dense, gzipped"] = table["gzip_bytes"] / dense["gzip_bytes"]
+    table["of Keras' latency"] = table["latency_ms"] / dense["latency_ms"]
+    print(f"\n{table.round(3).to_string()}")
     print(f"agreement and macro-F1 are of validation clips; {TFLITE_INT8}, gzipped, is meant to be at most 1/6 of the dense float32 model")
 
 

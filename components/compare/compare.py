@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.core.models.classifier import check_belongs, load_classifier, size_on_disk
+from components.core.models.classifier import MODEL_NAME, check_belongs, file_sizes, load_classifier
 from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
 from components.core.models.exports import latency_ms
 from components.core.models.predictions import predict_clips
+from components.core.pages import template
 from components.core.records.shards import SplitInfo
 from components.core.statistics.bootstrap import Interval, macro_f1_over_groups
 
@@ -60,42 +61,8 @@ class ArchitectureComparison:
 
     def to_markdown(self) -> str:
         """Returns the table."""
-        header = (
-            "architecture",
-            "macro-F1 per video",
-            "95 % interval",
-            "per clip",
-            "parameters",
-            "kB gzipped",
-            "ms a clip",
-            *SHOWN_PARAMETERS,
-        )
-        rows = [
-            (
-                model.architecture,
-                f"{model.macro_f1:.3f}",
-                f"{model.interval.low:.3f}–{model.interval.high:.3f}" if model.interval else "undefined",
-                f"{model.clip_macro_f1:.3f}",
-                f"{model.num_parameters:,}",
-                f"{model.gzip_bytes / 1000:,.0f}",
-                f"{model.latency_ms:.0f}",
-                *(_shown(model.parameters.get(name, "")) for name in SHOWN_PARAMETERS),
-            )
-            for model in self.models
-        ]
-        lines = [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
-        return "\n".join(
-            [
-                "# Architectures",
-                "",
-                f"{self.split.num_videos} validation videos of {self.split.num_groups} groups; intervals are bootstrapped over groups. "
-                "Epochs and hyper-parameters were chosen by the same videos, so the scores are optimistic; where intervals overlap, "
-                "the order may be chance.",
-                "",
-                *lines,
-                "",
-            ]
-        )
+        table = template("components.compare", "architectures.md", shown=_shown)
+        return table.render(models=self.models, split=self.split, shown_parameters=SHOWN_PARAMETERS)
 
 
 def _shown(value: Any) -> str:
@@ -133,7 +100,7 @@ def compare_models(
                 interval=interval,
                 clip_macro_f1=macro_f1_over_groups(clips, 0, seed)[0],
                 num_parameters=model.count_params(),
-                gzip_bytes=size_on_disk(path)["model_gzip_bytes"],
+                gzip_bytes=file_sizes(path / MODEL_NAME)["gzip_bytes"],
                 latency_ms=latency_ms(model, clip),
                 parameters=metadata.parameters,
             )

@@ -1,41 +1,35 @@
-"""What the pages and pictures of the steps have in common: colours, and a page that holds its pictures itself."""
+"""What the pages and pictures of the steps have in common: colours, how templates are filled, and pictures inside of a page."""
 
 import base64
-import html
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import jinja2
 
 # Okabe and Ito's palette, told apart by all (https://jfly.uni-koeln.de/color/).
 VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY_BLUE = "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 
 
-def page(title: str, style: str, body: str) -> str:
-    """Returns an HTML page.
+def template(package: str, name: str, **filters: Callable[..., Any]) -> jinja2.Template:
+    """Returns a file of the folder `templates` of a package, to be rendered; in HTML, what is filled in is escaped.
 
     Args:
-        title: text, also of the heading.
-        style: CSS rules beside those for the text and the pictures.
-        body: HTML below the heading.
+        package: such as `components.evaluate`.
+        name: of the file.
+        filters: what the template may apply to a value, by name.
     """
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{html.escape(title)}</title>
-<style>
-body {{ font-family: sans-serif; max-width: 75em; margin: 1em auto; padding: 0 1em }}
-img {{ max-width: 100% }}
-{style}
-</style>
-</head>
-<body>
-<h1>{html.escape(title)}</h1>
-{body}
-</body>
-</html>
-"""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= filters
+    return environment.get_template(name)
 
 
-def embedded_png(path: Path, alt: str) -> str:
-    """Returns a picture as an <img> element, with the text for those who do not see it."""
-    picture = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">'
+def png_uri(path: Path) -> str:
+    """Returns a PNG file as a data URI."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

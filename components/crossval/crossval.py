@@ -25,6 +25,7 @@ from components.core.files.local_files import temporary_folder
 from components.core.models.dataset import Part, failures_of_shards, open_dataset, part_of_videos, read_clips
 from components.core.models.examples import ClipExamples
 from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
+from components.core.models.predictions import Predictions, predict_clips
 from components.core.records.shards import ClipSource, read_clip_sources
 from components.crossval.scores import CrossValidation, Videos, score_of
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
@@ -125,10 +126,8 @@ def cross_validate(
             for number, division in enumerate(divisions, start=1):
                 repeated = dataclasses.replace(options, seed=options.seed + repeat)
                 tested = _predict(dataset_path, division, len(index.class_names), repeated, strategy, features)
-                for video_id, prediction in tested.items():
-                    probabilities[repeat, rows[video_id]] = prediction
-                chosen = [rows[video.video_id] for video in division.tested]
-                right = (probabilities[repeat, chosen].argmax(axis=1) == videos.labels[chosen]).sum()
+                chosen = [rows[video_id] for video_id in tested.video_ids.tolist()]
+                probabilities[repeat, chosen] = tested.probabilities
                 _log.info(
                     "repeat %d of %d, %s (%d of %d): %d of %d videos right",
                     repeat + 1,
@@ -136,7 +135,7 @@ def cross_validate(
                     division.name,
                     number,
                     len(divisions),
-                    right,
+                    tested.is_right.sum(),
                     len(chosen),
                 )
         for division in divisions:
@@ -168,20 +167,16 @@ def _predict(
     options: TrainingOptions,
     strategy: tf.distribute.Strategy,
     features: Features | None,
-) -> dict[str, np.ndarray]:
-    """Trains a classifier and returns the probabilities of the tested videos, each the mean of its clips."""
+) -> Predictions:
+    """Trains a classifier and returns what it says about the tested videos."""
     train, held_out, tested = (
         part_of_videos(dataset_path, name, members)
         for name, members in (("train", division.train), ("validation", division.held_out), ("test", division.tested))
     )
     tf_keras.backend.clear_session()
-    cached = FeatureExamples(features, train, held_out) if features else None
+    cached = FeatureExamples(lambda: (features, features), train, held_out) if features else None
     model = train_network(ClipExamples(dataset_path, train, held_out), num_classes, options, strategy, cached=cached).model
-    clips: dict[str, list[np.ndarray]] = {}
-    for batch in read_clips(dataset_path, tested).batch(options.batch_size).prefetch(1).as_numpy_iterator():
-        for video_id, probabilities in zip(batch["video_id"], model.predict_on_batch(batch["clip"]), strict=True):
-            clips.setdefault(video_id.decode(), []).append(probabilities)
-    return {video_id: np.mean(rows, axis=0) for video_id, rows in clips.items()}
+    return predict_clips(division.name, model, dataset_path, tested, num_classes, options.batch_size).by_video()
 
 
 def _thumbnails(dataset_path: Path, everything: Part, rows: dict[str, int]) -> np.ndarray:

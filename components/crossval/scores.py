@@ -1,13 +1,14 @@
-"""What a cross-validation found: scores over videos, their interval, and the same for trivial baselines. numpy and scikit-learn only."""
+"""What a cross-validation found: scores over videos, their interval, and the same for trivial baselines. No TensorFlow."""
 
 import dataclasses
 import json
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score
 
-from components.core.statistics.bootstrap import draw_weights, percentile_interval
+from components.core.models.predictions import Predictions
+from components.core.pages import template
+from components.core.statistics.bootstrap import macro_f1_over_groups, percentile_interval, sample_and_replicates, weighted_metrics
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,26 +65,16 @@ def score_of(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: in
         num_bootstrap: replicates behind the interval; one draws as many groups as there are, with replacement, and takes all their videos.
         seed: of the replicates; a replicate that lacks a class is left out.
     """
-    repeats = tuple(_macro_f1(videos.labels, row) for row in predicted)
+    classes = np.eye(1 + max(videos.labels.max(), predicted.max()))
+    answers = [Predictions(videos.labels, classes[row], videos.ids, videos.groups, videos.parts) for row in predicted]
+    weights = sample_and_replicates(videos.groups, num_bootstrap, seed)
+    macro_f1 = np.stack([weighted_metrics(of_repeat, weights).overall["macro_f1"] for of_repeat in answers])
     members = [videos.parts == part for part in videos.parts_with(one_class=False)]
-    parts = [_macro_f1(videos.labels[rows], row[rows]) for row in predicted for rows in members]
-    low, high = _interval(videos, predicted, num_bootstrap, seed)
+    parts = [macro_f1_over_groups(of_repeat.where(rows), 0, seed)[0] for of_repeat in answers for rows in members]
+    interval = percentile_interval(macro_f1[:, 1:].mean(axis=0))
+    low, high = (interval.low, interval.high) if interval else (None, None)
     part_mean, part_deviation = (float(np.mean(parts)), float(np.std(parts))) if parts else (None, None)
-    return Score(float(np.mean(repeats)), repeats, low, high, part_mean, part_deviation)
-
-
-def _macro_f1(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Returns the mean F1 of the classes that have examples."""
-    return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", sample_weight=weights, zero_division=0))
-
-
-def _interval(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: int) -> tuple[float | None, float | None]:
-    values = np.full(num_bootstrap, np.nan)
-    for number, weights in enumerate(draw_weights(videos.groups, num_bootstrap, seed)):
-        if len(np.unique(videos.labels[weights > 0])) == len(np.unique(videos.labels)):
-            values[number] = np.mean([_macro_f1(videos.labels, row, weights) for row in predicted])
-    interval = percentile_interval(values)
-    return (interval.low, interval.high) if interval else (None, None)
+    return Score(float(macro_f1[:, 0].mean()), tuple(macro_f1[:, 0].tolist()), low, high, part_mean, part_deviation)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,23 +128,11 @@ class CrossValidation:
 
     def markdown(self) -> str:
         """Returns the table."""
-        num_groups, num_parts = len(np.unique(self.videos.groups)), len(np.unique(self.videos.parts))
-        lines = [
-            f"Cross-validation over {len(self.videos.ids)} videos of {num_groups} groups, by {self.divide_by}: {num_parts} parts, "
-            f"{len(self.probabilities)} repeat(s). Macro-F1 per video; the interval is a bootstrap over groups.{self._left_out()}",
-            "",
-            f"| classifier | all videos at once | 95 % interval | per {self.divide_by}, mean ± deviation |",
-            "|---|---|---|---|",
-        ]
-        return "\n".join([*lines, *(_row(title, score) for title, score in self.scores.items())]) + "\n"
-
-    def _left_out(self) -> str:
-        """Returns which parts the mean over parts does not count, as a sentence after another one, or an empty string."""
-        if not (names := self.videos.parts_with(one_class=True)):
-            return ""
-        num_parts = len(np.unique(self.videos.parts))
-        return (
-            f" The mean per {self.divide_by} leaves out {len(names)} of {num_parts}, whose videos are all of one class: {', '.join(names)}."
+        return template("components.crossval", "scores.md").render(
+            found=self,
+            num_groups=len(np.unique(self.videos.groups)),
+            num_parts=len(np.unique(self.videos.parts)),
+            left_out=self.videos.parts_with(one_class=True),
         )
 
     def metrics(self) -> dict[str, float]:
@@ -162,10 +141,3 @@ class CrossValidation:
         numbers = {"macro_f1": score.pooled, "macro_f1_low": score.low, "macro_f1_high": score.high, "part_macro_f1": score.part_mean}
         numbers |= {f"baseline_{title}": other.pooled for title, other in self.scores.items() if title != self.title}
         return {name.replace(" ", "_"): round(value, 6) for name, value in numbers.items() if value is not None}
-
-
-def _row(title: str, score: Score) -> str:
-    interval = f"{score.low:.2f}–{score.high:.2f}" if score.low is not None and score.high is not None else "undefined"
-    spread = f" ({min(score.repeats):.2f}–{max(score.repeats):.2f} over repeats)" if len(score.repeats) > 1 else ""
-    by_part = "undefined" if score.part_mean is None else f"{score.part_mean:.2f} ± {score.part_deviation:.2f}"
-    return f"| {title} | {score.pooled:.2f}{spread} | {interval} | {by_part} |"

@@ -61,7 +61,12 @@ def border_features(clip: np.ndarray) -> Floats:
     mean = clip[..., 0].mean(axis=0, dtype=np.float64)
     height, width = mean.shape[0] // BORDER_SIZE_PX, mean.shape[1] // BORDER_SIZE_PX
     small = mean.reshape(BORDER_SIZE_PX, height, BORDER_SIZE_PX, width).mean(axis=(1, 3))
-    return np.concatenate([small[0], small[-1], small[1:-1, 0], small[1:-1, -1]])
+    return ring(small)
+
+
+def ring(image: np.ndarray) -> np.ndarray:
+    """Returns the outermost pixels of an image [side, side], [4 · side − 4]."""
+    return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
 
 
 def fit_baselines(
@@ -77,7 +82,11 @@ def fit_baselines(
         seed: of the replicates and of the classifiers.
     """
     videos = [video for video in usable(facts) if video.class_name in class_names]
+    train, test = usable(videos, "train"), usable(videos, "test")
     traits = sorted({name for video in videos for name in video.traits})
+
+    def scored(answers: Predictions) -> Scores:
+        return score(answers, class_names, num_bootstrap, seed)
 
     def baseline(
         name: str, sees: str, features: Features, make: Callable[[], Any], reason: str = "", held_out_reason: str = ""
@@ -86,9 +95,9 @@ def fit_baselines(
         return Baseline(
             name=name,
             sees=sees,
-            scores=None if reason else _test_scores(videos, features, make, class_names, num_bootstrap, seed),
+            scores=None if reason else scored(_answers(train, test, features, make, class_names)),
             reason=reason,
-            held_out=None if held_out_reason else _held_out_scores(videos, features, make, class_names, num_bootstrap, seed),
+            held_out=None if held_out_reason else scored(_held_out_answers(videos, features, make, class_names)),
             held_out_reason=held_out_reason,
         )
 
@@ -125,13 +134,6 @@ def fit_baselines(
     )
 
 
-def _test_scores(
-    videos: list[VideoFacts], features: Features, make: Callable[[], Any], class_names: list[str], num_bootstrap: int, seed: int
-) -> Scores:
-    answers = _answers(usable(videos, "train"), usable(videos, "test"), features, make, class_names)
-    return score(answers, class_names, num_bootstrap, seed)
-
-
 def _reason_against_holding_out(videos: list[VideoFacts]) -> str:
     for source in (sources := sorted({video.source for video in videos})):
         if len({video.class_name for video in _without_source(videos, source)}) < 2:
@@ -139,16 +141,13 @@ def _reason_against_holding_out(videos: list[VideoFacts]) -> str:
     return ""
 
 
-def _held_out_scores(
-    videos: list[VideoFacts], features: Features, make: Callable[[], Any], class_names: list[str], num_bootstrap: int, seed: int
-) -> Scores:
+def _held_out_answers(videos: list[VideoFacts], features: Features, make: Callable[[], Any], class_names: list[str]) -> Predictions:
     parts = [
         _answers(_without_source(videos, source), [video for video in videos if video.source == source], features, make, class_names)
         for source in sorted({video.source for video in videos})
     ]
     fields = (field.name for field in dataclasses.fields(Predictions))
-    pooled = Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
-    return score(pooled, class_names, num_bootstrap, seed)
+    return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
 
 
 def _without_source(videos: list[VideoFacts], source: str) -> list[VideoFacts]:

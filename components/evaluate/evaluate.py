@@ -2,18 +2,23 @@
 
 import functools
 import logging
+from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from components.core import storage
 from components.core.models.classifier import ClassifierMetadata, check_belongs, code_revision, file_sizes, load_classifier, read_metadata
-from components.core.models.dataset import open_dataset
+from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
 from components.core.models.exports import KERAS, TFLITE_INT8, exports_of, load_export
-from components.core.models.predictions import predict_clips
+from components.core.models.predictions import Floats, predict_clips
 from components.core.records.shards import DatasetIndex
 from components.core.registry.champion import Champion, read_champion
 from components.core.registry.versions import Comparison, model_sha256, version_uri
 from components.core.statistics.bootstrap import Interval
-from components.evaluate.baselines import fit_baselines
+from components.evaluate.baselines import border_features, fit_baselines
 from components.evaluate.data_flow import data_flow
 from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
 from components.evaluate.explanation import illustrate
@@ -21,7 +26,6 @@ from components.evaluate.illustrations import choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
 from components.evaluate.operating_points import abstention, operating_points
-from components.evaluate.pixels import read_pixels
 from components.evaluate.significance import bootstrap_difference, chance_p_value
 from components.evaluate.slices import slice_scores
 from components.evaluate.training_log import read_history
@@ -53,15 +57,24 @@ def evaluate_models(
     champion = read_champion(storage_uri)
     for name, path in ((PRUNED, pruned_path), (DENSE, dense_path)):
         check_belongs(name, read_metadata(path), index)
-    models, remark = _evaluate_all(dataset_path, dense_path, pruned_path, storage_uri, champion, index, num_bootstrap, batch_size, seed)
+    evaluate = functools.partial(_evaluate, dataset_path=dataset_path, num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
+    models = {PRUNED: evaluate(PRUNED, pruned_path), DENSE: evaluate(DENSE, dense_path)}
+    if TFLITE_INT8 in exports_of(pruned_path):
+        models[INT8] = evaluate(INT8, pruned_path, export=TFLITE_INT8)
+    remark = ""
+    if champion:
+        with storage.local_folder(version_uri(storage_uri, champion.version)) as path:
+            remark = _difference_in_classes(champion, read_metadata(path), index)
+            if not remark:
+                models[CHAMPION] = evaluate(CHAMPION, path, version=champion.version)
     videos = models[PRUNED].videos
     facts = read_video_facts(dataset_path)
     chosen = choose_videos(videos, facts, index.class_names)
-    pixels = read_pixels(dataset_path, index, wanted_clips=chosen.explained, wanted_frames=chosen.samples)
-    illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, pixels, videos, facts, index.class_names)
+    borders, first_clips = _read_pixels(dataset_path, index, wanted=(*chosen.explained, *chosen.samples))
+    illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, first_clips, videos, facts, index.class_names)
     test_set = TestSet.of(models[PRUNED].clips, index.class_names)
-    baselines = fit_baselines(facts, pixels.borders, index.class_names, num_bootstrap, seed)
-    baseline = Majority.of(baselines, facts)
+    baselines = fit_baselines(facts, borders, index.class_names, num_bootstrap, seed)
+    baseline = Majority.of(baselines)
     flow = data_flow(facts, index.class_names)
     return Evaluation(
         class_names=index.class_names,
@@ -83,29 +96,6 @@ def evaluate_models(
     )
 
 
-def _evaluate_all(
-    dataset_path: Path,
-    dense_path: Path,
-    pruned_path: Path,
-    storage_uri: str,
-    champion: Champion | None,
-    index: DatasetIndex,
-    num_bootstrap: int,
-    batch_size: int,
-    seed: int,
-) -> tuple[dict[str, EvaluatedModel], str]:
-    """Returns the models by name, and why the champion is not among them, or an empty string."""
-    evaluate = functools.partial(_evaluate, dataset_path=dataset_path, num_bootstrap=num_bootstrap, batch_size=batch_size, seed=seed)
-    models = {PRUNED: evaluate(PRUNED, pruned_path), DENSE: evaluate(DENSE, dense_path)}
-    if TFLITE_INT8 in exports_of(pruned_path):
-        models[INT8] = evaluate(INT8, pruned_path, export=TFLITE_INT8)
-    if champion is None:
-        return models, ""
-    with storage.local_folder(version_uri(storage_uri, champion.version)) as path:
-        remark = _difference_in_classes(champion, read_metadata(path), index)
-        return (models, remark) if remark else ({**models, CHAMPION: evaluate(CHAMPION, path, version=champion.version)}, "")
-
-
 def _difference_in_classes(champion: Champion, metadata: ClassifierMetadata, index: DatasetIndex) -> str:
     """Returns why a champion cannot be compared, or an empty string."""
     if metadata.class_names == index.class_names:
@@ -119,10 +109,8 @@ def _difference_in_classes(champion: Champion, metadata: ClassifierMetadata, ind
 def _evaluate(
     name: str, model_path: Path, dataset_path: Path, num_bootstrap: int, batch_size: int, seed: int, version: str = "", export: str = KERAS
 ) -> EvaluatedModel:
-    metadata, sha256 = read_metadata(model_path), model_sha256(model_path)
-    path = exports_of(model_path)[export]
-    model = load_export(path)
-    class_names = metadata.class_names
+    path, metadata = exports_of(model_path)[export], read_metadata(model_path)
+    model, class_names = load_export(path), metadata.class_names
     clips = predict_clips(name, model, dataset_path, "test", len(class_names), batch_size)
     validation = predict_clips(name, model, dataset_path, "validation", len(class_names), batch_size).by_video()
     videos = clips.by_video()
@@ -130,7 +118,7 @@ def _evaluate(
         name=name,
         version=version,
         metadata=metadata,
-        model_sha256=sha256,
+        model_sha256=model_sha256(model_path),
         sizes=file_sizes(path),
         clip_scores=score(clips, class_names, num_bootstrap, seed),
         video_scores=score(videos, class_names, num_bootstrap, seed),
@@ -143,6 +131,35 @@ def _evaluate(
     )
     _log.info("%s: macro-F1 %.3f over %d videos", name, evaluated.video_scores.macro_f1, evaluated.video_scores.num)
     return evaluated
+
+
+def _read_pixels(
+    dataset_path: Path, index: DatasetIndex, wanted: Collection[str]
+) -> tuple[dict[str, Floats], dict[str, npt.NDArray[np.uint8]]]:
+    """Reads all clips of a dataset once.
+
+    Args:
+        dataset_path: output folder of preprocess.
+        index: of the dataset.
+        wanted: ids of the videos whose first clip is wanted.
+
+    Returns:
+        By the ids of the videos: border_features, averaged over the clips; and of the wanted ones the first clip, [14, 224, 224, 3] uint8
+        RGB.
+
+    Raises:
+        DataError: a shard is missing or damaged.
+    """
+    borders: dict[str, list[Floats]] = defaultdict(list)
+    first_clips: dict[str, npt.NDArray[np.uint8]] = {}
+    for split in (name for name, info in index.splits.items() if info.num_clips):
+        with failures_of_shards(dataset_path):
+            for example in read_clips(dataset_path, split).prefetch(4).as_numpy_iterator():
+                video_id, clip = example["video_id"].decode(), example["clip"]
+                borders[video_id].append(border_features(clip))
+                if video_id in wanted:
+                    first_clips.setdefault(video_id, clip)
+    return {key: np.mean(values, axis=0) for key, values in borders.items()}, first_clips
 
 
 def _comparison(

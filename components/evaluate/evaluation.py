@@ -40,11 +40,11 @@ from components.evaluate.illustrations import Illustrations
 from components.evaluate.metrics import ClassScores, Scores
 from components.evaluate.operating_points import Abstention, OperatingPoint
 from components.evaluate.slices import Slice
-from components.evaluate.video_facts import VideoFacts, usable
 
 PRUNED, DENSE, INT8, CHAMPION = "pruned", "dense", "int8", "champion"
 ROC_CLASS = "covid"
 JSON_DECIMALS = 6
+SHOWN_SCORES = ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc", "brier", "ece")  # per video, in the Kubeflow UI
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,18 +92,15 @@ class Majority:
     """What always answering the most frequent class of the train split scores on the test videos."""
 
     class_name: str
-    train_videos: int
     macro_f1: float
     accuracy: float
 
     @classmethod
-    def of(cls, baselines: Sequence[Baseline], facts: Sequence[VideoFacts]) -> "Majority":
+    def of(cls, baselines: Sequence[Baseline]) -> "Majority":
         """Takes it from the baselines."""
         (scores,) = (baseline.scores for baseline in baselines if baseline.name == MAJORITY and baseline.scores)
         answered = np.sum(scores.confusion_matrix, axis=0)
-        class_name = scores.classes[int(answered.argmax())].class_name
-        train_videos = sum(video.class_name == class_name for video in usable(facts, "train"))
-        return cls(class_name, train_videos, scores.macro_f1, scores.accuracy)
+        return cls(scores.classes[int(answered.argmax())].class_name, scores.macro_f1, scores.accuracy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,39 +186,31 @@ class Evaluation:
     def to_json(self) -> str:
         """Returns the text of evaluation.json: equal evaluations give equal bytes."""
         fields = {
-            "attention": dataclasses.asdict(self.attention) if self.attention else None,
-            "baseline": dataclasses.asdict(self.baseline),
-            "baselines": {baseline.name: self._baseline_fields(baseline) for baseline in self.baselines},
+            "attention": self.attention,
+            "baseline": self.baseline,
+            "baselines": {baseline.name: _baseline_fields(baseline) for baseline in self.baselines},
             "bootstrap": {"confidence": CONFIDENCE, "num_bootstrap": self.num_bootstrap, "seed": self.seed, "unit": "group"},
             "class_names": self.class_names,
             "code_revision": self.code_revision,
-            COMPARISON_KEY: dataclasses.asdict(self.comparison),
-            "data_flow": dataclasses.asdict(self.flow),
+            COMPARISON_KEY: self.comparison,
+            "data_flow": self.flow,
             "dataset_fingerprint": self.dataset_fingerprint,
-            LISTED_VIDEOS_KEY: dataclasses.asdict(self.listed_videos),
+            LISTED_VIDEOS_KEY: self.listed_videos,
             "models": {name: self._model_fields(model) for name, model in self.models.items()},
             "notes": self.notes,
-            "slices": [dataclasses.asdict(part) for part in self.slices],
-            "test_set": dataclasses.asdict(self.test_set),
+            "slices": self.slices,
+            "test_set": self.test_set,
         }
-        return json.dumps(_rounded(fields), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(_plain(fields), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
     def metrics(self) -> dict[str, float]:
         """Returns the numbers that the Kubeflow UI shows, under flat names; undefined ones are absent."""
         numbers: dict[str, float | None] = {}
         for name, model in self.models.items():
-            numbers |= {
-                f"{name}_video_macro_f1": model.video_scores.macro_f1,
-                f"{name}_video_macro_f1_low": model.interval.low if model.interval else None,
-                f"{name}_video_macro_f1_high": model.interval.high if model.interval else None,
-                f"{name}_video_accuracy": model.video_scores.accuracy,
-                f"{name}_video_balanced_accuracy": model.video_scores.balanced_accuracy,
-                f"{name}_video_macro_auc": model.video_scores.macro_auc,
-                f"{name}_video_brier": model.video_scores.brier,
-                f"{name}_video_ece": model.video_scores.ece,
-                f"{name}_clip_macro_f1": model.clip_scores.macro_f1,
-                f"{name}_group_macro_f1": model.group_scores.macro_f1,
-            }
+            numbers |= {f"{name}_video_{score}": getattr(model.video_scores, score) for score in SHOWN_SCORES}
+            if model.interval:
+                numbers |= {f"{name}_video_macro_f1_low": model.interval.low, f"{name}_video_macro_f1_high": model.interval.high}
+            numbers |= {f"{name}_clip_macro_f1": model.clip_scores.macro_f1, f"{name}_group_macro_f1": model.group_scores.macro_f1}
         numbers |= {"baseline_video_macro_f1": self.baseline.macro_f1, "baseline_video_accuracy": self.baseline.accuracy}
         numbers |= {"num_test_videos": self.test_set.total.videos, "num_test_groups": self.test_set.total.groups}
         return {name: round(value, JSON_DECIMALS) for name, value in numbers.items() if value is not None}
@@ -253,42 +242,31 @@ class Evaluation:
 
     def _model_fields(self, model: EvaluatedModel) -> dict[str, Any]:
         return {
-            "abstention": dataclasses.asdict(model.abstention),
-            "clip": self._score_fields(model.clip_scores),
-            "group": self._score_fields(model.group_scores),
-            "metadata": dataclasses.asdict(model.metadata),
+            "abstention": model.abstention,
+            "clip": _score_fields(model.clip_scores),
+            "group": _score_fields(model.group_scores),
+            "metadata": model.metadata,
             "model_sha256": model.model_sha256,
-            "operating_points": {point.class_name: dataclasses.asdict(point) for point in model.operating_points},
+            "operating_points": {point.class_name: point for point in model.operating_points},
             "sizes": model.sizes,
             "version": model.version or None,
-            "video": self._score_fields(model.video_scores),
-            "video_macro_f1_interval": dataclasses.asdict(model.interval) if model.interval else None,
-            "videos": self._video_fields(model.videos),
+            "video": _score_fields(model.video_scores),
+            "video_macro_f1_interval": model.interval,
+            "videos": model.videos.answers(self.class_names),
         }
 
-    def _baseline_fields(self, baseline: Baseline) -> dict[str, Any]:
-        scores = {name: self._score_fields(value) if (value := getattr(baseline, name)) else None for name in ("scores", "held_out")}
-        return {"sees": baseline.sees, "reason": baseline.reason, "held_out_reason": baseline.held_out_reason, **scores}
 
-    def _score_fields(self, scores: Scores) -> dict[str, Any]:
-        return {**dataclasses.asdict(scores), "classes": {by_class.class_name: _class_fields(by_class) for by_class in scores.classes}}
+def _baseline_fields(baseline: Baseline) -> dict[str, Any]:
+    scores = {name: _score_fields(value) for name in ("scores", "held_out") if (value := getattr(baseline, name))}
+    return {**vars(baseline), **scores}
 
-    def _video_fields(self, videos: Predictions) -> list[dict[str, Any]]:
-        return [
-            {
-                "video_id": str(videos.video_ids[row]),
-                "group": str(videos.groups[row]),
-                "source": str(videos.sources[row]),
-                "true": self.class_names[videos.labels[row]],
-                "predicted": self.class_names[videos.predicted[row]],
-                "probabilities": dict(zip(self.class_names, videos.probabilities[row].tolist(), strict=True)),
-            }
-            for row in range(len(videos.labels))
-        ]
+
+def _score_fields(scores: Scores) -> dict[str, Any]:
+    return {**vars(scores), "classes": {of_class.class_name: _class_fields(of_class) for of_class in scores.classes}}
 
 
 def _class_fields(scores: ClassScores) -> dict[str, Any]:
-    return {name: value for name, value in dataclasses.asdict(scores).items() if name != "class_name"}
+    return {name: value for name, value in vars(scores).items() if name != "class_name"}
 
 
 def _summary_row(model: EvaluatedModel) -> tuple[str, ...]:
@@ -297,12 +275,14 @@ def _summary_row(model: EvaluatedModel) -> tuple[str, ...]:
     return (model.name, f"{model.video_scores.macro_f1:.3f}", interval, *(f"{value:.3f}" for value in scores))
 
 
-def _rounded(value: Any) -> Any:
-    """Rounds the floats of a JSON value, so that the last bits of a machine's arithmetic do not show."""
+def _plain(value: Any) -> Any:
+    """Makes dictionaries of dataclasses, and rounds floats, so that the last bits of a machine's arithmetic do not show."""
+    if dataclasses.is_dataclass(value):
+        return _plain(vars(value))
     if isinstance(value, float):
         return round(value, JSON_DECIMALS)
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [_plain(item) for item in value]
     return value

@@ -5,7 +5,7 @@ and sums over the channels. Grad-CAM averages the gradient over the cells first,
 What comes after the map, here a recurrent layer, is followed to first order only: the picture is a hint, not a proof.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from components.core.models.dataset import CLIP_SHAPE
 from components.core.models.predictions import Predictions
 from components.evaluate.attention import Attention, attention_of
 from components.evaluate.illustrations import ChosenVideos, Film, Illustrations, Sample
-from components.evaluate.pixels import VideoPixels
 from components.evaluate.strips import strip, thumbnail
 from components.evaluate.video_facts import VideoFacts
 
@@ -26,14 +25,19 @@ CLIPS_AT_A_TIME = 4
 
 
 def illustrate(
-    model: Any, chosen: ChosenVideos, pixels: VideoPixels, videos: Predictions, facts: Sequence[VideoFacts], class_names: list[str]
+    model: Any,
+    chosen: ChosenVideos,
+    first_clips: Mapping[str, npt.NDArray[np.uint8]],
+    videos: Predictions,
+    facts: Sequence[VideoFacts],
+    class_names: list[str],
 ) -> tuple[Illustrations, Attention | None]:
     """Draws the chosen videos, and measures where the attribution of the explained ones lies.
 
     Args:
         model: the Keras model.
         chosen: ids of videos.
-        pixels: their clips and frames.
+        first_clips: of each of them, [14, 224, 224, 3] uint8 RGB.
         videos: what the model says about the test videos.
         facts: what the dataset states about its videos.
         class_names: in the order of the labels.
@@ -42,29 +46,19 @@ def illustrate(
         The pictures, and the shares of the attribution; without films and shares, but with a remark, where the model cannot be explained.
     """
     by_id = {video.video_id: video for video in facts}
-    samples = tuple(
-        Sample(video_id, by_id[video_id].source, by_id[video_id].class_name, thumbnail(pixels.middle_frames[video_id]))
-        for video_id in chosen.samples
-    )
-    rows = {str(video_id): row for row, video_id in enumerate(videos.video_ids)}
-    clips = np.stack([pixels.first_clips[video_id] for video_id in chosen.explained])
+    middle_frames = {video_id: first_clips[video_id][CLIP_SHAPE[0] // 2, ..., 0] for video_id in chosen.samples}
+    samples = tuple(Sample(by_id[video_id], thumbnail(frame)) for video_id, frame in middle_frames.items())
+    answers = {answer.video_id: answer for answer in videos.answers(class_names)}
+    clips = np.stack([first_clips[video_id] for video_id in chosen.explained])
+    labels = [class_names.index(answers[video_id].predicted) for video_id in chosen.explained]
     try:
-        attributions = Explainer(model).attributions(clips, [int(videos.predicted[rows[video_id]]) for video_id in chosen.explained])
+        attributions = Explainer(model).attributions(clips, labels)
     except DataError as error:
         return Illustrations(samples=samples, remark=str(error)), None
-    position = {video_id: number for number, video_id in enumerate(chosen.explained)}
 
     def film(video_id: str) -> Film:
-        row, number = rows[video_id], position[video_id]
-        return Film(
-            video_id=video_id,
-            source=str(videos.sources[row]),
-            class_name=class_names[videos.labels[row]],
-            answer=class_names[videos.predicted[row]],
-            probability=float(videos.confidence[row]),
-            is_right=bool(videos.is_right[row]),
-            image=strip(clips[number, ..., 0], attributions[number]),
-        )
+        number = chosen.explained.index(video_id)
+        return Film(answers[video_id], strip(clips[number, ..., 0], attributions[number]))
 
     mistakes, sure = (tuple(film(video_id) for video_id in video_ids) for video_ids in (chosen.mistakes, chosen.sure))
     return Illustrations(mistakes, sure, samples), attention_of(clips, attributions)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.core.models.predictions import Predictions
+from components.core.models.predictions import Answer, Predictions
 from components.evaluate.video_facts import VideoFacts, usable
 
 NUM_MISTAKES = 4
@@ -32,34 +32,17 @@ class ChosenVideos:
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """A clip of a test video with what raised the model's answer.
+    """What the model says about a test video, and a clip with what raised that answer (strips.strip) as a data URI."""
 
-    Attributes:
-        video_id: its id.
-        source: its source.
-        class_name: the truth.
-        answer: what the model says.
-        probability: of the answer.
-        is_right: whether that is the truth.
-        image: strips.strip as a data URI.
-    """
-
-    video_id: str
-    source: str
-    class_name: str
-    answer: str
-    probability: float
-    is_right: bool
+    answer: Answer
     image: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A frame of a train video as a data URI."""
+    """A train video, and a frame of it as a data URI."""
 
-    video_id: str
-    source: str
-    class_name: str
+    video: VideoFacts
     image: str
 
 

@@ -1,4 +1,4 @@
-"""Metrics of predictions, per clip, video or patient: scikit-learn, with intervals from core.statistics.bootstrap. No TensorFlow.
+"""Metrics of predictions, per clip, video or patient, with their intervals: core.statistics.bootstrap and scikit-learn. No TensorFlow.
 
 A score that the data does not define is None, never zero: everything about a class that has no example, precision of a class that was
 never predicted, an ROC curve without examples on both sides. Macro-F1 and balanced accuracy are means over the classes that have examples.
@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from components.core.models.predictions import Floats, Predictions
+from components.core.models.predictions import Predictions
 from components.core.statistics.bootstrap import (
     Interval,
     WeightedMetrics,
     calibration_interval,
-    draw_weights,
-    expected_calibration_error,
     percentile_interval,
+    sample_and_replicates,
     weighted_metrics,
-    weighted_rates,
 )
 
 
@@ -75,11 +73,6 @@ class ClassScores:
     precision_recall: PrecisionRecallCurve | None
     intervals: dict[str, Interval | None] = dataclasses.field(default_factory=dict)
 
-    @classmethod
-    def undefined(cls, class_name: str) -> "ClassScores":
-        """Returns the scores of a class without examples."""
-        return cls(class_name, 0, None, None, None, None, None, None, None, None, None, None)
-
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
@@ -121,61 +114,35 @@ def score(predictions: Predictions, class_names: list[str], num_bootstrap: int =
         num_bootstrap: replicates behind the intervals; 0 for none.
         seed: of the replicates.
     """
-    truth, predicted = predictions.labels, predictions.predicted
-    labels = list(range(len(class_names)))
-    present = np.unique(truth)
-    ece = float(expected_calibration_error(predictions, np.ones((1, len(truth))))[0])
-    weights = draw_weights(predictions.groups, num_bootstrap, seed) if num_bootstrap and predictions.num_groups > 1 else None
-    replicates = None if weights is None else weighted_metrics(predictions, weights)
-    classes = tuple(_class_scores(predictions, label, name, replicates) for label, name in enumerate(class_names))
+    weights = sample_and_replicates(predictions.groups, num_bootstrap if predictions.num_groups > 1 else 0, seed)
+    found = weighted_metrics(predictions, weights)
+    intervals = {name: percentile_interval(values[1:]) for name, values in found.overall.items()}
+    confusion_matrix = metrics.confusion_matrix(predictions.labels, predictions.predicted, labels=range(len(class_names)))
     return Scores(
-        num=len(truth),
-        macro_f1=float(metrics.f1_score(truth, predicted, labels=present, average="macro", zero_division=0)),
-        accuracy=float(metrics.accuracy_score(truth, predicted)),
-        balanced_accuracy=float(metrics.recall_score(truth, predicted, labels=present, average="macro")),
-        macro_auc=_mean_of_all([scores.auc for scores in classes]),
-        macro_average_precision=_mean_of_all([scores.average_precision for scores in classes]),
-        brier=float(np.mean(np.sum((predictions.probabilities - np.eye(len(labels))[truth]) ** 2, axis=1))),
-        ece=ece,
-        confusion_matrix=tuple(tuple(row) for row in metrics.confusion_matrix(truth, predicted, labels=labels).tolist()),
-        classes=classes,
-        intervals=_intervals(predictions, weights, replicates) if weights is not None and replicates else {},
+        num=len(predictions.labels),
+        confusion_matrix=tuple(map(tuple, confusion_matrix.tolist())),
+        classes=tuple(_class_scores(predictions, label, name, found) for label, name in enumerate(class_names)),
+        intervals={**intervals, "ece": calibration_interval(predictions, weights[1:], found.overall["ece"][1:])},
+        **{name: defined(values[0]) for name, values in found.overall.items()},
     )
 
 
-def _intervals(predictions: Predictions, weights: Floats, replicates: WeightedMetrics) -> dict[str, Interval | None]:
-    intervals = {name: percentile_interval(values) for name, values in replicates.overall.items()}
-    return {**intervals, "ece": calibration_interval(predictions, weights, replicates.overall["ece"])}
-
-
-def _class_scores(predictions: Predictions, label: int, name: str, replicates: WeightedMetrics | None) -> ClassScores:
-    is_class, probability = predictions.labels == label, predictions.probabilities[:, label]
-    support = int(is_class.sum())
-    if not support:
-        return ClassScores.undefined(name)
-    roc = roc_curve(predictions, label)
-    rates = weighted_rates(is_class, predictions.predicted == label, np.ones((1, len(is_class))))
+def _class_scores(predictions: Predictions, label: int, name: str, found: WeightedMetrics) -> ClassScores:
+    is_class = predictions.labels == label
+    has_examples = bool(is_class.any())
     return ClassScores(
         class_name=name,
-        support=support,
-        f1=float(metrics.f1_score(is_class, predictions.predicted == label, zero_division=0)),
-        auc=float(metrics.auc(roc.false_positive_rates, roc.true_positive_rates)) if roc else None,
-        average_precision=float(metrics.average_precision_score(is_class, probability)),
-        brier=float(metrics.brier_score_loss(is_class, probability)),
-        roc=roc,
-        precision_recall=_precision_recall_curve(is_class, probability),
-        intervals={key: percentile_interval(values[:, label]) for key, values in replicates.classes.items()} if replicates else {},
-        **{key: _defined(value[0]) for key, value in rates.items()},
+        support=int(is_class.sum()),
+        roc=roc_curve(predictions, label),
+        precision_recall=_precision_recall_curve(is_class, predictions.probabilities[:, label]) if has_examples else None,
+        intervals={key: percentile_interval(values[1:, label]) for key, values in found.classes.items()} if has_examples else {},
+        **{key: defined(values[0, label]) for key, values in found.classes.items()},
     )
 
 
-def _defined(value: Any) -> float | None:
+def defined(value: Any) -> Any:
+    """Returns a number, or None for NaN."""
     return None if math.isnan(value) else float(value)
-
-
-def _mean_of_all(values: list[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return math.fsum(defined) / len(defined) if len(defined) == len(values) else None
 
 
 def roc_curve(predictions: Predictions, label: int) -> RocCurve | None:

@@ -12,8 +12,8 @@ import numpy as np
 from sklearn import metrics
 
 from components.core.models.predictions import Floats, Predictions
-from components.core.statistics.bootstrap import Interval, draw_weights, percentile_interval, weighted_rates
-from components.evaluate.metrics import score
+from components.core.statistics.bootstrap import Interval, percentile_interval, sample_and_replicates, weighted_rates
+from components.evaluate.metrics import defined, score
 
 TARGET_COVERAGE = 0.8
 
@@ -72,7 +72,7 @@ def operating_points(
     validation: Predictions, test: Predictions, class_names: list[str], num_bootstrap: int, seed: int
 ) -> tuple[OperatingPoint, ...]:
     """Chooses a threshold for every class on the validation videos and applies it to the test videos."""
-    weights = np.concatenate([np.ones((1, len(test.labels))), draw_weights(test.groups, num_bootstrap, seed)])
+    weights = sample_and_replicates(test.groups, num_bootstrap, seed)
     return tuple(_operating_point(validation, test, label, name, weights) for label, name in enumerate(class_names))
 
 
@@ -105,15 +105,14 @@ def _midway_below(threshold: float, scores: Floats) -> float:
 
 def _rate(values: Floats) -> Rate:
     """Returns the rate whose value comes first and whose replicates follow."""
-    return Rate(None if math.isnan(values[0]) else float(values[0]), percentile_interval(values[1:]))
+    return Rate(defined(values[0]), percentile_interval(values[1:]))
 
 
 def abstention(validation: Predictions, test: Predictions, class_names: list[str], num_bootstrap: int, seed: int) -> Abstention:
     """Chooses when to abstain on the validation videos and applies it to the test videos."""
     threshold = _threshold_for_coverage(validation.confidence)
     answered = test.confidence >= threshold
-    weights = np.concatenate([np.ones((1, len(test.labels))), draw_weights(test.groups, num_bootstrap, seed)])
-    right = weighted_rates(test.is_right, answered, weights)["precision"]
+    right = weighted_rates(test.is_right, answered, sample_and_replicates(test.groups, num_bootstrap, seed))["precision"]
     coverages, risks = risk_coverage_curve(test)
     return Abstention(
         threshold=threshold,

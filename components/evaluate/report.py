@@ -3,52 +3,18 @@
 templates/report.html is the page, section_*.html are its sections, macros.html is what they share.
 """
 
-import dataclasses
 import os
 from typing import Any
 
-import jinja2
-import numpy as np
-
+from components.core.models.predictions import Answer
+from components.core.pages import template
 from components.evaluate.checklist import CLAIM, TRIPOD_AI, checklist
-from components.evaluate.evaluation import DENSE, PRUNED, EvaluatedModel, Evaluation
+from components.evaluate.evaluation import DENSE, PRUNED, Evaluation
 from components.evaluate.figures import precision_recall_figure, reliability_figure, risk_figure, roc_figure, training_figure
 from components.evaluate.operating_points import TARGET_COVERAGE
 from components.evaluate.slices import DIMENSIONS, MIN_GROUPS
 
 UNDEFINED = "undefined"
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a model says about a video."""
-
-    class_name: str
-    probability: float
-    is_right: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoRow:
-    """A test video and what the models say about it.
-
-    Attributes:
-        video_id: its id.
-        group: its group.
-        source: its source.
-        class_name: the truth.
-        answers: by the models' names.
-        probabilities: of the pruned model, in the order of the classes.
-        margin: the pruned model's probability of the truth minus that of the likeliest other class; below zero is a mistake.
-    """
-
-    video_id: str
-    group: str
-    source: str
-    class_name: str
-    answers: dict[str, Answer]
-    probabilities: tuple[float, ...]
-    margin: float
 
 
 SECTIONS = {
@@ -79,23 +45,16 @@ IMAGE_VARIABLE = "LUS_IMAGE_DIGEST"
 
 def render_report(evaluation: Evaluation) -> str:
     """Returns the page; equal evaluations give equal bytes."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.evaluate"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"score": _score, "share": _share, "percent": _percent, "kilobytes": _kilobytes}
+    page = template("components.evaluate", "report.html", score=_score, share=_share, percent=_percent, kilobytes=_kilobytes)
     videos = video_rows(evaluation)
     slices = {name: parts for name in DIMENSIONS if (parts := [part for part in evaluation.slices if part.dimension == name])}
-    return environment.get_template("report.html").render(
+    return page.render(
         evaluation=evaluation,
         pruned=evaluation.models[PRUNED],
         sections=list(SECTIONS.items()),
         figures=_figures(evaluation),
         videos=videos,
-        mistakes=[video for video in videos if not video.answers[PRUNED].is_right],
+        mistakes=[video for video in videos if not video[PRUNED].is_right],
         slices=slices,
         unstated=[name for name in DIMENSIONS if name not in slices],
         min_groups=MIN_GROUPS,
@@ -119,27 +78,11 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def video_rows(evaluation: Evaluation) -> list[VideoRow]:
-    """Returns the test videos, the pruned model's worst mistakes first."""
-    truth = evaluation.models[PRUNED].videos
-    rows = [
-        VideoRow(
-            video_id=str(truth.video_ids[row]),
-            group=str(truth.groups[row]),
-            source=str(truth.sources[row]),
-            class_name=evaluation.class_names[label],
-            answers={name: _answer(model, row, evaluation.class_names) for name, model in evaluation.models.items()},
-            probabilities=tuple(truth.probabilities[row].tolist()),
-            margin=float(truth.probabilities[row, label] - np.delete(truth.probabilities[row], label).max()),
-        )
-        for row, label in enumerate(truth.labels)
-    ]
-    return sorted(rows, key=lambda row: (row.margin, row.video_id))
-
-
-def _answer(model: EvaluatedModel, row: int, class_names: list[str]) -> Answer:
-    predicted = model.videos.predicted[row]
-    return Answer(class_names[predicted], float(model.videos.probabilities[row, predicted]), bool(predicted == model.videos.labels[row]))
+def video_rows(evaluation: Evaluation) -> list[dict[str, Answer]]:
+    """Returns what each model says, by its name, about each test video, the pruned model's worst mistakes first."""
+    answers = {name: model.videos.answers(evaluation.class_names) for name, model in evaluation.models.items()}
+    rows = [dict(zip(answers, of_video, strict=True)) for of_video in zip(*answers.values(), strict=True)]
+    return sorted(rows, key=lambda row: (row[PRUNED].margin, row[PRUNED].video_id))
 
 
 def _score(value: float | None) -> str:

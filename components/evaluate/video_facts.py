@@ -76,17 +76,11 @@ def usable(facts: Sequence[VideoFacts], split: str | None = None) -> list[VideoF
 
 
 def _facts(line: dict[str, Any]) -> VideoFacts:
-    match = _AT_INGEST.match(line["reason"])
     return VideoFacts(
-        video_id=line["video_id"],
-        class_name=line["class_name"],
-        group=line["group"],
+        **{name: line[name] for name in ("video_id", "class_name", "group", "split", "num_clips", "reason")},
         source=line["source"] or NOT_STATED,
         license=line["license"] or NOT_STATED,
-        split=line["split"],
-        num_clips=line["num_clips"],
-        is_stored=match is None,
-        reason=line["reason"],
+        is_stored=not _AT_INGEST.match(line["reason"]),
         sha256=line.get("sha256"),
         near_duplicates=tuple(line["near_duplicates"]) if "near_duplicates" in line else None,
         descriptions={name: str(line[key]) for name, key in DESCRIPTIONS.items() if line.get(key)},

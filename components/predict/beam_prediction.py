@@ -30,7 +30,6 @@ from components.predict.prediction import (
     VideoPrediction,
     classify,
     finish,
-    no_probabilities,
     read_video,
 )
 
@@ -152,7 +151,7 @@ def _line(gathered: tuple[int, dict[str, Any]], model: ChosenModel, strips_uri: 
     position, found = gathered
     (read,) = found["read"]
     rows = [row for _, row in sorted(found["probabilities"], key=lambda item: item[0])]
-    prediction = VideoPrediction(read, model, np.stack(rows) if rows else no_probabilities(model))
+    prediction = VideoPrediction(read, model, np.array(rows))
     finish(prediction, strips_uri)
     return None, (position, prediction.to_json())
 

@@ -167,8 +167,8 @@ def _predictions(tasks: list[VideoTask], classifier: Any, model: ChosenModel, sa
         for task in tasks:
             read = read_video(task, sampling, reader)
             batches = [read.clips[start : start + MAX_BATCH_CLIPS] for start in range(0, len(read.clips), MAX_BATCH_CLIPS)]
-            rows = [no_probabilities(model), *(classify(classifier, batch, model) for batch in batches)]
-            yield VideoPrediction(read, model, np.concatenate(rows))
+            rows = [row for batch in batches for row in classify(classifier, batch, model)]
+            yield VideoPrediction(read, model, np.array(rows))
 
 
 def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> ReadVideo:
@@ -207,11 +207,6 @@ def classify(classifier: Any, clips: Sequence[Jpegs], model: ChosenModel) -> np.
             "use another version (lus champion list)."
         )
     return probabilities
-
-
-def no_probabilities(model: ChosenModel) -> np.ndarray:
-    """Returns the probabilities of no clip, [0, classes]."""
-    return np.zeros((0, len(model.metadata.class_names)))
 
 
 def finish(prediction: VideoPrediction, strips_uri: str) -> None:

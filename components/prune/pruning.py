@@ -12,7 +12,6 @@ The model artifact (core.models.classifier) holds, beside the model and its meta
     exports/           the files for servers and devices (core.models.exports)
 """
 
-import csv
 import dataclasses
 import logging
 import math
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
@@ -32,10 +32,9 @@ from components.core.models.classifier import (
     MODEL_NAME,
     ClassifierMetadata,
     check_belongs,
-    code_revision,
+    file_sizes,
     load_classifier,
     save_model,
-    size_on_disk,
     write_metadata,
 )
 from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
@@ -92,28 +91,20 @@ def prune_classifier(
         kernels = count_zeros(saved)
         results |= _measure(saved, staged, dataset_path, options.batch_size)
         results["sparsity"] = sum(kernel.num_zeros for kernel in kernels) / sum(kernel.num_weights for kernel in kernels)
-        _write_kernels(staged / KERNELS_NAME, kernels)
+        rows = [(kernel.name, kernel.num_weights, kernel.num_zeros, kernel.sparsity) for kernel in kernels]
+        table = pd.DataFrame(rows, columns=["kernel", "num_weights", "num_zeros", "sparsity"])
+        table.to_csv(staged / KERNELS_NAME, index=False, float_format="%.4f")
         if options.curve_sparsities:
             points = _curve(dense_model_path, dataset_path, options, results)
             draw_curve(staged / CURVE_NAME, points, options.sparsity, results["dense_validation_macro_f1"])
         export_classifier(saved, index.class_names, _calibration_clips(dataset_path, options.seed), staged)
         files = compare_exports(dense_model_path, staged, dataset_path)
-        write_metadata(
-            staged,
-            ClassifierMetadata(
-                kind="pruned",
-                class_names=index.class_names,
-                dataset_fingerprint=index.fingerprint,
-                code_revision=code_revision(),
-                parameters=dataclasses.asdict(options),
-                results={
-                    **results,
-                    "sparsity_by_kernel": {kernel.name: kernel.sparsity for kernel in kernels},
-                    "exports": {file.name: file.reproducible_fields() for file in files},
-                },
-                dataset_parameters=index.parameters,
-            ),
-        )
+        measured = {
+            **results,
+            "sparsity_by_kernel": {kernel.name: kernel.sparsity for kernel in kernels},
+            "exports": {file.name: file.reproducible_fields() for file in files},
+        }
+        write_metadata(staged, ClassifierMetadata.of("pruned", index, dataclasses.asdict(options), measured))
         curve_path = staged / CURVE_NAME if options.curve_sparsities else None
         summary.write_text(summary_html(files, kernels, index.splits["validation"].num_clips, curve_path), encoding="utf-8")
     _log.info(
@@ -139,7 +130,8 @@ def _counted(layer_name: str, kernel: tf.Variable) -> KernelCount:
 
 def _measure(model: tf_keras.Model, folder: Path, dataset_path: Path, batch_size: int) -> dict[str, Any]:
     scores = score_on_validation(model, dataset_path, batch_size)
-    return {"validation_macro_f1": scores[MACRO_F1], "validation_loss": scores["loss"], **size_on_disk(folder)}
+    sizes = {f"model_{name}": size for name, size in file_sizes(folder / MODEL_NAME).items()}
+    return {"validation_macro_f1": scores[MACRO_F1], "validation_loss": scores["loss"], **sizes}
 
 
 def _write_pruned(folder: Path, dense_model_path: Path, dataset_path: Path, options: PruningOptions) -> History:
@@ -211,10 +203,3 @@ def _prunable_kernels(layer: layers.Layer) -> list[tf.Variable]:
     if isinstance(layer, layers.RNN):
         return [layer.cell.kernel, layer.cell.recurrent_kernel]
     return [layer.kernel] if isinstance(layer, layers.Conv2D | layers.Dense) else []
-
-
-def _write_kernels(path: Path, kernels: list[KernelCount]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["kernel", "num_weights", "num_zeros", "sparsity"])
-        writer.writerows([kernel.name, kernel.num_weights, kernel.num_zeros, f"{kernel.sparsity:.4f}"] for kernel in kernels)

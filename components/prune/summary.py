@@ -1,28 +1,17 @@
 """What prune shows: the table of the exported files, the zeros of every kernel, and the curve of accuracy over sparsity."""
 
 import dataclasses
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from components.core.models.exports import PATHS
-from components.core.pages import BLUE, VERMILION, embedded_png, page
-from components.prune.comparison import DENSE, ExportedFile
+from components.core.pages import BLUE, VERMILION, png_uri, template
+from components.prune.comparison import ExportedFile
 
 CURVE_COLOUR, DENSE_COLOUR, CHOSEN_COLOUR = BLUE, "#666666", VERMILION
-
-_NO_SPEED = (
-    "Single zeros shrink the compressed file; they do not make a CPU faster, because it multiplies by zero like by any other number. "
-    "Zeros in the pattern 2by4 are skipped only by runtimes and processors that know the pattern. "
-    "What makes a file smaller before compression, and faster on some devices, is the width of its numbers."
-)
-_STYLE = """table { border-collapse: collapse }
-th, td { text-align: right; padding: 0.2em 0 0.2em 2em; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left; padding-left: 0 }"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +53,6 @@ def draw_curve(path: Path, points: Sequence[SparsityPoint], chosen_sparsity: flo
         dense_macro_f1: of the dense model before it was trained further.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     f1_axes, size_axes = figure.subplots(1, 2)
     sparsities = [point.sparsity for point in points]
     (chosen,) = [point for point in points if point.sparsity == chosen_sparsity]
@@ -96,39 +84,6 @@ def summary_html(files: Sequence[ExportedFile], kernels: Sequence[KernelCount], 
         num_clips: validation clips behind the scores.
         curve_path: picture of draw_curve, or None.
     """
-    dense = files[0]
-    file_rows = (
-        (
-            file.name if file.name == DENSE else PATHS[file.name].as_posix(),
-            f"{file.macro_f1:.3f}",
-            f"{file.agreement:.1%}",
-            f"{file.bytes / 1000:,.0f}",
-            f"{file.gzip_bytes / 1000:,.0f}",
-            f"1/{dense.gzip_bytes / file.gzip_bytes:.1f}",
-            f"{file.latency_ms:.1f}",
-        )
-        for file in files
+    return template("components.prune", "summary.html").render(
+        files=files, paths=PATHS, kernels=kernels, num_clips=num_clips, curve=png_uri(curve_path) if curve_path else ""
     )
-    kernel_rows = ((kernel.name, f"{kernel.num_weights:,}", f"{kernel.num_zeros:,}", f"{kernel.sparsity:.1%}") for kernel in kernels)
-    file_header = ("file", "macro-F1", "agrees with dense", "kB", "kB gzipped", "of dense, gzipped", "ms a clip")
-    body = f"""<p>Scores are over {num_clips} validation clips, by which the epochs were chosen too; evaluate says what the test clips give.
-Latencies are medians of one clip at a time on the machine that pruned.</p>
-{_table(file_header, file_rows)}
-<p>{html.escape(_NO_SPEED)}</p>
-{_curve(curve_path)}
-<h2>Zeros in the kernels</h2>
-{_table(("kernel", "weights", "zeros", "sparsity"), kernel_rows)}"""
-    return page("Pruned and exported", _STYLE, body)
-
-
-def _curve(path: Path | None) -> str:
-    if path is None:
-        return ""
-    picture = embedded_png(path, "Macro-F1 of the validation clips, and size of the file, against sparsity")
-    return f"<h2>Accuracy against sparsity</h2>\n{picture}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"

@@ -1,16 +1,14 @@
 """The picture of a training: loss and macro-F1, epoch by epoch."""
 
-import html
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from components.core.models.epochs import MACRO_F1, History
-from components.core.pages import BLUE, VERMILION, embedded_png, page
+from components.core.pages import BLUE, VERMILION, png_uri, template
 
 TRAIN_COLOUR, VALIDATION_COLOUR = BLUE, VERMILION
 
@@ -24,7 +22,6 @@ def draw_curves(path: Path, history: History, best_epoch: int) -> None:
         best_epoch: the epoch whose weights are kept, from 0.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     loss_axes, f1_axes = figure.subplots(1, 2)
     _draw(loss_axes, history, "loss", "Loss, classes weighted alike", best_epoch)
     _draw(f1_axes, history, MACRO_F1, "Macro-F1 of clips", best_epoch)
@@ -51,10 +48,7 @@ def _draw(axes: Axes, history: History, name: str, title: str, best_epoch: int) 
 
 def curves_html(picture_path: Path, results: dict[str, Any]) -> str:
     """Returns a page with the picture inside and the results as a table."""
-    picture = embedded_png(picture_path, "Loss and macro-F1 of train and validation clips in every epoch")
-    rows = "".join(f"<tr><th>{html.escape(name.replace('_', ' '))}</th><td>{_shown(value)}</td></tr>" for name, value in results.items())
-    style = "th { font-weight: normal; text-align: left; padding-right: 2em }\ntd { text-align: right }"
-    return page("Training curves", style, f"{picture}\n<table>{rows}</table>")
+    return template("components.train", "curves.html", shown=_shown).render(picture=png_uri(picture_path), results=results)
 
 
 def _shown(value: float) -> str:

@@ -13,13 +13,12 @@ backbone is trained on, a batch of few clips cannot spoil its statistics.
 """
 
 import collections
-import dataclasses
 import hashlib
 import importlib.util
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from tf_keras import layers
@@ -38,48 +37,33 @@ STEM_FILTERS = 32
 Tensors: TypeAlias = Mapping[str, np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """An inverted residual block: a 1 × 1 convolution expands, a depthwise one looks around, a 1 × 1 convolution projects.
 
     Attributes:
-        filters_in: channels that come in.
-        filters_out: channels that go out.
         kernel_px: size of the depthwise kernel.
         stride: of the depthwise convolution.
         expansion: channels in between, relative to those that come in; without the first convolution when 1.
+        filters: channels that go out.
     """
 
-    filters_in: int
-    filters_out: int
     kernel_px: int
     stride: int
     expansion: int
-
-    @property
-    def is_residual(self) -> bool:
-        """Whether what comes in is added to what goes out."""
-        return self.stride == 1 and self.filters_in == self.filters_out
+    filters: int
 
 
-def _blocks() -> Iterator[Block]:
-    """Yields the blocks in order, from _DEFAULT_BLOCKS_ARGS of efficientnet_lite_builder.py."""
-    filters_in = STEM_FILTERS
-    for repeats, kernel_px, stride, expansion, filters in (
-        (1, 3, 1, 1, 16),
-        (2, 3, 2, 6, 24),
-        (2, 5, 2, 6, 40),
-        (3, 3, 2, 6, 80),
-        (3, 5, 1, 6, 112),
-        (4, 5, 2, 6, 192),
-        (1, 3, 1, 6, 320),
-    ):
-        for number in range(repeats):
-            yield Block(filters_in, filters, kernel_px, stride if number == 0 else 1, expansion)
-            filters_in = filters
-
-
-BLOCKS = tuple(_blocks())
+# How often, and then a block, of which only the first has the stride: _DEFAULT_BLOCKS_ARGS of efficientnet_lite_builder.py.
+_REPEATED = (
+    (1, Block(3, 1, 1, 16)),
+    (2, Block(3, 2, 6, 24)),
+    (2, Block(5, 2, 6, 40)),
+    (3, Block(3, 2, 6, 80)),
+    (3, Block(5, 1, 6, 112)),
+    (4, Block(5, 2, 6, 192)),
+    (1, Block(3, 1, 6, 320)),
+)
+BLOCKS = tuple(block if number == 0 else block._replace(stride=1) for repeats, block in _REPEATED for number in range(repeats))
 STRIDE_16_BLOCKS = 11  # the last blocks before the map shrinks to a 32nd of the frame
 
 
@@ -121,15 +105,16 @@ def _apply_block(maps: Any, block: Block, number: int, tensors: Tensors) -> Any:
     name, source = f"block{number}", f"_blocks.{number}"
     features = maps
     if block.expansion > 1:
-        expand = layers.Conv2D(block.filters_in * block.expansion, 1, name=f"{name}_expand")
+        expand = layers.Conv2D(maps.shape[-1] * block.expansion, 1, name=f"{name}_expand")
         features = _relu6(expand, features, *folded(tensors, f"{source}._expand_conv", f"{source}._bn0"))
     # A depthwise convolution takes no clips; TimeDistributed makes one batch of their frames, which costs nothing.
     depthwise = layers.DepthwiseConv2D(block.kernel_px, strides=block.stride, padding="same")
     every_frame = layers.TimeDistributed(depthwise, name=f"{name}_depthwise")
     features = _relu6(every_frame, features, *folded(tensors, f"{source}._depthwise_conv", f"{source}._bn1"))
-    project = layers.Conv2D(block.filters_out, 1, name=f"{name}_project")
+    project = layers.Conv2D(block.filters, 1, name=f"{name}_project")
     features = _frozen(project, features, *folded(tensors, f"{source}._project_conv", f"{source}._bn2"))
-    return layers.Add(name=f"{name}_add")([maps, features]) if block.is_residual else features
+    is_residual = block.stride == 1 and maps.shape[-1] == block.filters
+    return layers.Add(name=f"{name}_add")([maps, features]) if is_residual else features
 
 
 def _relu6(convolution: layers.Layer, maps: Any, kernel: np.ndarray, bias: np.ndarray) -> Any:

@@ -4,11 +4,9 @@ The space is small on purpose: with few groups to choose by, a large one finds l
 others are drawn by Optuna's tree-structured Parzen estimator. The test split is not read.
 """
 
-import csv
 import dataclasses
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import optuna
 
@@ -67,11 +65,3 @@ def search_hyperparameters(options: TrainingOptions, fit: Callable[[TrainingOpti
 
 def _with(value: float, interval: tuple[float, float]) -> tuple[float, float]:
     return min(value, interval[0]), max(value, interval[1])
-
-
-def write_trials(path: Path, trials: list[Trial]) -> None:
-    """Writes the trials as CSV, one line a trial, in order."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(Trial)])
-        writer.writerows(dataclasses.astuple(trial) for trial in trials)

@@ -15,10 +15,11 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import tensorflow as tf
 import tf_keras
 
@@ -28,15 +29,14 @@ from components.core.models.checkpoints import Checkpoints
 from components.core.models.classifier import ClassifierMetadata, code_revision, save_classifier
 from components.core.models.dataset import open_dataset
 from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_history
-from components.core.models.examples import ClipExamples, Examples
-from components.core.models.features import FeatureExamples, compute_features, cut_at_learning
+from components.core.models.examples import ClipExamples
+from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
-from components.core.records.shards import DatasetIndex
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.models import build_classifier, free_upper_blocks
 from components.train.options import TrainingOptions
-from components.train.search import Trial, search_hyperparameters, write_trials
+from components.train.search import Trial, search_hyperparameters
 
 LOG_NAME = "training_log.csv"
 CURVES_NAME = "curves.png"
@@ -77,11 +77,11 @@ def train_classifier(
     with listening, outputs[0] as curves, outputs[1] as staged:
         trained = train_network(examples, len(index.class_names), options, strategy, checkpoints)
         results = _results(trained)
-        save_classifier(staged, trained.model, _metadata(index, trained.options, results))
+        save_classifier(staged, trained.model, ClassifierMetadata.of("dense", index, dataclasses.asdict(trained.options), results))
         write_history(staged / LOG_NAME, trained.fitted.history)
         write_tensorboard(staged / TENSORBOARD_NAME, trained.fitted.history)
         if trained.trials:
-            write_trials(staged / TRIALS_NAME, trained.trials)
+            pd.DataFrame(trained.trials).to_csv(staged / TRIALS_NAME, index=False)
         draw_curves(staged / CURVES_NAME, trained.fitted.history, trained.fitted.best_epoch)
         curves.write_text(curves_html(staged / CURVES_NAME, results), encoding="utf-8")
     if checkpoints:
@@ -137,38 +137,24 @@ def train_network(
     half = use_half_precision_on_gpus()
     trials: list[Trial] = []
     with temporary_folder("lus-features-") as folder:
+
+        def fit(
+            tried: TrainingOptions, saved: Checkpoints | None, callbacks: Sequence[tf_keras.callbacks.Callback] = ()
+        ) -> tuple[tf_keras.Model, Fitted]:
+            make_reproducible(tried.seed)  # every trial starts from the same weights
+            with strategy.scope():
+                model = build_network(num_classes, tried)
+            return model, fit_in_phases(model, examples, tried, saved, callbacks, cached)
+
         if options.num_trials:
-            options, trials, cached = _searched(options, examples, num_classes, strategy, checkpoints, folder, cached)
-        with strategy.scope():
-            model = build_network(num_classes, options)
+            if options.cached_versions and not cached and (parts := cut_at_learning(build_network(num_classes, options))):
+                cached = _cached(parts[0], examples, options, folder, checkpoints)  # the trials and the training share the features
+            end = tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints.check("the search")) if checkpoints else None
+            callbacks = [end] if end else []
+            options, trials = search_hyperparameters(options, lambda tried: fit(tried, None, callbacks)[1].best_logs[f"val_{MACRO_F1}"])
         _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
-        fitted = fit_in_phases(model, examples, options, checkpoints, cached=cached)
+        model, fitted = fit(options, checkpoints)
     return Trained(_in_full_precision(model, num_classes, options) if half else model, fitted, options, trials)
-
-
-def _searched(
-    options: TrainingOptions,
-    examples: ClipExamples,
-    num_classes: int,
-    strategy: tf.distribute.Strategy,
-    checkpoints: Checkpoints | None,
-    folder: Path,
-    cached: FeatureExamples | None,
-) -> tuple[TrainingOptions, list[Trial], FeatureExamples | None]:
-    """Searches for hyper-parameters; every trial starts from the same weights, and all share the cached features, which are returned."""
-    if options.cached_versions and not cached and (parts := cut_at_learning(build_network(num_classes, options))):
-        cached = _cached(parts[0], examples, options, folder, checkpoints)
-    callbacks = [tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints.check("the search"))] if checkpoints else []
-
-    def fit(tried: TrainingOptions) -> float:
-        make_reproducible(tried.seed)
-        with strategy.scope():
-            model = build_network(num_classes, tried)
-        return fit_in_phases(model, examples, tried, callbacks=callbacks, cached=cached).best_logs[f"val_{MACRO_F1}"]
-
-    found, trials = search_hyperparameters(options, fit)
-    make_reproducible(options.seed)
-    return found, trials, cached
 
 
 def build_network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
@@ -205,12 +191,8 @@ def fit_in_phases(
     with model.distribute_strategy.scope():
         parts = cut_at_learning(model) if options.cached_versions or cached else None
     with temporary_folder("lus-features-") as folder:
-        if parts:
-            frozen, learning = parts
-            seen = cached or _LazyExamples(examples.num_training, lambda: _cached(frozen, examples, options, folder, checkpoints))
-            history = fit_classifier(learning, seen, best, schedule, callbacks, checkpoints, phase="head")
-        else:
-            history = fit_classifier(model, examples, best, schedule, callbacks, checkpoints, phase="head")
+        learning, seen = (parts[1], cached or _cached(parts[0], examples, options, folder, checkpoints)) if parts else (model, examples)
+        history = fit_classifier(learning, seen, best, schedule, callbacks, checkpoints, phase="head")
     fitted = Fitted(history, best.epoch, best.logs)
     if not options.fine_tuning_epochs or not free_upper_blocks(model):
         return fitted
@@ -223,27 +205,17 @@ def fit_in_phases(
     return Fitted({name: values + more[name] for name, values in history.items()}, best_epoch, finest.logs)
 
 
-class _LazyExamples:
-    """Examples that are made when they are first asked for: a phase that is finished needs none."""
-
-    def __init__(self, num_training: int, make: Callable[[], Examples]) -> None:
-        self.num_training = num_training
-        self._make = functools.cache(make)
-
-    def training(self, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
-        return self._make().training(batch_size, seed, first_batch)
-
-    def validation(self, batch_size: int) -> tf.data.Dataset:
-        return self._make().validation(batch_size)
-
-
 def _cached(
     frozen: Any, examples: ClipExamples, options: TrainingOptions, folder: Path, checkpoints: Checkpoints | None
 ) -> FeatureExamples:
-    """Returns the clips as the frozen layers see them."""
-    learnt_from = compute_features(frozen, examples.train, options.cached_versions, options.seed, folder, checkpoints=checkpoints)
-    held_out = compute_features(frozen, examples.held_out, 0, options.seed, folder, checkpoints=checkpoints)
-    return FeatureExamples(learnt_from, examples.train, examples.held_out, held_out)
+    """Returns the clips as the frozen layers see them, computed when they are first asked for: a phase that is finished needs none."""
+
+    @functools.cache
+    def features() -> tuple[Features, Features]:
+        learnt_from = compute_features(frozen, examples.train, options.cached_versions, options.seed, folder, checkpoints=checkpoints)
+        return learnt_from, compute_features(frozen, examples.held_out, 0, options.seed, folder, checkpoints=checkpoints)
+
+    return FeatureExamples(features, examples.train, examples.held_out)
 
 
 def _in_full_precision(model: tf_keras.Model, num_classes: int, options: TrainingOptions) -> tf_keras.Model:
@@ -275,15 +247,3 @@ def _results(trained: Trained) -> dict[str, Any]:
         "num_parameters": trained.model.count_params(),
         "data_wait_share": sum(shares) / len(shares),
     }
-
-
-def _metadata(index: DatasetIndex, options: TrainingOptions, results: dict[str, Any]) -> ClassifierMetadata:
-    return ClassifierMetadata(
-        kind="dense",
-        class_names=index.class_names,
-        dataset_fingerprint=index.fingerprint,
-        code_revision=code_revision(),
-        parameters=dataclasses.asdict(options),
-        results=results,
-        dataset_parameters=index.parameters,
-    )

@@ -31,7 +31,7 @@ def test_every_module_and_template_is_in_the_wheel(names: set[str]) -> None:
     expected = {
         path.relative_to(ROOT).as_posix()
         for room in ("components", "pipelines")
-        for pattern in ("*.py", "*.html", "*.css", "*.csv")
+        for pattern in ("*.py", "*.html", "*.css", "*.csv", "*.md")
         for path in (ROOT / room).rglob(pattern)
     }
     assert expected <= names

@@ -100,17 +100,15 @@ def make_illustrations(videos: Predictions, facts: list[VideoFacts]) -> Illustra
     """Films and samples of noise."""
     rng = np.random.default_rng(0)
     chosen = choose_videos(videos, facts, CLASS_NAMES)
-    rows = {video_id: row for row, video_id in enumerate(videos.video_ids.tolist())}
+    answers = {answer.video_id: answer for answer in videos.answers(CLASS_NAMES)}
 
     def film(video_id: str) -> Film:
-        row = rows[video_id]
         image = strip(rng.integers(256, size=(14, 56, 56), dtype=np.uint8), rng.random((14, 7, 7), np.float32))
-        names = (CLASS_NAMES[videos.labels[row]], CLASS_NAMES[videos.predicted[row]])
-        return Film(video_id, str(videos.sources[row]), *names, float(videos.confidence[row]), bool(videos.is_right[row]), image)
+        return Film(answers[video_id], image)
 
     frame = thumbnail(rng.integers(256, size=(56, 56), dtype=np.uint8))
     by_id = {video.video_id: video for video in facts}
-    samples = tuple(Sample(video_id, by_id[video_id].source, by_id[video_id].class_name, frame) for video_id in chosen.samples)
+    samples = tuple(Sample(by_id[video_id], frame) for video_id in chosen.samples)
     return Illustrations(tuple(map(film, chosen.mistakes)), tuple(map(film, chosen.sure)), samples)
 
 
@@ -135,7 +133,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         rng = np.random.default_rng(0)
         borders = {video.video_id: rng.normal(size=4) for video in facts}
         baselines = fit_baselines(facts, borders, CLASS_NAMES, 100, seed=0)
-        baseline = Majority.of(baselines, facts)
+        baseline = Majority.of(baselines)
         flow = data_flow(facts, CLASS_NAMES)
         return Evaluation(
             class_names=CLASS_NAMES,

@@ -98,13 +98,13 @@ def test_origins_are_told(make_evaluation: MakeEvaluation) -> None:
 
 
 def test_the_worst_mistakes_come_first(make_evaluation: MakeEvaluation) -> None:
-    rows = video_rows(make_evaluation())
+    rows = [row["pruned"] for row in video_rows(make_evaluation())]
     margins = [row.margin for row in rows]
     assert margins == sorted(margins)
-    assert all((row.margin > 0) == row.answers["pruned"].is_right for row in rows)
+    assert all((row.margin > 0) == row.is_right for row in rows)
     worst = rows[0]
-    assert worst.answers["pruned"].probability == max(worst.probabilities)
-    assert worst.answers["pruned"].class_name != worst.class_name
+    assert worst.probability == max(worst.probabilities.values())
+    assert worst.predicted != worst.true
 
 
 def test_undefined_scores_are_said(make_evaluation: MakeEvaluation) -> None:

@@ -46,6 +46,11 @@ class ClassifierMetadata:
     results: dict[str, Any]
     dataset_parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def of(cls, kind: str, index: DatasetIndex, parameters: dict[str, Any], results: dict[str, Any]) -> "ClassifierMetadata":
+        """Describes a model that this code has made of a dataset."""
+        return cls(kind, index.class_names, index.fingerprint, code_revision(), parameters, results, index.parameters)
+
 
 def save_classifier(folder: Path, model: Any, metadata: ClassifierMetadata) -> None:
     """Writes the model and its metadata into an existing folder."""
@@ -66,11 +71,6 @@ def write_metadata(folder: Path, metadata: ClassifierMetadata) -> None:
     """Writes the metadata of a model into its folder."""
     text = json.dumps(dataclasses.asdict(metadata), indent=2, sort_keys=True)
     (folder / METADATA_NAME).write_text(text + "\n", encoding="utf-8")
-
-
-def size_on_disk(folder: Path) -> dict[str, int]:
-    """Returns the size of the model file of an artifact, `model_bytes`, and of the same file gzipped, `model_gzip_bytes`."""
-    return {f"model_{name}": size for name, size in file_sizes(folder / MODEL_NAME).items()}
 
 
 def file_sizes(path: Path) -> dict[str, int]:

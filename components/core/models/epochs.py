@@ -1,18 +1,14 @@
-"""What is known of the epochs of a training: the best one, a line in the log for each, and their history as a file."""
+"""What is known of the epochs of a training: the best one, and their history as a file."""
 
-import csv
-import logging
-import time
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pandas as pd
 import tf_keras
 
 MACRO_F1 = "macro_f1"
 
 History: TypeAlias = dict[str, list[float]]
-
-_log = logging.getLogger(__name__)
 
 
 class BestEpoch(tf_keras.callbacks.Callback):
@@ -56,38 +52,7 @@ def _rank(logs: dict[str, float]) -> tuple[float, float]:
     return logs[f"val_{MACRO_F1}"], -logs["val_loss"]
 
 
-class EpochLog(tf_keras.callbacks.Callback):
-    """Logs one line an epoch."""
-
-    def __init__(self, best: BestEpoch) -> None:
-        super().__init__()
-        self._best = best
-        self._started_s = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts the clock."""
-        self._started_s = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Writes the line."""
-        _log.info(
-            "epoch %*d/%d: loss %.3f, macro-F1 %.3f; validation loss %.3f, macro-F1 %.3f; %.1f s, %.0f %% of it waiting for data%s",
-            len(str(self.params["epochs"])),
-            epoch + 1,
-            self.params["epochs"],
-            logs["loss"],
-            logs[MACRO_F1],
-            logs["val_loss"],
-            logs[f"val_{MACRO_F1}"],
-            time.monotonic() - self._started_s,
-            100 * logs["wait_share"],
-            ", best so far" if self._best.epoch == epoch else "",
-        )
-
-
 def write_history(path: Path, history: History) -> None:
     """Writes what was measured in each epoch as CSV, one line an epoch, numbered from 1."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *history])
-        writer.writerows([number, *values] for number, values in enumerate(zip(*history.values(), strict=True), start=1))
+    epochs = pd.DataFrame(history)
+    epochs.set_index(epochs.index + 1).to_csv(path, index_label="epoch")

@@ -1,27 +1,16 @@
-"""What a classifier is fitted to: batches of clips, augmented in training, weighted such that every class counts alike."""
+"""What a classifier is fitted to: batches of clips, augmented in training, weighted such that every class counts alike.
+
+Batches are (inputs, one-hot labels, weights of the classes); core.models.features makes them of cached maps.
+"""
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 
 from components.core.models.augmentation import Augmentation, augment
 from components.core.models.dataset import Part, in_colour, parse_clip, part_of_split, read_clips, read_records
-
-
-class Examples(Protocol):
-    """What a classifier is fitted to; batches are (inputs, one-hot labels, weights of the classes)."""
-
-    @property
-    def num_training(self) -> int:
-        """Number of examples to learn from."""
-
-    def training(self, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
-        """Returns training batches without end, another order in every pass, from batch number `first_batch` on."""
-
-    def validation(self, batch_size: int) -> tf.data.Dataset:
-        """Returns the validation examples, once."""
 
 
 @dataclasses.dataclass(frozen=True)

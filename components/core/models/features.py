@@ -8,7 +8,7 @@ trained. With EfficientNet-Lite0 the maps of a clip take 154 kB.
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,16 +134,14 @@ class FeatureExamples:
     """Examples for fit_classifier made of cached maps; a training example is a random version of its clip.
 
     Attributes:
-        features: of at least the clips of both parts.
+        features: gives the maps of at least the clips to learn from, and of those to choose by; asked when they are needed.
         train: what to learn from.
         held_out: what to choose the epoch by.
-        held_out_features: of the clips to choose by, when others than `features`.
     """
 
-    features: Features
+    features: Callable[[], tuple[Features, Features]]
     train: Part
     held_out: Part
-    held_out_features: Features | None = None
 
     @property
     def num_training(self) -> int:
@@ -152,7 +150,8 @@ class FeatureExamples:
 
     def training(self, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
         """Returns training batches without end; the seed and the number of the pass decide the order and the versions."""
-        rows = self.features.rows_of(self.train)
+        features, _ = self.features()
+        rows = features.rows_of(self.train)
         per_pass = len(rows)
 
         def drawn(first: int) -> Any:
@@ -160,27 +159,28 @@ class FeatureExamples:
                 position = number % per_pass
                 if position == 0 or number == first:
                     rng = np.random.default_rng((seed, number // per_pass))
-                    order, versions = rng.permutation(rows), rng.integers(len(self.features.maps), size=per_pass)
+                    order, versions = rng.permutation(rows), rng.integers(len(features.maps), size=per_pass)
                 yield versions[position], order[position]
 
         spec = (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int64))
         numbers = tf.data.Dataset.from_generator(lambda: drawn(first_batch * batch_size), output_signature=spec)
-        return numbers.batch(batch_size).map(self._gather(self.features, self.train)).prefetch(tf.data.AUTOTUNE)
+        return numbers.batch(batch_size).map(_gather(features, self.train)).prefetch(tf.data.AUTOTUNE)
 
     def validation(self, batch_size: int) -> tf.data.Dataset:
         """Returns the clips to choose by, not augmented."""
-        features = self.held_out_features or self.features
+        _, features = self.features()
         rows = features.rows_of(self.held_out)
         numbers = tf.data.Dataset.from_tensor_slices((np.zeros_like(rows), rows))
-        return numbers.batch(batch_size).map(self._gather(features, self.held_out)).prefetch(tf.data.AUTOTUNE)
+        return numbers.batch(batch_size).map(_gather(features, self.held_out)).prefetch(tf.data.AUTOTUNE)
 
-    def _gather(self, features: Features, part: Part) -> Any:
-        weighted = weighting(part)
-        labels = tf.constant(features.labels)
-        shape = features.maps.shape[2:]
 
-        def gather(versions: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            maps = tf.numpy_function(lambda version, row: features.maps[version, row], [versions, rows], tf.float16, stateful=False)
-            return tf.cast(tf.ensure_shape(maps, (None, *shape)), tf.float32), *weighted(tf.gather(labels, rows))
+def _gather(features: Features, part: Part) -> Any:
+    weighted = weighting(part)
+    labels = tf.constant(features.labels)
+    shape = features.maps.shape[2:]
 
-        return gather
+    def gather(versions: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        maps = tf.numpy_function(lambda version, row: features.maps[version, row], [versions, rows], tf.float16, stateful=False)
+        return tf.cast(tf.ensure_shape(maps, (None, *shape)), tf.float32), *weighted(tf.gather(labels, rows))
+
+    return gather

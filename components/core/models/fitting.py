@@ -24,8 +24,9 @@ from components.core.errors import DataError, Interrupted
 from components.core.files import disk_faults
 from components.core.models.checkpoints import Checkpoints, Progress
 from components.core.models.dataset import failures_of_shards
-from components.core.models.epochs import MACRO_F1, BestEpoch, EpochLog, History
-from components.core.models.examples import ClipExamples, Examples
+from components.core.models.epochs import MACRO_F1, BestEpoch, History
+from components.core.models.examples import ClipExamples
+from components.core.models.features import FeatureExamples
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def steps_per_epoch(num_examples: int, batch_size: int) -> int:
 
 def fit_classifier(
     model: tf_keras.Model,
-    examples: Examples,
+    examples: ClipExamples | FeatureExamples,
     best: BestEpoch,
     schedule: Schedule,
     callbacks: Sequence[tf_keras.callbacks.Callback] = (),
@@ -111,9 +112,7 @@ def fit_classifier(
         return progress.history
     if progress.epoch or progress.step:
         _log.info("going on in epoch %d of %d, after %d steps of it", progress.epoch + 1, schedule.epochs, progress.step)
-    keras_callbacks = tf_keras.callbacks.CallbackList(
-        [*callbacks, best, EpochLog(best)], model=model, epochs=schedule.epochs, steps=steps, verbose=0
-    )
+    keras_callbacks = tf_keras.callbacks.CallbackList([*callbacks, best], model=model, epochs=schedule.epochs, steps=steps, verbose=0)
     loop = _Loop(model, examples, schedule, steps, keras_callbacks, checkpoints, best)
     with failures_of_training(schedule, getattr(examples, "dataset_path", None)):
         model.stop_training = False
@@ -127,30 +126,27 @@ def fit_classifier(
     return progress.history
 
 
+@dataclasses.dataclass
 class _Loop:
     """Runs epochs step by step, so that one can stop after any step and go on from there."""
 
-    def __init__(
-        self,
-        model: tf_keras.Model,
-        examples: Examples,
-        schedule: Schedule,
-        steps: int,
-        callbacks: tf_keras.callbacks.CallbackList,
-        checkpoints: Checkpoints | None,
-        best: BestEpoch,
-    ) -> None:
-        self._model, self._schedule, self._steps = model, schedule, steps
-        self._callbacks, self._checkpoints, self._best = callbacks, checkpoints, best
-        self._examples = examples
-        self._strategy = model.distribute_strategy
-        self._validation = examples.validation(schedule.batch_size)
+    model: tf_keras.Model
+    examples: ClipExamples | FeatureExamples
+    schedule: Schedule
+    steps: int
+    callbacks: tf_keras.callbacks.CallbackList
+    checkpoints: Checkpoints | None
+    best: BestEpoch
+
+    def __post_init__(self) -> None:
+        self._strategy = self.model.distribute_strategy
+        self._validation = self.examples.validation(self.schedule.batch_size)
         self._batches: Iterator[Any] | None = None
-        self._dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, tf_keras.layers.Dropout)]
+        self._dropouts = [layer for layer in self.model._flatten_layers() if isinstance(layer, tf_keras.layers.Dropout)]
 
         @tf.function
         def step(batch: Any) -> Any:
-            return self._strategy.run(model.train_step, (batch,))
+            return self._strategy.run(self.model.train_step, (batch,))
 
         self._step = step
 
@@ -158,64 +154,79 @@ class _Loop:
         """Runs one epoch, or what is left of it, and returns the progress after it."""
         epoch, first_step = progress.epoch, progress.step
         if self._batches is None:
-            dataset = self._examples.training(self._schedule.batch_size, self._schedule.seed, epoch * self._steps + first_step)
+            dataset = self.examples.training(self.schedule.batch_size, self.schedule.seed, epoch * self.steps + first_step)
             self._batches = iter(self._strategy.experimental_distribute_dataset(dataset))
         if not first_step:
-            self._model.reset_metrics()
-        self._callbacks.on_epoch_begin(epoch)
+            self.model.reset_metrics()
+        self.callbacks.on_epoch_begin(epoch)
         started_s, waited_s = time.perf_counter(), 0.0
         # disable=None: no bar where nobody watches
-        for step in tqdm(range(first_step, self._steps), desc=f"epoch {epoch + 1}", unit="step", leave=False, disable=None):
-            self._callbacks.on_train_batch_begin(step)
-            self._seed_dropout(epoch * self._steps + step)
+        for step in tqdm(range(first_step, self.steps), desc=f"epoch {epoch + 1}", unit="step", leave=False, disable=None):
+            self.callbacks.on_train_batch_begin(step)
+            self._seed_dropout(epoch * self.steps + step)
             asked_s = time.perf_counter()
             batch = next(self._batches)
             waited_s += time.perf_counter() - asked_s
             self._step(batch)
             logs = self._results()
             self._check_loss(logs["loss"], epoch)
-            self._callbacks.on_train_batch_end(step, logs)
-            if self._checkpoints and self._checkpoints.end_is_asked:
+            self.callbacks.on_train_batch_end(step, logs)
+            if self.checkpoints and self.checkpoints.end_is_asked:
                 self._stop(dataclasses.replace(progress, step=step + 1))
         logs = self._results()
         wait_share = waited_s / (time.perf_counter() - started_s)
-        scores = self._model.evaluate(self._validation, return_dict=True, verbose=0)
+        scores = self.model.evaluate(self._validation, return_dict=True, verbose=0)
         logs |= {f"val_{name}": float(value) for name, value in scores.items()} | {"wait_share": wait_share}
-        self._callbacks.on_epoch_end(epoch, logs)
+        self.callbacks.on_epoch_end(epoch, logs)
+        self._tell(epoch, logs, time.perf_counter() - started_s)
         history = {name: [*progress.history.get(name, []), value] for name, value in logs.items()}
-        progress = dataclasses.replace(progress, epoch=epoch + 1, step=0, history=history, finished=self._model.stop_training)
-        if self._checkpoints:
-            self._checkpoints.save(progress, self._model, self._best)
-            if self._checkpoints.end_is_asked:
+        progress = dataclasses.replace(progress, epoch=epoch + 1, step=0, history=history, finished=self.model.stop_training)
+        if self.checkpoints:
+            self.checkpoints.save(progress, self.model, self.best)
+            if self.checkpoints.end_is_asked:
                 self._stop(progress)
         return progress
 
+    def _tell(self, epoch: int, logs: dict[str, float], took_s: float) -> None:
+        """Logs one line."""
+        measured = (logs[name] for name in ("loss", MACRO_F1, "val_loss", f"val_{MACRO_F1}"))
+        _log.info(
+            "epoch %*d/%d: loss %.3f, macro-F1 %.3f; validation loss %.3f, macro-F1 %.3f; %.1f s, %.0f %% of it waiting for data%s",
+            len(str(self.schedule.epochs)),
+            epoch + 1,
+            self.schedule.epochs,
+            *measured,
+            took_s,
+            100 * logs["wait_share"],
+            ", best so far" if self.best.epoch == epoch else "",
+        )
+
     def _results(self) -> dict[str, float]:
-        return {metric.name: float(metric.result()) for metric in self._model.metrics}
+        return {metric.name: float(metric.result()) for metric in self.model.metrics}
 
     def _seed_dropout(self, step: int) -> None:
         """Makes what dropout draws in a step depend on the seed and the number of the step alone."""
         for number, layer in enumerate(self._dropouts):
             generator = layer._random_generator._generator  # Keras shows it nowhere else
             if generator is not None:
-                generator.reset_from_seed(hash((self._schedule.seed, step, number)) % 2**31)
+                generator.reset_from_seed(hash((self.schedule.seed, step, number)) % 2**31)
 
     def _check_loss(self, loss: float, epoch: int) -> None:
         if math.isfinite(loss):
             return
-        best = f"; the best epoch before was {self._best.epoch + 1}" if self._best.logs else ""
-        kept = f", and the state after epoch {epoch} is kept in {self._checkpoints.uri!r}" if self._checkpoints and epoch else ""
+        best = f"; the best epoch before was {self.best.epoch + 1}" if self.best.logs else ""
+        kept = f", and the state after epoch {epoch} is kept in {self.checkpoints.uri!r}" if self.checkpoints and epoch else ""
         raise DataError(
             f"the loss became {loss} in epoch {epoch + 1}{best}{kept}; "
-            f"give a learning_rate lower than {self._schedule.learning_rate:g} or look for damaged clips."
+            f"give a learning_rate lower than {self.schedule.learning_rate:g} or look for damaged clips."
         )
 
     def _stop(self, progress: Progress) -> None:
-        assert self._checkpoints
-        self._checkpoints.save(progress, self._model, self._best)
+        assert self.checkpoints
+        self.checkpoints.save(progress, self.model, self.best)
         raise Interrupted(
-            f"training was asked to end in epoch {progress.epoch + 1} after {progress.step} of {self._steps} steps; "
-            f"start it again with the same parameters and it goes on from {self._checkpoints.uri!r}."
+            f"training was asked to end in epoch {progress.epoch + 1} after {progress.step} of {self.steps} steps; "
+            f"start it again with the same parameters and it goes on from {self.checkpoints.uri!r}."
         )
 
 

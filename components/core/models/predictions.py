@@ -6,12 +6,15 @@ TensorFlow is imported when clips are read, not before.
 import dataclasses
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import DataError
+
+if TYPE_CHECKING:
+    from components.core.models.dataset import Part
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -19,6 +22,42 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 Strings: TypeAlias = npt.NDArray[np.str_]
 
 NO_SOURCE = "(not stated)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a model says about one row of Predictions.
+
+    Attributes:
+        video_id: its id.
+        group: its group.
+        source: its source.
+        true: the name of its class.
+        predicted: the name of the most probable class.
+        probabilities: by class name.
+    """
+
+    video_id: str
+    group: str
+    source: str
+    true: str
+    predicted: str
+    probabilities: dict[str, float]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the most probable class is the true one."""
+        return self.predicted == self.true
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable class."""
+        return self.probabilities[self.predicted]
+
+    @property
+    def margin(self) -> float:
+        """The probability of the truth minus that of the likeliest other class; below zero is a mistake."""
+        return self.probabilities[self.true] - max(value for name, value in self.probabilities.items() if name != self.true)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,6 +109,21 @@ class Predictions:
         """
         return self._means(np.char.add(np.char.add(self.groups, "\n"), self.labels.astype(str)))
 
+    def answers(self, class_names: list[str]) -> list[Answer]:
+        """Returns the rows in words, given the names of the labels."""
+        predicted = self.predicted
+        return [
+            Answer(
+                video_id=str(self.video_ids[row]),
+                group=str(self.groups[row]),
+                source=str(self.sources[row]),
+                true=class_names[label],
+                predicted=class_names[predicted[row]],
+                probabilities=dict(zip(class_names, self.probabilities[row].tolist(), strict=True)),
+            )
+            for row, label in enumerate(self.labels)
+        ]
+
     def where(self, chosen: Bools) -> "Predictions":
         """Returns the chosen rows."""
         fields = (field.name for field in dataclasses.fields(self))
@@ -82,25 +136,27 @@ class Predictions:
         return Predictions(self.labels[first], sums / counts[:, None], self.video_ids[first], self.groups[first], self.sources[first])
 
 
-def predict_clips(name: str, model: Any, dataset_path: Path, split: str, num_classes: int, batch_size: int) -> Predictions:
-    """Returns a model's predictions on the clips of one split.
+def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part", num_classes: int, batch_size: int) -> Predictions:
+    """Returns a model's predictions on the clips of one split, or of another part of the dataset.
 
     Args:
         name: what to call the model in an error.
         model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives [batch, num_classes] float32 probabilities.
         dataset_path: output folder of preprocess.
-        split: train, validation or test.
+        part: train, validation or test; or a Part.
         num_classes: how many probabilities the model must give.
         batch_size: clips at a time.
 
     Raises:
         DataError: the split is empty or a shard is damaged, or the model gives something else than num_classes finite numbers a clip.
     """
-    from components.core.models.dataset import failures_of_shards, read_clips
+    from components.core.models.dataset import failures_of_shards, part_of_split, read_clips
+
+    chosen = part_of_split(dataset_path, part) if isinstance(part, str) else part
 
     columns: dict[str, list[Any]] = defaultdict(list)
     with failures_of_shards(dataset_path):
-        for batch in read_clips(dataset_path, split).batch(batch_size).prefetch(1).as_numpy_iterator():
+        for batch in read_clips(dataset_path, chosen).batch(batch_size).prefetch(1).as_numpy_iterator():
             columns["probabilities"].append(model.predict_on_batch(batch.pop("clip")))
             for key, values in batch.items():
                 columns[key].append(values)
@@ -112,7 +168,7 @@ def predict_clips(name: str, model: Any, dataset_path: Path, split: str, num_cla
         )
     if num_bad := int(np.sum(~np.isfinite(probabilities).all(axis=1))):
         raise DataError(
-            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} {split} clips; "
+            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} {chosen.name} clips; "
             "train again with a lower learning rate."
         )
     sources = np.char.decode(rows["source"].astype(bytes), "utf-8")

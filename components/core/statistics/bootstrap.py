@@ -47,6 +47,11 @@ def draw_weights(groups: Strings, num_bootstrap: int, seed: int) -> Floats:
     return draws[:, rows].astype(np.float64)
 
 
+def sample_and_replicates(groups: Strings, num_bootstrap: int, seed: int) -> Floats:
+    """Returns the weights of the sample itself, which are one, above those of the replicates, [1 + num_bootstrap, n]."""
+    return np.concatenate([np.ones((1, len(groups))), draw_weights(groups, num_bootstrap, seed)])
+
+
 def percentile_interval(values: Floats) -> Interval | None:
     """Returns the interval of a metric from its values in the replicates, or None when more than half of them are NaN."""
     defined = values[~np.isnan(values)]
@@ -131,9 +136,9 @@ def weighted_metrics(predictions: Predictions, weights: Floats) -> WeightedMetri
 
 def macro_f1_over_groups(predictions: Predictions, num_bootstrap: int, seed: int) -> tuple[float, Interval | None]:
     """Returns the macro-F1 of predictions, and its interval over groups where the data defines one."""
-    once = weighted_metrics(predictions, np.ones((1, len(predictions.labels))))
-    replicates = weighted_metrics(predictions, draw_weights(predictions.groups, num_bootstrap, seed))
-    return float(once.overall["macro_f1"][0]), percentile_interval(replicates.overall["macro_f1"])
+    weights = sample_and_replicates(predictions.groups, num_bootstrap, seed)
+    values = weighted_metrics(predictions, weights).overall["macro_f1"]
+    return float(values[0]), percentile_interval(values[1:])
 
 
 def weighted_rates(is_positive: Bools, is_called: Bools, weights: Floats) -> dict[str, Floats]:

@@ -12,10 +12,10 @@ from components.core.models.classifier import (
     MODEL_NAME,
     ClassifierMetadata,
     code_revision,
+    file_sizes,
     load_classifier,
     save_classifier,
     save_model,
-    size_on_disk,
 )
 
 METADATA = ClassifierMetadata(
@@ -48,7 +48,7 @@ def test_a_trained_model_is_not_larger_than_a_new_one(model: tf_keras.Model, tmp
     model.compile("adam", "mse")
     model.fit(np.zeros((1, 4, 8)), np.zeros((1, 4, 3)), verbose=0)
     save_model(tmp_path / "trained", model)
-    assert size_on_disk(tmp_path / "trained")["model_bytes"] == size_on_disk(tmp_path / "new")["model_bytes"]
+    assert file_sizes(tmp_path / "trained" / MODEL_NAME)["bytes"] == file_sizes(tmp_path / "new" / MODEL_NAME)["bytes"]
 
 
 def test_zeros_shrink_the_gzipped_file_only(model: tf_keras.Model, tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ def test_zeros_shrink_the_gzipped_file_only(model: tf_keras.Model, tmp_path: Pat
     for name in ("dense", "zero"):
         (tmp_path / name).mkdir()
         save_model(tmp_path / name, model)
-        sizes.append(size_on_disk(tmp_path / name))
+        sizes.append(file_sizes(tmp_path / name / MODEL_NAME))
         model.set_weights([np.zeros_like(weights) for weights in model.get_weights()])
-    assert sizes[0]["model_bytes"] == sizes[1]["model_bytes"]
-    assert sizes[0]["model_gzip_bytes"] > sizes[1]["model_gzip_bytes"]
+    assert sizes[0]["bytes"] == sizes[1]["bytes"]
+    assert sizes[0]["gzip_bytes"] > sizes[1]["gzip_bytes"]
 
 
 def test_a_folder_without_metadata_is_no_model(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_network_that_learns_everywhere_is_not_cut() -> None:
 
 
 def test_every_pass_takes_every_clip_once_in_another_order(dataset: Path, features: Features) -> None:
-    examples = FeatureExamples(features, part_of_split(dataset, "train"), part_of_split(dataset, "train"))
+    examples = FeatureExamples(lambda: (features, features), part_of_split(dataset, "train"), part_of_split(dataset, "train"))
     batches = list(examples.training(3, seed=1).take(4).as_numpy_iterator())
     labels = np.concatenate([batch[1].argmax(axis=1) for batch in batches]).reshape(2, 6)
     assert [sorted(row) for row in labels] == [[0, 0, 1, 1, 2, 2]] * 2
@@ -82,7 +82,7 @@ def test_every_pass_takes_every_clip_once_in_another_order(dataset: Path, featur
 
 def test_what_is_chosen_by_is_as_stored(dataset: Path, features: Features) -> None:
     train = part_of_split(dataset, "train")
-    ((maps, labels, weights),) = FeatureExamples(features, train, train).validation(6).as_numpy_iterator()
+    ((maps, labels, weights),) = FeatureExamples(lambda: (features, features), train, train).validation(6).as_numpy_iterator()
     _, expected_labels, expected_weights = next(ClipExamples(dataset, train, train).validation(6).as_numpy_iterator())
     assert np.array_equal(maps, features.maps[0].astype(np.float32))
     assert np.array_equal(labels, expected_labels)
