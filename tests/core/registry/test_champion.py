@@ -10,7 +10,6 @@ from components.core import storage
 from components.core.errors import DataError, StorageError
 from components.core.registry.champion import Champion, read_champion, read_pointer, set_champion
 from components.core.registry.versions import Comparison, model_sha256, publish_version, version_uri
-from components.core.storage import objects
 
 AT = datetime.datetime(2026, 11, 22, 18, 59, 0, 999_999, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
 CONTENT = b"the weights"
@@ -93,7 +92,7 @@ def test_metadata_is_written_last_so_that_a_version_cut_short_is_no_version(
             raise StorageError("refused")
         real(local_path, uri)
 
-    monkeypatch.setattr(objects, "put_file", refuse_the_last)
+    monkeypatch.setattr(storage, "put_file", refuse_the_last)
     with pytest.raises(StorageError):
         publish_version(str(tmp_path / "storage"), *artifacts, AT)
     assert names_below(version_uri(str(tmp_path / "storage"), VERSION)) == {
