@@ -12,7 +12,8 @@ COMMANDS = [line for line in SHOWN if line.startswith(".venv/bin")]
 
 
 def test_the_demo_runs_what_the_page_shows() -> None:
-    result = subprocess.run(["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--dry-run", "--no-print-directory", "demo"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-2:] == COMMANDS
 
 
