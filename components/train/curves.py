@@ -41,7 +41,7 @@ def _draw(axes: Axes, history: History, name: str, title: str, best_epoch: int) 
     )
     axes.set_title(title)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
 
