@@ -25,6 +25,7 @@ from components.core.errors import AbsentError, DataError
 from components.core.files import json_lines
 from components.core.files.local_files import sha256_of
 from components.core.records.clips import ALL_CLASS_NAMES, ClipRecord, parse, serialize
+from components.core.records.findings import FINDINGS
 from components.core.records.manifest import ManifestRow
 from components.core.records.shards import ShardInfo, read_tfrecords, write_tfrecords
 from components.core.video.clip_reader import Clip, VideoClips, read_clips
@@ -216,6 +217,9 @@ def _clip_record(row: ManifestRow, number: int, clip: Clip) -> ClipRecord:
         clip_index=number,
         timestamps_us=tuple(round(time_s * 1e6) for time_s in clip.times_s),
         frame_indices=clip.indices,
+        zone=row.zone,
+        patient_id=row.patient_id,
+        **{finding.name: finding.grade_of(getattr(row, finding.name)) for finding in FINDINGS},
     )
 
 

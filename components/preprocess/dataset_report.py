@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from components.core.records.clips import SPLITS
+from components.core.records.findings import FINDINGS
 from components.core.records.shards import DatasetIndex
 from components.core.statistics.drift import NUMBERS, statistics_of
 from components.preprocess.contact_sheet import contact_sheets
@@ -21,6 +22,7 @@ TITLES = {
     "fold": "fold",
     "license": "licence",
 }
+TITLES_IF_STATED = {**{finding.name: finding.title for finding in FINDINGS}, "zone": "zone"}
 NUMBER_TITLES = ("brightness of the clips (0–255)", "frames per second", "width (px)", "height (px)", "seconds read")
 
 Video = dict[str, Any]
@@ -42,6 +44,7 @@ def render_dataset_report(dataset_path: Path, index: DatasetIndex, videos: Seque
         lstrip_blocks=True,
     )
     used = [video for video in videos if video["num_clips"]]
+    titles = TITLES | {field: title for field, title in TITLES_IF_STATED.items() if any(video[field] for video in used)}
     return environment.get_template("dataset_report.html").render(
         index=index,
         splits=SPLITS,
@@ -51,7 +54,7 @@ def render_dataset_report(dataset_path: Path, index: DatasetIndex, videos: Seque
         duplicates=[(video, other) for video in used for other in video["near_duplicates"] if video["video_id"] < other],
         num_clips=sum(info.num_clips for info in index.splits.values()),
         num_groups=sum(info.num_groups for info in index.splits.values()),
-        tables={title: _rows(field, used, index.class_names) for field, title in TITLES.items()},
+        tables={title: _rows(field, used, index.class_names) for field, title in titles.items()},
         statistics=statistics_of(used),
         numbers=list(zip(NUMBER_TITLES, NUMBERS, strict=True)),
         sheets={name: base64.b64encode(image).decode() for name, image in contact_sheets(dataset_path, index.class_names).items()},

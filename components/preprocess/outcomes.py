@@ -19,6 +19,9 @@ class VideoOutcome:
         sector: what its field of view was taken for: convex, linear, given by the manifest, or unknown, which means the whole frame.
         reason: why it gave none, or an empty string.
         label_detail: what the manifest states beside the class, like the sex and the age of the patient; empty where it does not.
+        a_lines: what it states of the finding (core.records.findings), like b_lines and severity; empty where it does not.
+        zone: where on the chest, or an empty string.
+        patient_id: the patient, where the group is something else, or an empty string.
         container: of the file, by its content, such as mp4.
         width_px: of its frames as they are shown, as their height; 0 when it gave no clip, like the numbers after it.
         height_px: of its frames.
@@ -47,6 +50,11 @@ class VideoOutcome:
     label_detail: str
     sex: str
     age: str
+    a_lines: str
+    b_lines: str
+    severity: str
+    zone: str
+    patient_id: str
     container: str
     width_px: int
     height_px: int

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +19,7 @@ from components.core.errors import UsageError
 from components.core.files import json_lines
 from components.core.files.outputs import staged_folder, written_aside
 from components.core.records.clips import CLIP_FRAMES, FRAME_SIZE_PX, SPLITS, class_names
+from components.core.records.findings import FINDINGS
 from components.core.records.manifest import ManifestRow, check_groups
 from components.core.records.shards import (
     INDEX_NAME,
@@ -104,9 +105,9 @@ def build_dataset(
         usable = [_in_group(record.row, merged) for record in candidates if decoding[record.row.video_id].num_clips]
         earlier = splits.merged_assignments(splits.read_assignments(storage_uri), merged)
         check_groups(usable, settings.class_names)
-        videos_by_class = _videos_by_class(usable)
-        assignments = splits.assign_splits(videos_by_class, earlier, settings.test_fraction, settings.validation_fraction, settings.seed)
-        folds = splits.assign_folds(videos_by_class, settings.num_folds, settings.seed)
+        counts = _counts(usable, lambda row: [row.class_name]), _counts(usable, _grades)
+        assignments = splits.assign_splits(*counts, earlier, settings.test_fraction, settings.validation_fraction, settings.seed)
+        folds = splits.assign_folds(*counts, settings.num_folds, settings.seed)
         rows = [dataclasses.replace(record, row=_in_group(record.row, merged)) for record in records]
         outcomes = [_outcome(record, exclusions, decoding, assignments, folds, pairs) for record in rows]
         shards = _assemble(usable, assignments, work_uri, settings, options)
@@ -159,12 +160,16 @@ def _links(records: list[VideoRecord], pairs: list[near_duplicates.Pair]) -> lis
     return same_file + [(group_of[one], group_of[other]) for one, other, _ in pairs]
 
 
-def _videos_by_class(usable: list[ManifestRow]) -> dict[str, collections.Counter[str]]:
-    """Returns, per group, its number of usable videos per class."""
-    videos_by_class: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for row in usable:
-        videos_by_class[row.group][row.class_name] += 1
-    return videos_by_class
+def _counts(rows: list[ManifestRow], names: Callable[[ManifestRow], Iterable[str]]) -> dict[str, collections.Counter[str]]:
+    """Returns, per group, how many of its videos have each of the names."""
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for row in rows:
+        counts[row.group].update(names(row))
+    return counts
+
+
+def _grades(row: ManifestRow) -> list[str]:
+    return [f"{name} {grade}" for name, grade in row.findings().items()]
 
 
 def _assemble(
@@ -184,7 +189,7 @@ def _assemble(
 def _exclusions(records: list[VideoRecord], class_names: tuple[str, ...]) -> dict[str, str]:
     """Returns the ids of the videos that are not decoded, and why.
 
-    Of several rows with the same bytes the first one counts; when their labels differ, none does.
+    Of several rows with the same bytes the first one counts; when their classes or findings contradict each other, none does.
     """
     by_content: dict[str, list[VideoRecord]] = collections.defaultdict(list)
     for record in records:
@@ -192,7 +197,7 @@ def _exclusions(records: list[VideoRecord], class_names: tuple[str, ...]) -> dic
     reasons = {}
     for record in records:
         alike = by_content[record.sha256]
-        contrary = [other.row.video_id for other in alike if other.row.class_name != record.row.class_name]
+        contrary = [other.row.video_id for other in alike if _contradict(other.row, record.row)]
         if record.status is not Status.STORED:
             reasons[record.row.video_id] = f"{record.status.value} at ingest: {record.reason}"
         elif record.row.class_name not in class_names:
@@ -202,6 +207,11 @@ def _exclusions(records: list[VideoRecord], class_names: tuple[str, ...]) -> dic
         elif record is not alike[0]:
             reasons[record.row.video_id] = f"the same file as {alike[0].row.video_id!r}"
     return reasons
+
+
+def _contradict(one: ManifestRow, other: ManifestRow) -> bool:
+    stated = other.findings()
+    return one.class_name != other.class_name or any(stated.get(name, grade) != grade for name, grade in one.findings().items())
 
 
 def _outcome(
@@ -248,6 +258,7 @@ def _split_info(split: str, shards: list[ShardInfo], outcomes: list[VideoOutcome
     outcomes = [outcome for outcome in outcomes if outcome.split == split]
     clips_by_class: collections.Counter[str] = collections.Counter()
     clips_by_source: collections.Counter[str] = collections.Counter()
+    stated = {finding.name: [grade for outcome in outcomes if (grade := getattr(outcome, finding.name))] for finding in FINDINGS}
     for outcome in outcomes:
         clips_by_class[outcome.class_name] += outcome.num_clips
         clips_by_source[outcome.source] += outcome.num_clips
@@ -259,6 +270,7 @@ def _split_info(split: str, shards: list[ShardInfo], outcomes: list[VideoOutcome
         clips_by_class=dict(clips_by_class),
         videos_by_class=dict(collections.Counter(outcome.class_name for outcome in outcomes)),
         clips_by_source=dict(clips_by_source),
+        videos_by_grade={name: dict(sorted(collections.Counter(grades).items())) for name, grades in stated.items() if grades},
     )
 
 

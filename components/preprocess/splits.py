@@ -7,6 +7,7 @@ out anew for every dataset, over the groups of all splits.
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,10 +20,15 @@ SPLITS_NAME = "splits.json"
 # Orders of the groups that are tried; the work grows with tries × groups.
 MAX_TRIES = 200
 MAX_PLACEMENTS = 20_000
+# What it costs when a class or a grade is absent from a part, where a difference of all its videos costs 1: a class must reach every split.
+COST_OF_ABSENT_CLASS, COST_OF_ABSENT_GRADE = 10, 1
+
+Counts: TypeAlias = Mapping[str, Mapping[str, int]]
 
 
 def assign_splits(
-    videos_by_class: Mapping[str, Mapping[str, int]],
+    videos_by_class: Counts,
+    videos_by_grade: Counts,
     earlier: Mapping[str, str],
     test_fraction: float,
     validation_fraction: float,
@@ -32,6 +38,7 @@ def assign_splits(
 
     Args:
         videos_by_class: per group, its number of videos per class name.
+        videos_by_grade: likewise per grade of a finding, which are divided as well as that allows; groups may be absent.
         earlier: splits of groups that were assigned before; they are kept.
         test_fraction: part of all videos for test.
         validation_fraction: part of the rest for validation.
@@ -45,7 +52,7 @@ def assign_splits(
     """
     targets = [(1 - test_fraction) * (1 - validation_fraction), (1 - test_fraction) * validation_fraction, test_fraction]
     pinned = {group: SPLITS.index(earlier[group]) for group in videos_by_class if group in earlier}
-    assigned = {group: SPLITS[part] for group, part in _divide(videos_by_class, targets, pinned, seed).items()}
+    assigned = {group: SPLITS[part] for group, part in _divide(videos_by_class, videos_by_grade, targets, pinned, seed).items()}
     _check_every_split(videos_by_class, assigned)
     return assigned
 
@@ -74,30 +81,32 @@ def merged_assignments(earlier: Mapping[str, str], merged: Mapping[str, str]) ->
     return {name: next(iter(members.values())) for name, members in sides.items()}
 
 
-def assign_folds(videos_by_class: Mapping[str, Mapping[str, int]], num_folds: int, seed: int) -> dict[str, int]:
+def assign_folds(videos_by_class: Counts, videos_by_grade: Counts, num_folds: int, seed: int) -> dict[str, int]:
     """Assigns every group to a fold, so that each class is divided evenly; a class of fewer groups is absent from some folds.
 
     Args:
         videos_by_class: per group, its number of videos per class name.
+        videos_by_grade: likewise per grade of a finding; groups may be absent.
         num_folds: number of folds.
         seed: of the orders that are tried.
 
     Returns:
         The fold, from 0, of every group in `videos_by_class`.
     """
-    return _divide(videos_by_class, [1 / num_folds] * num_folds, {}, seed)
+    return _divide(videos_by_class, videos_by_grade, [1 / num_folds] * num_folds, {}, seed)
 
 
 def _divide(
-    videos_by_class: Mapping[str, Mapping[str, int]], targets: Sequence[float], pinned: Mapping[str, int], seed: int
+    videos_by_class: Counts, videos_by_grade: Counts, targets: Sequence[float], pinned: Mapping[str, int], seed: int
 ) -> dict[str, int]:
-    """Divides groups into parts, each class in the wanted ratio, counted in videos and in groups.
+    """Divides groups into parts, each class and grade in the wanted ratio, counted in videos and in groups.
 
     Groups are placed one by one, the largest first, where they bring the counts nearest to their targets; groups of one size are tried
     in many orders, drawn from the seed, and the best result is taken.
 
     Args:
         videos_by_class: per group, its number of videos per class name.
+        videos_by_grade: likewise per grade of a finding.
         targets: the wanted size of every part, as a fraction of the whole.
         pinned: the parts of groups that are not placed but stay.
         seed: of the orders that are tried.
@@ -106,37 +115,44 @@ def _divide(
         The number of the part of every group.
     """
     groups = sorted(videos_by_class)
-    class_names = sorted({name for counts in videos_by_class.values() for name in counts})
-    counts = np.array([[videos_by_class[group].get(name, 0) for name in class_names] for group in groups], dtype=float)
-    # Videos and groups of each class, side by side: shape [groups, 2 × classes], as shares of their totals.
+    by_class, by_grade = (_table(counts, groups) for counts in (videos_by_class, videos_by_grade))
+    counts = np.concatenate([by_class, by_grade], axis=1)
+    # Videos and groups of each class and grade, side by side: shape [groups, 2 × (classes + grades)], as shares of their totals.
     shares = np.concatenate([counts / counts.sum(axis=0), (counts > 0) / (counts > 0).sum(axis=0)], axis=1)
+    costs = np.tile(np.repeat([COST_OF_ABSENT_CLASS, COST_OF_ABSENT_GRADE], [by_class.shape[1], by_grade.shape[1]]), 2)
     fixed = np.array([pinned.get(group, -1) for group in groups])
     generator = np.random.default_rng(seed)
     tries = max(1, min(MAX_TRIES, MAX_PLACEMENTS // len(groups)))
-    attempts = (_place(shares, np.array(targets), fixed, generator.permutation(len(groups))) for _ in range(tries))
+    attempts = (_place(shares, costs, np.array(targets), fixed, generator.permutation(len(groups))) for _ in range(tries))
     _, best = min(attempts, key=lambda attempt: attempt[0])
     return {group: int(part) for group, part in zip(groups, best, strict=True)}
 
 
-def _place(shares: np.ndarray, targets: np.ndarray, fixed: np.ndarray, order: np.ndarray) -> tuple[float, np.ndarray]:
+def _table(counts: Counts, groups: Sequence[str]) -> np.ndarray:
+    """Returns the counts as an array [groups, names], the names in their order."""
+    names = sorted({name for of_group in counts.values() for name in of_group})
+    return np.array([[counts.get(group, {}).get(name, 0) for name in names] for group in groups], dtype=float).reshape(len(groups), -1)
+
+
+def _place(shares: np.ndarray, costs: np.ndarray, targets: np.ndarray, fixed: np.ndarray, order: np.ndarray) -> tuple[float, np.ndarray]:
     """Places the groups, the largest first and else in the given order; returns the distance from the targets and the placement."""
     placement = fixed.copy()
     parts = np.arange(len(targets))
     totals = np.stack([shares[fixed == part].sum(axis=0) for part in parts])
     largest_first = order[np.argsort(-shares[order].sum(axis=1), kind="stable")]
     for group in largest_first[fixed[largest_first] < 0]:
-        distances = [_distance(totals + shares[group] * (parts == part)[:, None], targets) for part in parts]
+        distances = [_distance(totals + shares[group] * (parts == part)[:, None], costs, targets) for part in parts]
         placement[group] = int(np.argmin(distances))
         totals[placement[group]] += shares[group]
-    return _distance(totals, targets), placement
+    return _distance(totals, costs, targets), placement
 
 
-def _distance(totals: np.ndarray, targets: np.ndarray) -> float:
+def _distance(totals: np.ndarray, costs: np.ndarray, targets: np.ndarray) -> float:
     """Returns how far the shares of every part are from the wanted ones; an empty cell weighs more than any imbalance."""
-    return float(((totals - targets[:, None]) ** 2).sum() + 10 * (totals == 0).sum())
+    return float(((totals - targets[:, None]) ** 2 + costs * (totals == 0)).sum())
 
 
-def _check_every_split(videos_by_class: Mapping[str, Mapping[str, int]], assigned: Mapping[str, str]) -> None:
+def _check_every_split(videos_by_class: Counts, assigned: Mapping[str, str]) -> None:
     for split in SPLITS:
         present = {name for group, counts in videos_by_class.items() if assigned[group] == split for name in counts}
         for name in sorted({name for counts in videos_by_class.values() for name in counts} - present):

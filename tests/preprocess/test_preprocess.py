@@ -100,6 +100,53 @@ def test_the_index_counts_what_the_shards_hold(tmp_path: Path, records: list[Vid
         assert [shard.name for shard in info.shards] == [shard_name(split, n, 2) for n in range(2)]
 
 
+def with_findings(records: list[VideoRecord]) -> list[VideoRecord]:
+    """Videos 0 and 1 of each class have findings, as experts state them; of the others nothing is stated."""
+    findings = [
+        {"a_lines": "yes", "b_lines": "no", "severity": "0", "zone": "L1", "patient_id": "p"},
+        {"b_lines": "yes", "severity": "3"},
+        {},
+        {},
+    ]
+    return [
+        dataclasses.replace(record, row=dataclasses.replace(record.row, **findings[number % len(findings)]))
+        for number, record in enumerate(records)
+    ]
+
+
+def test_findings_travel_with_the_videos(tmp_path: Path, records: list[VideoRecord]) -> None:
+    dataset = build(tmp_path, with_findings(records))
+    stated = {(-1, -1, -1, "", ""), (1, 0, 0, "L1", "p"), (-1, 1, 3, "", "")}
+    read = [clip for split in read_back(dataset).values() for clip in split]
+    assert {(clip.a_lines, clip.b_lines, clip.severity, clip.zone, clip.patient_id) for clip in read} == stated
+    counts = [info.videos_by_grade for info in dataset.index.splits.values()]
+    assert sum(split["b_lines"].get("yes", 0) for split in counts if split) == 3
+    assert sum(split["severity"].get("0", 0) for split in counts if split) == 3
+    lines = {line["video_id"]: line for line in used_videos(dataset.path)}
+    assert (lines["covid-0"]["a_lines"], lines["covid-1"]["severity"], lines["covid-2"]["zone"]) == ("yes", "3", "")
+    page = dataset.report_html()
+    assert all(f"<caption>{title}</caption>" in page for title in ("A-lines", "B-lines", "severity", "zone"))
+
+
+def test_a_dataset_without_findings_is_what_it_was(tmp_path: Path, records: list[VideoRecord]) -> None:
+    dataset = build(tmp_path, records)
+    assert all(info.videos_by_grade == {} for info in dataset.index.splits.values())
+    assert "<caption>A-lines</caption>" not in dataset.report_html()
+
+
+def test_the_same_file_under_contrary_findings_is_left_out(tmp_path: Path, records: list[VideoRecord]) -> None:
+    def copy(number: int, name: str, **findings: str) -> VideoRecord:
+        return dataclasses.replace(records[number], row=dataclasses.replace(records[number].row, video_id=name, **findings))
+
+    twice = [*records, copy(0, "one", b_lines="yes"), copy(0, "other", b_lines="no"), copy(1, "alike", b_lines="no")]
+    reasons = {outcome.video_id: outcome.reason for outcome in build(tmp_path, twice).outcomes}
+    assert (reasons["one"], reasons["other"]) == (
+        "the same file is labelled otherwise as 'other'",
+        "the same file is labelled otherwise as 'one'",
+    )
+    assert reasons["alike"] == f"the same file as {records[1].row.video_id!r}"
+
+
 def test_no_group_is_on_two_sides(tmp_path: Path, records: list[VideoRecord]) -> None:
     pairs = [
         dataclasses.replace(record, row=dataclasses.replace(record.row, group=f"{record.row.class_name}-{n // 2}"))

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from components.core.errors import DataError
 from components.core.records import clips
+from components.core.records.findings import NOT_STATED
 from components.core.records.shards import ClipSource, DatasetIndex
 
 CLIP_SHAPE = (clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3)
@@ -23,6 +24,7 @@ _CONTEXT_FEATURES = {
     clips.KEY_VIDEO_ID: tf.io.FixedLenFeature([], tf.string),
     clips.KEY_GROUP: tf.io.FixedLenFeature([], tf.string),
     clips.KEY_SOURCE: tf.io.FixedLenFeature([], tf.string),
+    **{key: tf.io.FixedLenFeature([], tf.int64, NOT_STATED) for key in clips.KEYS_OF_FINDINGS.values()},
 }
 _SEQUENCE_FEATURES = {clips.KEY_FRAMES: tf.io.FixedLenSequenceFeature([], tf.string)}
 
@@ -115,7 +117,8 @@ def read_clips(dataset_path: Path, part: str | Part, shuffle_seed: int | None = 
         shuffle_seed: seed of the order, another one in every pass; None keeps the order of the shards.
 
     Returns:
-        A dataset of dicts: `clip` [14, 224, 224, 3] uint8 RGB, `label` [] int32, and `video_id`, `group`, `source` [] string.
+        A dataset of dicts: `clip` [14, 224, 224, 3] uint8 RGB, `label` [] int32, `findings` [3] int32, the grades of FINDINGS or
+        NOT_STATED, and `video_id`, `group`, `source` [] string.
 
     Raises:
         DataError: the dataset cannot be used, or the split has no clips.
@@ -160,6 +163,7 @@ def parse_clip(record: tf.Tensor) -> dict[str, tf.Tensor]:
         "video_id": context[clips.KEY_VIDEO_ID],
         "group": context[clips.KEY_GROUP],
         "source": context[clips.KEY_SOURCE],
+        "findings": tf.cast(tf.stack([context[key] for key in clips.KEYS_OF_FINDINGS.values()]), tf.int32),
     }
 
 

@@ -4,7 +4,8 @@ A clip is CLIP_FRAMES frames of one video. It is stored as one tf.train.Sequence
 (https://github.com/google-ai-edge/mediapipe, util/sequence/README.md) and this project's own for group, source, probe and licence:
 
     context        clip/data_id, clip/group, clip/source, clip/probe, clip/license, clip/index,
-                   clip/label/index, clip/label/string, image/format, image/height, image/width
+                   clip/label/index, clip/label/string, image/format, image/height, image/width,
+                   and where it is stated: clip/a_lines, clip/b_lines, clip/severity (grades from 0), clip/zone, clip/patient
     feature lists  image/encoded (one JPEG a frame), image/timestamp (microseconds in the video), image/frame_index (frames in the video)
 
 The message type is built from its description (tensorflow/core/example/example.proto), so that Beam workers need no TensorFlow.
@@ -14,6 +15,8 @@ import dataclasses
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from components.core.records.findings import FINDINGS, NOT_STATED
 
 CLIP_FRAMES = 14
 FRAME_SIZE_PX = 224
@@ -28,10 +31,16 @@ KEY_GROUP = "clip/group"
 KEY_SOURCE = "clip/source"
 KEY_LABEL = "clip/label/index"
 KEY_CLIP_INDEX = "clip/index"
+KEY_ZONE = "clip/zone"
+KEY_PATIENT = "clip/patient"
+KEYS_OF_FINDINGS = {finding.name: f"clip/{finding.name}" for finding in FINDINGS}
 KEY_FRAMES = "image/encoded"
 # The fields of a ClipRecord by their keys: texts, numbers, and numbers of each frame.
 _TEXTS = {KEY_VIDEO_ID: "video_id", KEY_GROUP: "group", KEY_SOURCE: "source", "clip/probe": "probe", "clip/license": "license"}
 _NUMBERS = {KEY_LABEL: "label", KEY_CLIP_INDEX: "clip_index"}
+# The same for what may be absent, with what a record then says.
+_OPTIONAL_TEXTS = {KEY_ZONE: "zone", KEY_PATIENT: "patient_id"}
+_OPTIONAL_NUMBERS = {key: name for name, key in KEYS_OF_FINDINGS.items()}
 _SERIES = {"image/timestamp": "timestamps_us", "image/frame_index": "frame_indices"}
 
 
@@ -55,6 +64,9 @@ class ClipRecord:
         clip_index: number of the clip in its video, from 0.
         timestamps_us: time of each frame in the video, in microseconds.
         frame_indices: number of each frame in the video, in decoding order from 0.
+        a_lines: number of the grade of the finding (core.records.findings), or NOT_STATED; likewise b_lines and severity.
+        zone: where on the chest, or an empty string.
+        patient_id: the patient, where the group is something else, or an empty string.
     """
 
     frames: tuple[bytes, ...]
@@ -67,6 +79,11 @@ class ClipRecord:
     clip_index: int
     timestamps_us: tuple[int, ...]
     frame_indices: tuple[int, ...]
+    a_lines: int = NOT_STATED
+    b_lines: int = NOT_STATED
+    severity: int = NOT_STATED
+    zone: str = ""
+    patient_id: str = ""
 
 
 def serialize(record: ClipRecord) -> bytes:
@@ -74,7 +91,9 @@ def serialize(record: ClipRecord) -> bytes:
     example = _SequenceExample()
     context = example.context.feature
     texts = {key: getattr(record, name) for key, name in _TEXTS.items()}
+    texts |= {key: text for key, name in _OPTIONAL_TEXTS.items() if (text := getattr(record, name))}
     numbers = {key: getattr(record, name) for key, name in _NUMBERS.items()}
+    numbers |= {key: grade for key, name in _OPTIONAL_NUMBERS.items() if (grade := getattr(record, name)) != NOT_STATED}
     for key, text in {**texts, "clip/label/string": ALL_CLASS_NAMES[record.label], "image/format": "jpeg"}.items():
         context[key].bytes_list.value.append(text.encode())
     for key, number in {**numbers, "image/height": FRAME_SIZE_PX, "image/width": FRAME_SIZE_PX}.items():
@@ -93,10 +112,12 @@ def parse(data: bytes) -> ClipRecord:
     example = _SequenceExample.FromString(data)
     context, lists = example.context.feature, example.feature_lists.feature_list
     fields: dict[str, Any] = {"frames": tuple(feature.bytes_list.value[0] for feature in lists[KEY_FRAMES].feature)}
-    for key, name in _TEXTS.items():
-        fields[name] = context[key].bytes_list.value[0].decode()
-    for key, name in _NUMBERS.items():
-        fields[name] = context[key].int64_list.value[0]
+    for key, name in {**_TEXTS, **_OPTIONAL_TEXTS}.items():
+        if key in context or key in _TEXTS:
+            fields[name] = context[key].bytes_list.value[0].decode()
+    for key, name in {**_NUMBERS, **_OPTIONAL_NUMBERS}.items():
+        if key in context or key in _NUMBERS:
+            fields[name] = context[key].int64_list.value[0]
     for key, name in _SERIES.items():
         fields[name] = tuple(feature.int64_list.value[0] for feature in lists[key].feature)
     return ClipRecord(**fields)

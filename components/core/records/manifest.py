@@ -10,6 +10,9 @@ are ignored.
     label_detail  what the class does not tell, such as the germ; empty means the label, where that is not the class itself
     sex, age  of the patient, as far as the source publishes them
     anatomy  what the video shows; empty means lung
+    a_lines, b_lines, severity  what experts saw (core.records.findings); empty where it is not stated
+    zone     where on the chest, such as L1; a column `blue_point` means the same
+    patient_id  where a group is something else than a patient, such as an article
     exclude  why the video is not to be used; empty means it is
     file     name of the file in a drop-in folder
 
@@ -25,12 +28,15 @@ from urllib.parse import urlsplit
 from components.core import storage
 from components.core.errors import DataError, UsageError
 from components.core.records.clips import ALL_CLASS_NAMES, SPLITS
+from components.core.records.findings import FINDINGS, Finding
 from components.core.records.tables import parse_box, read_table
 from components.core.storage.small_objects import StoragePath
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
-_TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "sex", "age", "anatomy", "exclude", "file")
-OPTIONAL_COLUMNS = (*_TEXT_COLUMNS, "label_detail", "via", "sha256", "crop")
+_TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "sex", "age", "anatomy", "exclude", "file", "patient_id")
+_FINDINGS_COLUMNS = tuple(finding.name for finding in FINDINGS)
+_ZONE_COLUMNS = ("zone", "blue_point")
+OPTIONAL_COLUMNS = (*_TEXT_COLUMNS, *_FINDINGS_COLUMNS, *_ZONE_COLUMNS, "label_detail", "via", "sha256", "crop")
 # Labels that mean one of the classes; upper and lower case, `-` and `_` do not matter.
 CLASS_OF_LABEL = {
     "covid 19": "covid",
@@ -68,6 +74,15 @@ class ManifestRow:
     via: str = DIRECT
     expected_sha256: str = ""
     crop: tuple[int, int, int, int] | None = None
+    a_lines: str = ""
+    b_lines: str = ""
+    severity: str = ""
+    zone: str = ""
+    patient_id: str = ""
+
+    def findings(self) -> dict[str, str]:
+        """Returns what is stated of each finding, by its name."""
+        return {name: stated for name in _FINDINGS_COLUMNS if (stated := getattr(self, name))}
 
 
 def read_manifest(uri: str) -> list[ManifestRow]:
@@ -112,8 +127,18 @@ def _checked_row(values: dict[str, str], where: str, base: StoragePath) -> Manif
         expected_sha256=values["sha256"].lower(),
         crop=parse_box(values["crop"], f"{where}: crop"),
         via=values["via"] or DIRECT,
+        zone=next(filter(None, (values[name] for name in _ZONE_COLUMNS)), ""),
+        **{finding.name: _checked_grade(finding, values[finding.name], where) for finding in FINDINGS},
         **{name: values[name] for name in _TEXT_COLUMNS},
     )
+
+
+def _checked_grade(finding: Finding, stated: str, where: str) -> str:
+    # Spreadsheets and pandas write whole numbers as 2.0 where the column has empty cells.
+    grade = stated.lower().removesuffix(".0")
+    if grade not in ("", *finding.grades):
+        raise UsageError(f"{where}: unknown {finding.name} {stated!r}; use one of {', '.join(finding.grades)}, or leave it empty.")
+    return grade
 
 
 def _class_of(label: str) -> str:

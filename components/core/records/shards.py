@@ -100,7 +100,7 @@ class ShardInfo:
 
 @dataclasses.dataclass(frozen=True)
 class SplitInfo:
-    """What one split holds; classes are counted in clips and in videos, sources in clips."""
+    """What one split holds; classes are counted in clips and in videos, sources in clips, the stated grades of findings in videos."""
 
     shards: list[ShardInfo]
     num_clips: int
@@ -109,6 +109,7 @@ class SplitInfo:
     clips_by_class: dict[str, int]
     videos_by_class: dict[str, int]
     clips_by_source: dict[str, int]
+    videos_by_grade: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

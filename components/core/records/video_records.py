@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from components.core import storage
 from components.core.errors import DataError
@@ -57,7 +58,7 @@ class VideoRecord:
             ValueError, TypeError, KeyError: it is something else.
         """
         fields = json.loads(line)
-        row_fields = {field.name: fields.pop(field.name) for field in dataclasses.fields(ManifestRow)}
+        row_fields = {field.name: fields.pop(field.name) for field in dataclasses.fields(ManifestRow) if field.name in fields}
         if row_fields["crop"] is not None:
             row_fields["crop"] = tuple(row_fields["crop"])
         return cls(row=ManifestRow(**row_fields), status=Status(fields.pop("status")), **fields)
@@ -68,7 +69,8 @@ class VideoSet:
     """What training depends on, as a whole: the stored videos and their labels.
 
     Attributes:
-        fingerprint: SHA-256 of the videos' bytes, classes, groups and crops; ids, sources and the order of the rows do not matter.
+        fingerprint: SHA-256 of the videos' bytes, classes, findings, groups and crops; ids, sources and the order of the rows count for
+            nothing.
         num_videos: how many are stored.
     """
 
@@ -79,8 +81,14 @@ class VideoSet:
     def of(cls, records: Iterable[VideoRecord]) -> "VideoSet":
         """Describes the videos of a list that are stored."""
         stored = [record for record in records if record.status is Status.STORED]
-        lines = sorted(json.dumps([r.sha256, r.row.class_name, r.row.group, r.row.crop], ensure_ascii=False) for r in stored)
+        lines = sorted(json.dumps(_content_of(record), ensure_ascii=False) for record in stored)
         return cls(hashlib.sha256("\n".join(lines).encode()).hexdigest(), len(stored))
+
+
+def _content_of(record: VideoRecord) -> list[Any]:
+    row = record.row
+    findings = row.findings()
+    return [record.sha256, row.class_name, row.group, row.crop, *([findings] if findings else [])]
 
 
 def videos_content(records: Iterable[VideoRecord]) -> bytes:

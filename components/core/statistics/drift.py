@@ -7,6 +7,8 @@
     names       per field with names: how many videos have each
     numbers     per field with numbers: minimum, quartiles, maximum, mean
 
+A finding (core.records.findings) is a field where it is stated, and is compared where both datasets state it, over the videos that do.
+
 Drift is measured by the population stability index, Σ (b − a) · ln (b / a) over the shares a and b of each name, or of each quintile of
 both datasets together. As a rule (Siddiqi, "Credit Risk Scorecards", 2006) 0.1 is a small and 0.25 a large shift. Videos of one group
 resemble each other: a group of n videos counts as √n, between the one piece of evidence and the n that it may be.
@@ -28,6 +30,7 @@ import numpy as np
 
 from components.core.errors import DataError
 from components.core.models.predictions import Floats
+from components.core.records.findings import FINDINGS
 from components.core.records.shards import VIDEOS_NAME, read_json_lines
 
 NAMES = ("class_name", "source", "probe", "sector")
@@ -97,10 +100,11 @@ def used_videos(dataset_path: Path) -> list[Video]:
 
 def statistics_of(videos: Sequence[Video]) -> dict[str, Any]:
     """Returns what statistics.json holds."""
+    names = (*NAMES, *_stated(videos))
     return {
-        "schema": {**dict.fromkeys(NAMES, "name"), **dict.fromkeys(NUMBERS, "number")},
+        "schema": {**dict.fromkeys(names, "name"), **dict.fromkeys(NUMBERS, "number")},
         "videos": len(videos),
-        "names": {field: dict(sorted(Counter(video[field] for video in videos).items())) for field in NAMES},
+        "names": {field: dict(sorted(Counter(video[field] for video in videos).items())) for field in names},
         "numbers": {field: _summary(np.array([video[field] for video in videos], float)) for field in NUMBERS},
     }
 
@@ -117,10 +121,14 @@ def drift(first: Sequence[Video], second: Sequence[Video]) -> list[FieldDrift]:
     """Returns how much the second dataset differs from the first, field by field."""
     shuffles = _shuffle(first, second)
     videos = [video for part in shuffles.parts for video in part]
+    findings = [name for name in _stated(first) if name in _stated(second)]
     fields = {field: _cells_of_names([str(video[field]) for video in videos]) for field in NAMES}
+    fields |= {name: _cells_of_grades([video.get(name, "") for video in videos]) for name in findings}
     fields |= {field: _cells_of_numbers([video[field] for video in videos]) for field in NUMBERS}
     indices = np.stack([_stability_indices(cells, shuffles) for cells in fields.values()], axis=1)
-    changes = [_change_of_names(field, first, second) for field in NAMES] + [_change_of_numbers(field, first, second) for field in NUMBERS]
+    changes = [_change_of_names(field, first, second) for field in NAMES]
+    changes += [_change_of_names(name, *([video for video in side if video.get(name)] for side in (first, second))) for name in findings]
+    changes += [_change_of_numbers(field, first, second) for field in NUMBERS]
     rows = zip(fields, indices[0], _adjusted_p(indices), changes, strict=True)
     return [FieldDrift(field, round(float(index), 3), float(p), change) for field, index, p, change in rows]
 
@@ -132,6 +140,11 @@ def too_few_groups(first: Sequence[Video], second: Sequence[Video]) -> bool:
     is_like_now = np.logical_and.reduce([(side == side[0]).all(axis=1) for side in sides])
     is_mirrored = np.logical_and.reduce([(side == other[0]).all(axis=1) for side, other in zip(sides, sides[::-1], strict=True)])
     return bool((is_like_now | is_mirrored).mean() > MAX_P)
+
+
+def _stated(videos: Sequence[Video]) -> list[str]:
+    """Returns the findings that are stated of any video."""
+    return [finding.name for finding in FINDINGS if any(video.get(finding.name) for video in videos)]
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:
@@ -156,13 +169,19 @@ def _shuffle(first: Sequence[Video], second: Sequence[Video]) -> _Shuffles:
 
 
 def _facts(videos: Sequence[Video]) -> list[str]:
-    return sorted(str([video[field] for field in (*NAMES, *NUMBERS)]) for video in videos)
+    findings = [finding.name for finding in FINDINGS]
+    return sorted(str([*(video[field] for field in (*NAMES, *NUMBERS)), *(video.get(name, "") for name in findings)]) for video in videos)
 
 
 def _cells_of_names(values: Sequence[str]) -> Floats:
     """Returns which name each value is, [values, names], 1 or 0."""
     names, cells = np.unique(values, return_inverse=True)
     return np.eye(len(names))[cells]
+
+
+def _cells_of_grades(grades: Sequence[str]) -> Floats:
+    """Returns which grade each value is, [values, grades], 1 or 0; only zeros where none is stated."""
+    return _cells_of_names(grades) * np.array([[bool(grade)] for grade in grades])
 
 
 def _cells_of_numbers(values: Sequence[float]) -> Floats:

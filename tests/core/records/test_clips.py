@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.core.records import clips
+from components.core.records.findings import NOT_STATED
 
 ROOT = Path(__file__).parents[3]
 RECORD = clips.ClipRecord(
@@ -24,6 +25,15 @@ RECORD = clips.ClipRecord(
 
 def test_parse_gives_back_what_was_serialized() -> None:
     assert clips.parse(clips.serialize(RECORD)) == RECORD
+
+
+def test_findings_are_kept_and_absent_where_they_are_not_stated() -> None:
+    stated = dataclasses.replace(RECORD, a_lines=0, severity=3, zone="L1", patient_id="p7")
+    assert clips.parse(clips.serialize(stated)) == stated
+    assert clips.parse(clips.serialize(RECORD)).b_lines == NOT_STATED
+    for key in (b"clip/a_lines", b"clip/severity", b"clip/zone", b"clip/patient"):
+        assert key in clips.serialize(stated)
+        assert key not in clips.serialize(RECORD)
 
 
 def test_equal_records_give_equal_bytes_in_every_process() -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import unicodedata
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from components.core.errors import DataError, PipelineError, UsageError
 from components.core.records.clips import CLASS_NAMES
 from components.core.records.manifest import CATALOG, ManifestRow, absolute_manifest_uri, check_groups, read_manifest
-from components.core.records.video_records import Status, VideoRecord, read_videos, write_videos
+from components.core.records.video_records import Status, VideoRecord, VideoSet, read_videos, write_videos
 
 
 def written(folder: Path, text: str) -> str:
@@ -48,6 +49,27 @@ def test_what_a_class_does_not_tell_is_kept(tmp_path: Path) -> None:
         ("klebsiella", "", ""),
         ("", "", ""),
     ]
+
+
+def test_findings_are_read_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    uri = written(
+        tmp_path,
+        "video_id,uri,label,group,a_lines,b_lines,severity,blue_point,patient_id\n"
+        "a,v.mp4,covid,article,Yes,no,2.0,L1,p1\n"
+        "b,v.mp4,covid,article,,,,,\n",
+    )
+    first, second = read_manifest(uri)
+    assert first.findings() == {"a_lines": "yes", "b_lines": "no", "severity": "2"}
+    assert (first.zone, first.patient_id) == ("L1", "p1")
+    assert second.findings() == {}
+    assert read_manifest(written(tmp_path, "video_id,uri,label,group,zone\na,v.mp4,covid,p,R3\n"))[0].zone == "R3"
+
+
+@pytest.mark.parametrize(("column", "value"), [("a_lines", "maybe"), ("b_lines", "1"), ("severity", "4"), ("severity", "1.5")])
+def test_a_finding_that_does_not_exist_is_refused(tmp_path: Path, column: str, value: str) -> None:
+    uri = written(tmp_path, f"video_id,uri,label,group,{column}\na,v.mp4,covid,p,{value}\n")
+    with pytest.raises(UsageError, match=f"line 2: unknown {column} '{value}'; use one of .*, or leave it empty"):
+        read_manifest(uri)
 
 
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])
@@ -134,10 +156,20 @@ def test_a_missing_or_binary_manifest_is_refused(tmp_path: Path) -> None:
 def test_video_records_are_written_and_read_back(tmp_path: Path) -> None:
     records = [
         VideoRecord(ManifestRow("ä", "/x.mp4", "covid", "p", crop=(0, 0, 5, 5)), Status.STORED, "", "gs://b/x.mp4", "ab", 3, "2026-01-01"),
-        VideoRecord(ManifestRow("b", "/y.mp4", "normal", "q"), Status.MISSING, "HTTP status 404"),
+        VideoRecord(ManifestRow("b", "/y.mp4", "normal", "q", a_lines="yes", severity="3", zone="L2"), Status.MISSING, "HTTP status 404"),
     ]
     write_videos(tmp_path / "videos.jsonl", records)
     assert read_videos(tmp_path / "videos.jsonl") == records
+
+
+def test_findings_are_part_of_what_training_depends_on() -> None:
+    def fingerprint(**findings: str) -> str:
+        return VideoSet.of([VideoRecord(ManifestRow("a", "/a", "covid", "p", **findings), Status.STORED, sha256="ab")]).fingerprint
+
+    assert len({fingerprint(), fingerprint(a_lines="yes"), fingerprint(a_lines="no"), fingerprint(b_lines="yes")}) == 4
+    # As it was before there were findings: what was trained on is known by it.
+    content = '["ab", "covid", "p", null]'
+    assert fingerprint() == hashlib.sha256(content.encode()).hexdigest()
 
 
 def test_something_else_than_video_records_is_refused(tmp_path: Path) -> None:

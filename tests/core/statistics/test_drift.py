@@ -52,6 +52,26 @@ def test_what_changed_is_named_and_nothing_else() -> None:
     assert {field for field, reading in readings.items() if reading == "large shift"} == {"brightness", "source"}
 
 
+def graded(members: list[dict], share: float) -> list[dict]:
+    """B-lines in a share of the videos; of every fifth video nothing is stated."""
+    return [{**video, "b_lines": "" if n % 5 == 4 else "yes" if n % 100 < 100 * share else "no"} for n, video in enumerate(members)]
+
+
+def test_findings_are_compared_where_both_state_them() -> None:
+    readings = {field.field: field for field in drift(graded(videos(100, 1), 0.2), graded(videos(100, 2), 0.7))}
+    assert readings["b_lines"].reading == "large shift"
+    assert readings["b_lines"].largest == "no: 80% → 30%"
+    assert "a_lines" not in readings
+    assert "b_lines" not in {field.field for field in drift(graded(videos(100, 1), 0.2), videos(100, 2))}
+
+
+def test_videos_without_a_statement_are_no_shift_of_a_finding() -> None:
+    second = graded(videos(100, 2), 0.5)
+    sparse = [{**video, "b_lines": video["b_lines"] if n % 3 == 0 else ""} for n, video in enumerate(second)]
+    readings = {field.field: field.reading for field in drift(graded(videos(100, 1), 0.5), sparse)}
+    assert readings["b_lines"] == "no shift beyond chance"
+
+
 def rates(draws: list[tuple[Groups, Groups]], shift: Shift) -> Any:
     """How often any field is named, and how often the shifted one."""
     return np.mean([alarms(first, second, shift) for first, second in draws], axis=0)
