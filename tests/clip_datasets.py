@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from components.core.records import clips, shards
+from components.core.records.findings import FINDINGS
 from components.core.records.video_records import VideoSet
 
 TOY_SPLITS = {"train": 6, "validation": 3, "test": 2}
@@ -35,7 +36,7 @@ def toy_clip(label: int, rng: np.random.Generator) -> np.ndarray:
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def clip_record(frames: np.ndarray, label: int, video_id: str, clip_index: int = 0) -> clips.ClipRecord:
+def clip_record(frames: np.ndarray, label: int, video_id: str, clip_index: int = 0, **findings: int) -> clips.ClipRecord:
     """Returns the record of a clip [14, 224, 224, 3] uint8 RGB; every video is a group of its own."""
     encoded = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes() for frame in frames]
     return clips.ClipRecord(
@@ -49,6 +50,7 @@ def clip_record(frames: np.ndarray, label: int, video_id: str, clip_index: int =
         clip_index=clip_index,
         timestamps_us=tuple(100_000 * number for number in range(len(encoded))),
         frame_indices=tuple(range(len(encoded))),
+        **findings,
     )
 
 
@@ -90,6 +92,7 @@ def write_outcomes(path: Path, records: Mapping[str, Iterable[clips.ClipRecord]]
                 "num_clips": lines.get(record.video_id, {"num_clips": 0})["num_clips"] + 1,
                 "sector": "convex",
                 "reason": "",
+                **grades_in_words(record),
                 "fold": int(record.video_id[-1]) % 3 if record.video_id[-1].isdigit() else 0,
             }
             lines[record.video_id] = outcome
@@ -105,6 +108,7 @@ def _write_split(path: Path, split: str, records: Sequence[clips.ClipRecord], nu
         shards.write_tfrecords(path / name, map(clips.serialize, members))
         infos.append(shards.ShardInfo(name, len(members), hashlib.sha256((path / name).read_bytes()).hexdigest()))
     counts = collections.Counter(clips.ALL_CLASS_NAMES[record.label] for record in records)
+    stated = [(name, grade) for record in records for name, grade in grades_in_words(record).items() if grade]
     return shards.SplitInfo(
         shards=infos,
         num_clips=len(records),
@@ -113,18 +117,40 @@ def _write_split(path: Path, split: str, records: Sequence[clips.ClipRecord], nu
         clips_by_class=dict(counts),
         videos_by_class=dict(counts),
         clips_by_source={"toy": len(records)},
+        clips_by_grade={
+            name: dict(collections.Counter(grade for of, grade in stated if of == name)) for name in sorted({name for name, _ in stated})
+        },
     )
 
 
-def write_toy_dataset(path: Path, clips_by_split: Mapping[str, int] | None = None) -> Path:
-    """Writes a dataset of toy clips: so many of every class in each split."""
+def grades_in_words(record: clips.ClipRecord) -> dict[str, str]:
+    """Returns what a clip states of each finding, as videos.jsonl has it."""
+    grades = {finding: getattr(record, finding.name) for finding in FINDINGS}
+    return {finding.name: finding.grades[grade] if grade >= 0 else "" for finding, grade in grades.items()}
+
+
+# What there is to see in the toy clips of each class.
+TOY_FINDINGS: tuple[dict[str, int], ...] = (
+    {"a_lines": 0, "b_lines": 1, "severity": 2},
+    {"a_lines": 0, "b_lines": 0, "severity": 3},
+    {"a_lines": 1, "b_lines": 0, "severity": 0},
+)
+
+
+def write_toy_dataset(path: Path, clips_by_split: Mapping[str, int] | None = None, findings: bool = False) -> Path:
+    """Writes a dataset of toy clips: so many of every class in each split, all but every third with findings if these are asked for."""
     rng = np.random.default_rng(0)
     counts = TOY_SPLITS if clips_by_split is None else clips_by_split
     return write_dataset(
         path,
         {
             split: [
-                clip_record(toy_clip(label, rng), label, f"{split}-{name}-{number}")
+                clip_record(
+                    toy_clip(label, rng),
+                    label,
+                    f"{split}-{name}-{number}",
+                    **(TOY_FINDINGS[label] if findings and number % 3 != 1 else {}),
+                )
                 for number in range(count)
                 for label, name in enumerate(clips.CLASS_NAMES)
             ]

@@ -91,7 +91,7 @@ def compare_models(
     for architecture, path in model_paths.items():
         model, metadata = load_classifier(path)
         check_belongs(architecture, metadata, index)
-        clips = predict_clips(architecture, model, dataset_path, SPLIT, len(index.class_names), batch_size)
+        clips = predict_clips(architecture, model, dataset_path, SPLIT, metadata.heads, batch_size)
         macro_f1, interval = macro_f1_over_groups(clips.by_video(), num_bootstrap, seed)
         models.append(
             ComparedModel(

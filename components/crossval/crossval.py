@@ -156,7 +156,7 @@ def _shared_features(everything: Part, num_classes: int, options: TrainingOption
     if not options.cached_versions or not options.weights:
         return None
     use_half_precision_on_gpus()
-    parts = cut_at_learning(build_network(num_classes, options))
+    parts = cut_at_learning(build_network(num_classes, options, everything.findings))
     return compute_features(parts[0], everything, options.cached_versions, options.seed, folder) if parts else None
 
 
@@ -176,7 +176,7 @@ def _predict(
     tf_keras.backend.clear_session()
     cached = FeatureExamples(lambda: (features, features), train, held_out) if features else None
     model = train_network(ClipExamples(dataset_path, train, held_out), num_classes, options, strategy, cached=cached).model
-    return predict_clips(division.name, model, dataset_path, tested, num_classes, options.batch_size).by_video()
+    return predict_clips(division.name, model, dataset_path, tested, tested.heads, options.batch_size).by_video()
 
 
 def _thumbnails(dataset_path: Path, everything: Part, rows: dict[str, int]) -> np.ndarray:

@@ -146,8 +146,9 @@ def _held_out_answers(videos: list[VideoFacts], features: Features, make: Callab
         _answers(_without_source(videos, source), [video for video in videos if video.source == source], features, make, class_names)
         for source in sorted({video.source for video in videos})
     ]
-    fields = (field.name for field in dataclasses.fields(Predictions))
-    return Predictions(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
+    columns = ("labels", "probabilities", "video_ids", "groups", "sources")
+    labels, probabilities, *known = (np.concatenate([getattr(part, name) for part in parts]) for name in columns)
+    return Predictions(labels, probabilities, *known)
 
 
 def _without_source(videos: list[VideoFacts], source: str) -> list[VideoFacts]:

@@ -1,5 +1,6 @@
 """Evaluate: the pruned model, the dense model and the current champion on the same test videos."""
 
+import dataclasses
 import functools
 import logging
 from collections import defaultdict
@@ -22,6 +23,7 @@ from components.evaluate.baselines import border_features, fit_baselines
 from components.evaluate.data_flow import data_flow
 from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
 from components.evaluate.explanation import illustrate
+from components.evaluate.findings import score_findings, thumbnail_of
 from components.evaluate.illustrations import choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
@@ -70,10 +72,10 @@ def evaluate_models(
     videos = models[PRUNED].videos
     facts = read_video_facts(dataset_path)
     chosen = choose_videos(videos, facts, index.class_names)
-    borders, first_clips = _read_pixels(dataset_path, index, wanted=(*chosen.explained, *chosen.samples))
-    illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, first_clips, videos, facts, index.class_names)
+    pixels = _read_pixels(dataset_path, index, wanted=(*chosen.explained, *chosen.samples))
+    illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, pixels.first_clips, videos, facts, index.class_names)
     test_set = TestSet.of(models[PRUNED].clips, index.class_names)
-    baselines = fit_baselines(facts, borders, index.class_names, num_bootstrap, seed)
+    baselines = fit_baselines(facts, pixels.borders, index.class_names, num_bootstrap, seed)
     baseline = Majority.of(baselines)
     flow = data_flow(facts, index.class_names)
     return Evaluation(
@@ -91,6 +93,7 @@ def evaluate_models(
         attention=attention,
         illustrations=illustrations,
         models=models,
+        findings={name: score_findings(model.videos, facts, pixels.thumbnails, num_bootstrap, seed) for name, model in models.items()},
         comparison=_comparison(models, baseline, champion, remark, num_bootstrap, seed),
         notes=(*notes_on(test_set, baselines, flow, models, num_bootstrap, index.fingerprint), *filter(None, [remark])),
     )
@@ -111,8 +114,8 @@ def _evaluate(
 ) -> EvaluatedModel:
     path, metadata = exports_of(model_path)[export], read_metadata(model_path)
     model, class_names = load_export(path), metadata.class_names
-    clips = predict_clips(name, model, dataset_path, "test", len(class_names), batch_size)
-    validation = predict_clips(name, model, dataset_path, "validation", len(class_names), batch_size).by_video()
+    clips = predict_clips(name, model, dataset_path, "test", metadata.heads, batch_size)
+    validation = predict_clips(name, model, dataset_path, "validation", metadata.heads, batch_size).by_video()
     videos = clips.by_video()
     evaluated = EvaluatedModel(
         name=name,
@@ -133,9 +136,22 @@ def _evaluate(
     return evaluated
 
 
-def _read_pixels(
-    dataset_path: Path, index: DatasetIndex, wanted: Collection[str]
-) -> tuple[dict[str, Floats], dict[str, npt.NDArray[np.uint8]]]:
+@dataclasses.dataclass(frozen=True)
+class _Pixels:
+    """What of the videos' pixels is looked at beside the models, by the ids of the videos.
+
+    Attributes:
+        borders: border_features, averaged over the clips.
+        thumbnails: thumbnail_of, likewise.
+        first_clips: of the wanted ones, [14, 224, 224, 3] uint8 RGB.
+    """
+
+    borders: dict[str, Floats]
+    thumbnails: dict[str, Floats]
+    first_clips: dict[str, npt.NDArray[np.uint8]]
+
+
+def _read_pixels(dataset_path: Path, index: DatasetIndex, wanted: Collection[str]) -> _Pixels:
     """Reads all clips of a dataset once.
 
     Args:
@@ -143,23 +159,25 @@ def _read_pixels(
         index: of the dataset.
         wanted: ids of the videos whose first clip is wanted.
 
-    Returns:
-        By the ids of the videos: border_features, averaged over the clips; and of the wanted ones the first clip, [14, 224, 224, 3] uint8
-        RGB.
-
     Raises:
         DataError: a shard is missing or damaged.
     """
     borders: dict[str, list[Floats]] = defaultdict(list)
+    thumbnails: dict[str, list[Floats]] = defaultdict(list)
     first_clips: dict[str, npt.NDArray[np.uint8]] = {}
     for split in (name for name, info in index.splits.items() if info.num_clips):
         with failures_of_shards(dataset_path):
             for example in read_clips(dataset_path, split).prefetch(4).as_numpy_iterator():
                 video_id, clip = example["video_id"].decode(), example["clip"]
                 borders[video_id].append(border_features(clip))
+                thumbnails[video_id].append(thumbnail_of(clip))
                 if video_id in wanted:
                     first_clips.setdefault(video_id, clip)
-    return {key: np.mean(values, axis=0) for key, values in borders.items()}, first_clips
+    return _Pixels(_means(borders), _means(thumbnails), first_clips)
+
+
+def _means(of_clips: dict[str, list[Floats]]) -> dict[str, Floats]:
+    return {key: np.mean(values, axis=0) for key, values in of_clips.items()}
 
 
 def _comparison(

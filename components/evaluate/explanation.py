@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras
 
 from components.core.errors import DataError
+from components.core.models import heads
 from components.core.models.dataset import CLIP_SHAPE
 from components.core.models.predictions import Predictions
 from components.evaluate.attention import Attention, attention_of
@@ -73,7 +74,7 @@ class Explainer:
         Raises:
             DataError: the model pools each frame before it looks at time, within one layer, so that there is no such map.
         """
-        outputs = model.layers[-1]
+        outputs = heads.by_head(model.output)[heads.CLASSES]._keras_history.layer
         self._head = outputs if getattr(outputs, "kernel", None) is not None else None
         last_map = _last_map(model)
         self._maps = tf_keras.Model(model.inputs, last_map)

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.core.models.predictions import Answer
 from components.core.pages import template
+from components.core.records.findings import FINDINGS
 from components.evaluate.checklist import CLAIM, TRIPOD_AI, checklist
 from components.evaluate.evaluation import DENSE, PRUNED, Evaluation
 from components.evaluate.figures import precision_recall_figure, reliability_figure, risk_figure, roc_figure, training_figure
@@ -20,6 +21,7 @@ UNDEFINED = "undefined"
 SECTIONS = {
     "notes": "Read this first",
     "scores": "Scores",
+    "findings": "Findings",
     "shortcuts": "What can be told without the lung",
     "confusion": "What is taken for what",
     "classes": "Scores by class",
@@ -53,6 +55,7 @@ def render_report(evaluation: Evaluation) -> str:
         pruned=evaluation.models[PRUNED],
         sections=list(SECTIONS.items()),
         figures=_figures(evaluation),
+        titles={finding.name: finding.title for finding in FINDINGS},
         videos=videos,
         mistakes=[video for video in videos if not video[PRUNED].is_right],
         slices=slices,

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.core.errors import DataError
 from components.core.models.predictions import NO_SOURCE as NOT_STATED
+from components.core.records.findings import FINDINGS
 from components.core.records.shards import VIDEOS_NAME, read_json_lines
 
 # What describes the recording and the patient, and what describes the file: by the name in the report, the names in videos.jsonl.
@@ -40,6 +41,9 @@ class VideoFacts:
         near_duplicates: ids of the other videos that are copies of the same recording, or None when nobody looked.
         descriptions: by the keys of DESCRIPTIONS; what is not stated is absent.
         traits: by the keys of FILE_TRAITS; what is not stated is absent.
+        findings: by their names (core.records.findings); what is not stated is absent.
+        zone: where on the chest, or an empty string.
+        patient: the patient_id, else the group.
     """
 
     video_id: str
@@ -55,6 +59,9 @@ class VideoFacts:
     near_duplicates: tuple[str, ...] | None
     descriptions: dict[str, str]
     traits: dict[str, str | float]
+    findings: dict[str, str] = dataclasses.field(default_factory=dict)
+    zone: str = ""
+    patient: str = ""
 
 
 def read_video_facts(dataset_path: Path) -> list[VideoFacts]:
@@ -85,4 +92,7 @@ def _facts(line: dict[str, Any]) -> VideoFacts:
         near_duplicates=tuple(line["near_duplicates"]) if "near_duplicates" in line else None,
         descriptions={name: str(line[key]) for name, key in DESCRIPTIONS.items() if line.get(key)},
         traits={name: line[key] for name, key in FILE_TRAITS.items() if line.get(key)},
+        findings={finding.name: line[finding.name] for finding in FINDINGS if line.get(finding.name)},
+        zone=line.get("zone", ""),
+        patient=line.get("patient_id") or line["group"],
     )

@@ -51,7 +51,7 @@ class ClassifierHandler(ModelHandler[Jpegs, np.ndarray, Any]):
             return load_classifier(folder)[0]
 
     def run_inference(self, batch: Sequence[Jpegs], model: Any, inference_args: dict[str, Any] | None = None) -> Iterable[np.ndarray]:
-        """Returns the probabilities of the classes for each clip of the batch."""
+        """Returns what the model says of each clip of the batch."""
         return classify(model, batch, self._model)
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
@@ -126,14 +126,14 @@ def _run(tasks: list[VideoTask], model: ChosenModel, sampling: Sampling, lines_u
             | "read clips" >> beam.ParDo(reading)
             | "by position" >> beam.WithKeys(lambda read: read.task.position)
         )
-        probabilities = (
+        answers = (
             reads
             | "clips" >> beam.FlatMap(_clips)
             | "infer" >> RunInference(KeyedModelHandler(ClassifierHandler(model)))
             | "by video" >> beam.MapTuple(lambda key, row: (key[0], (key[1], row)))
         )
         (
-            {"read": reads, "probabilities": probabilities}
+            {"read": reads, "answers": answers}
             | "gather clips" >> beam.CoGroupByKey()
             | "finish" >> beam.Map(_line, model=model, strips_uri=strips_uri)
             | "gather videos" >> beam.GroupByKey()
@@ -150,7 +150,7 @@ def _clips(keyed: tuple[int, ReadVideo]) -> Iterator[tuple[tuple[int, int], Jpeg
 def _line(gathered: tuple[int, dict[str, Any]], model: ChosenModel, strips_uri: str) -> tuple[None, tuple[int, str]]:
     position, found = gathered
     (read,) = found["read"]
-    rows = [row for _, row in sorted(found["probabilities"], key=lambda item: item[0])]
+    rows = [row for _, row in sorted(found["answers"], key=lambda item: item[0])]
     prediction = VideoPrediction(read, model, np.array(rows))
     finish(prediction, strips_uri)
     return None, (position, prediction.to_json())

@@ -5,7 +5,9 @@
                    probabilities     of the classes, the mean over the clips; null without a prediction
                    most_probable     the class with the highest probability
                    abstained         whether that probability is below abstain_below
-                   clips             start_s and end_s in the video, and the probabilities of each clip
+                   findings          of a model that tells any: `probability` that there are A-lines, that there are B-lines; of the
+                                     severity the `expected` grade; null without a prediction
+                   clips             start_s and end_s in the video, and the probabilities and findings of each clip
     strips/        number and id of the video .png: every clip in a row, with what the model says of it
 
 Each line is written when its video is done. A file of predictions appears whole at the end; until then it grows beside its place, and what
@@ -31,8 +33,10 @@ from components.core import storage
 from components.core.errors import AbsentError, DataError
 from components.core.files import json_lines
 from components.core.files.outputs import growing_file
+from components.core.models import heads
 from components.core.models.classifier import load_classifier
 from components.core.models.dataset import decode_frames
+from components.core.records.findings import FINDINGS, Finding
 from components.core.video.clip_reader import read_clips
 from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
@@ -71,16 +75,21 @@ class ReadVideo:
 
 @dataclasses.dataclass(frozen=True)
 class VideoPrediction:
-    """What the model makes of one video; `probabilities` is [clips, classes], empty when there is no prediction."""
+    """What the model makes of one video; `answers` is [clips, numbers], its heads side by side, empty when there is no prediction."""
 
     read: ReadVideo
     model: ChosenModel
-    probabilities: np.ndarray
+    answers: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Of the classes, [clips, classes]."""
+        return self.answers[:, : len(self.model.metadata.class_names)]
 
     def to_json(self) -> str:
         """Returns one line of JSON."""
         task, read, model = self.read.task, self.read, self.model
-        mean = self.probabilities.mean(axis=0) if len(self.probabilities) else None
+        mean = self.probabilities.mean(axis=0) if len(self.answers) else None
         fields = {
             "video_id": task.video_id,
             "uri": task.uri,
@@ -90,12 +99,12 @@ class VideoPrediction:
             "reason": read.reason,
             "num_damaged": read.num_damaged,
             "most_probable": None if mean is None else model.metadata.class_names[int(mean.argmax())],
-            "probabilities": None if mean is None else self._by_class(mean),
+            **self._said(self.answers),
             "abstained": None if mean is None else bool(mean.max() < model.abstain_below),
             "abstain_below": model.abstain_below,
             "clips": [
-                {"start_s": round(start_s, 3), "end_s": round(end_s, 3), "probabilities": self._by_class(row)}
-                for (start_s, end_s), row in zip(read.times_s, self.probabilities, strict=True)
+                {"start_s": round(start_s, 3), "end_s": round(end_s, 3), **self._said(row[np.newaxis])}
+                for (start_s, end_s), row in zip(read.times_s, self.answers, strict=True)
             ],
         }
         return json.dumps(fields, ensure_ascii=False)  # json_lines makes bytes of it
@@ -107,11 +116,32 @@ class VideoPrediction:
         mean = self.probabilities.mean(axis=0)
         best = int(mean.argmax())
         abstains = ", the model abstains" if mean[best] < self.model.abstain_below else ""
+        findings = "".join(
+            f", {finding.title} {value:.{2 if finding.num_thresholds == 1 else 1}f}" for finding, value in self._findings(self.answers)
+        )
         damaged = f", {self.read.num_damaged} damaged parts left out" if self.read.num_damaged else ""
-        return f"{self.read.task.video_id}: {self.model.metadata.class_names[best]} {mean[best]:.2f}{abstains}{damaged}"
+        return f"{self.read.task.video_id}: {self.model.metadata.class_names[best]} {mean[best]:.2f}{abstains}{findings}{damaged}"
 
-    def _by_class(self, values: Any) -> dict[str, float]:
-        return {name: round(float(value), DECIMALS) for name, value in zip(self.model.metadata.class_names, values, strict=True)}
+    def _said(self, answers: np.ndarray) -> dict[str, Any]:
+        """Returns the mean of what the model says of clips; null where there are none."""
+        names = self.model.metadata.class_names
+        means = answers[:, : len(names)].mean(axis=0) if len(answers) else None
+        said: dict[str, Any] = {"probabilities": None if means is None else dict(zip(names, map(_rounded, means), strict=True))}
+        if self.model.metadata.findings:
+            found = {finding.name: {finding.measure: _rounded(value)} for finding, value in self._findings(answers)}
+            said["findings"] = found or None
+        return said
+
+    def _findings(self, answers: np.ndarray) -> list[tuple[Finding, float]]:
+        """Returns of each finding that the model tells the grade that it expects, the mean over the clips, if there are any."""
+        if not len(answers):
+            return []
+        by_head = heads.apart(answers, self.model.metadata.heads)
+        return [(finding, by_head[finding.name].sum(axis=1).mean()) for finding in FINDINGS if finding.name in by_head]
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), DECIMALS)
 
 
 def predict_videos(
@@ -194,19 +224,19 @@ def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> Re
 
 
 def classify(classifier: Any, clips: Sequence[Jpegs], model: ChosenModel) -> np.ndarray:
-    """Returns the probabilities of clips, [clips, classes].
+    """Returns what the model says of clips, its heads side by side, [clips, numbers].
 
     Raises:
         DataError: the model gives something else.
     """
     batch = tf.stack([decode_frames(tf.constant(list(jpegs))) for jpegs in clips])
-    probabilities = np.asarray(classifier.predict_on_batch(batch), np.float64)
-    if probabilities.shape != (len(clips), len(model.metadata.class_names)) or not np.isfinite(probabilities).all():
+    answers = heads.side_by_side(classifier.predict_on_batch(batch), model.metadata.heads)
+    if answers.shape != (len(clips), sum(model.metadata.heads.values())) or not np.isfinite(answers).all():
         raise DataError(
-            f"the model {model.version or model.uri} gives no finite probability for each of {len(model.metadata.class_names)} classes; "
+            f"the model {model.version or model.uri} does not give {heads.in_words(model.metadata.heads)}, all finite, for each clip; "
             "use another version (lus champion list)."
         )
-    return probabilities
+    return answers
 
 
 def finish(prediction: VideoPrediction, strips_uri: str) -> None:

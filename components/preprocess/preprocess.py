@@ -258,10 +258,13 @@ def _split_info(split: str, shards: list[ShardInfo], outcomes: list[VideoOutcome
     outcomes = [outcome for outcome in outcomes if outcome.split == split]
     clips_by_class: collections.Counter[str] = collections.Counter()
     clips_by_source: collections.Counter[str] = collections.Counter()
-    stated = {finding.name: [grade for outcome in outcomes if (grade := getattr(outcome, finding.name))] for finding in FINDINGS}
+    clips_by_grade: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for outcome in outcomes:
         clips_by_class[outcome.class_name] += outcome.num_clips
         clips_by_source[outcome.source] += outcome.num_clips
+        for finding in FINDINGS:
+            if grade := getattr(outcome, finding.name):
+                clips_by_grade[finding.name][grade] += outcome.num_clips
     return SplitInfo(
         shards=shards,
         num_clips=sum(shard.num_clips for shard in shards),
@@ -270,7 +273,7 @@ def _split_info(split: str, shards: list[ShardInfo], outcomes: list[VideoOutcome
         clips_by_class=dict(clips_by_class),
         videos_by_class=dict(collections.Counter(outcome.class_name for outcome in outcomes)),
         clips_by_source=dict(clips_by_source),
-        videos_by_grade={name: dict(sorted(collections.Counter(grades).items())) for name, grades in stated.items() if grades},
+        clips_by_grade={name: dict(sorted(counts.items())) for name, counts in clips_by_grade.items()},
     )
 
 

@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from components.core.models.classifier import file_sizes, read_metadata
 from components.core.models.dataset import read_clips
 from components.core.models.exports import KERAS, PATHS, exports_of, latency_ms, load_export
-from components.core.models.predictions import Integers, predict_clips
+from components.core.models.predictions import Predictions, predict_clips
 from components.core.statistics.bootstrap import macro_f1_over_groups
 
 DENSE = "dense"
@@ -25,6 +26,7 @@ class ExportedFile:
         gzip_bytes: its size gzipped.
         agreement: part of the validation clips for which it answers the same class as the dense model.
         macro_f1: over the validation clips.
+        finding_gaps: of each finding, how far the expected grade is from the dense model's, the mean over the validation clips.
         latency_ms: median time of one clip by itself, on this machine.
     """
 
@@ -34,8 +36,9 @@ class ExportedFile:
     agreement: float
     macro_f1: float
     latency_ms: float
+    finding_gaps: dict[str, float]
 
-    def reproducible_fields(self) -> dict[str, int | float]:
+    def reproducible_fields(self) -> dict[str, Any]:
         """Returns what another run would measure again: all but the latency."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("name", "latency_ms")}
 
@@ -47,15 +50,26 @@ def compare_exports(dense_model_path: Path, pruned_model_path: Path, dataset_pat
         DataError: a model or the dataset cannot be used.
     """
     paths = {DENSE: dense_model_path / PATHS[KERAS], **exports_of(pruned_model_path)}
-    class_names = read_metadata(dense_model_path).class_names
+    metadata = read_metadata(dense_model_path)
     clip = next(read_clips(dataset_path, SPLIT).as_numpy_iterator())["clip"]
     files: list[ExportedFile] = []
-    expected: Integers | None = None
+    dense: Predictions | None = None
     for name, path in paths.items():
         model = load_export(path)
-        predictions = predict_clips(name, model, dataset_path, SPLIT, len(class_names), batch_size=1)
-        expected = predictions.predicted if expected is None else expected
+        predictions = predict_clips(name, model, dataset_path, SPLIT, metadata.heads, batch_size=1)
+        dense = dense or predictions
         macro_f1, _ = macro_f1_over_groups(predictions, num_bootstrap=0, seed=0)
-        agreement = float(np.mean(predictions.predicted == expected))
-        files.append(ExportedFile(name, agreement=agreement, macro_f1=macro_f1, latency_ms=latency_ms(model, clip), **file_sizes(path)))
+        files.append(
+            ExportedFile(
+                name,
+                agreement=float(np.mean(predictions.predicted == dense.predicted)),
+                macro_f1=macro_f1,
+                latency_ms=latency_ms(model, clip),
+                finding_gaps={
+                    finding: float(np.abs(graded.expected - dense.findings[finding].expected).mean())
+                    for finding, graded in predictions.findings.items()
+                },
+                **file_sizes(path),
+            )
+        )
     return files

@@ -17,7 +17,9 @@ import tf_keras
 from tf_keras import layers
 
 from components.core.files.local_files import temporary_folder
+from components.core.models import heads
 from components.core.models.exports import (
+    CLASS_NAMES,
     PATHS,
     SAVED_MODEL,
     SERVED_VERSION,
@@ -35,7 +37,7 @@ def export_classifier(model: tf_keras.Model, class_names: list[str], calibration
     """Writes every export of a classifier into the folder of its model artifact.
 
     Args:
-        model: [batch, frames, height, width, channels] uint8 → [batch, classes] float32, of stock layers.
+        model: [batch, frames, height, width, channels] uint8 → what core.models.heads describes, of stock layers.
         class_names: in the order of its outputs.
         calibration_clips: train clips [frames, height, width, channels] uint8, from which int8 takes the ranges of the activations.
         model_path: existing folder.
@@ -50,8 +52,8 @@ def write_saved_model(model: tf_keras.Model, class_names: list[str], base_path: 
 
     @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.uint8, name="clip")])
     def serve(clip: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = model(clip, training=False)
-        return {"probabilities": probabilities, "class_names": tf.broadcast_to(names, tf.shape(probabilities))}
+        answer = heads.by_head(model(clip, training=False))
+        return {**answer, CLASS_NAMES: tf.broadcast_to(names, tf.shape(answer[heads.CLASSES]))}
 
     _save(str(base_path / SERVED_VERSION), serve, model)
 
@@ -97,7 +99,7 @@ def write_tflite(model: tf_keras.Model, calibration_clips: Iterable[np.ndarray],
 
     @tf.function(input_signature=[tf.TensorSpec(unrolled.input_shape, tf.uint8, name="clip")])
     def classify(clip: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": unrolled(clip, training=False)}
+        return heads.by_head(unrolled(clip, training=False))
 
     with temporary_folder() as folder:
         _save(str(folder), classify, unrolled)

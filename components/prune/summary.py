@@ -9,6 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from components.core.models.exports import PATHS
 from components.core.pages import BLUE, VERMILION, png_uri, template
+from components.core.records.findings import FINDINGS
 from components.prune.comparison import ExportedFile
 
 CURVE_COLOUR, DENSE_COLOUR, CHOSEN_COLOUR = BLUE, "#666666", VERMILION
@@ -85,5 +86,10 @@ def summary_html(files: Sequence[ExportedFile], kernels: Sequence[KernelCount], 
         curve_path: picture of draw_curve, or None.
     """
     return template("components.prune", "summary.html").render(
-        files=files, paths=PATHS, kernels=kernels, num_clips=num_clips, curve=png_uri(curve_path) if curve_path else ""
+        files=files,
+        findings=[finding for finding in FINDINGS if finding.name in files[0].finding_gaps],
+        paths=PATHS,
+        kernels=kernels,
+        num_clips=num_clips,
+        curve=png_uri(curve_path) if curve_path else "",
     )

@@ -1,7 +1,7 @@
 """The networks that train can build."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from tf_keras import layers
 
 from components.core import storage
 from components.core.errors import DataError, PipelineError
+from components.core.models import heads
 from components.core.models.dataset import CLIP_SHAPE
+from components.core.records.findings import Finding
 from components.train.efficientnet_lite import apply_backbone
 from components.train.options import IMAGENET
 
@@ -20,19 +22,22 @@ UPPER_PART = 0.25
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
-def build_classifier(num_classes: int, architecture: str, backbone: str, weights: str = IMAGENET) -> tf_keras.Model:
-    """Builds a CNN over the frames, a recurrent layer over what it sees, and a fully connected head.
+def build_classifier(
+    num_classes: int, architecture: str, backbone: str, weights: str = IMAGENET, findings: Sequence[Finding] = ()
+) -> tf_keras.Model:
+    """Builds a CNN over the frames, a recurrent layer over what it sees, and fully connected heads.
 
     All layers are stock Keras layers, so the saved model loads without this project's code.
 
     Args:
-        num_classes: number of outputs.
+        num_classes: number of classes.
         architecture: a key of ARCHITECTURES.
         backbone: small, efficientnet_lite0 or a key of APPLICATIONS.
         weights: of an application: imagenet (downloaded by Keras), the URI of a weights file, or empty for random ones.
+        findings: what else the network should tell.
 
     Returns:
-        A model [batch, 14, 224, 224, 3] uint8 RGB → [batch, num_classes] float32 probabilities.
+        A model [batch, 14, 224, 224, 3] uint8 RGB → what core.models.heads describes.
 
     Raises:
         PipelineError: the weights of the backbone cannot be had.
@@ -45,8 +50,11 @@ def build_classifier(num_classes: int, architecture: str, backbone: str, weights
     features = layers.Dropout(0.3, name="dropout1")(features)
     features = layers.Dense(32, activation="relu", name="dense")(features)
     features = layers.Dropout(0.3, name="dropout2")(features)
-    outputs = layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(features)
-    return tf_keras.Model(inputs, outputs, name=architecture)
+    outputs = {heads.CLASSES: layers.Dense(num_classes, activation="softmax", dtype="float32", name=heads.CLASSES)(features)}
+    for finding in findings:
+        head = layers.Dense(finding.num_thresholds, activation="sigmoid", dtype="float32", name=finding.name)
+        outputs[finding.name] = head(features)
+    return tf_keras.Model(inputs, heads.like_the_model(outputs, findings), name=architecture)
 
 
 def _convlstm2d(maps: Any) -> Any:

@@ -32,6 +32,7 @@ from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_hi
 from components.core.models.examples import ClipExamples
 from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
+from components.core.records.findings import Finding
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.models import build_classifier, free_upper_blocks
@@ -136,6 +137,7 @@ def train_network(
     make_reproducible(options.seed)
     half = use_half_precision_on_gpus()
     trials: list[Trial] = []
+    findings = examples.train.findings
     with temporary_folder("lus-features-") as folder:
 
         def fit(
@@ -143,23 +145,23 @@ def train_network(
         ) -> tuple[tf_keras.Model, Fitted]:
             make_reproducible(tried.seed)  # every trial starts from the same weights
             with strategy.scope():
-                model = build_network(num_classes, tried)
+                model = build_network(num_classes, tried, findings)
             return model, fit_in_phases(model, examples, tried, saved, callbacks, cached)
 
         if options.num_trials:
-            if options.cached_versions and not cached and (parts := cut_at_learning(build_network(num_classes, options))):
+            if options.cached_versions and not cached and (parts := cut_at_learning(build_network(num_classes, options, findings))):
                 cached = _cached(parts[0], examples, options, folder, checkpoints)  # the trials and the training share the features
             end = tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: checkpoints.check("the search")) if checkpoints else None
             callbacks = [end] if end else []
             options, trials = search_hyperparameters(options, lambda tried: fit(tried, None, callbacks)[1].best_logs[f"val_{MACRO_F1}"])
         _log.info("training on %d clips, choosing by %d", examples.train.num_clips, examples.held_out.num_clips)
         model, fitted = fit(options, checkpoints)
-    return Trained(_in_full_precision(model, num_classes, options) if half else model, fitted, options, trials)
+    return Trained(_in_full_precision(model, num_classes, options, findings) if half else model, fitted, options, trials)
 
 
-def build_network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
+def build_network(num_classes: int, options: TrainingOptions, findings: Sequence[Finding]) -> tf_keras.Model:
     """Builds the network that the options ask for."""
-    return build_classifier(num_classes, options.architecture, options.backbone, options.weights)
+    return build_classifier(num_classes, options.architecture, options.backbone, options.weights, findings)
 
 
 def fit_in_phases(
@@ -218,10 +220,10 @@ def _cached(
     return FeatureExamples(features, examples.train, examples.held_out)
 
 
-def _in_full_precision(model: tf_keras.Model, num_classes: int, options: TrainingOptions) -> tf_keras.Model:
+def _in_full_precision(model: tf_keras.Model, num_classes: int, options: TrainingOptions, findings: Sequence[Finding]) -> tf_keras.Model:
     """Returns the same network for devices without half precision."""
     tf_keras.mixed_precision.set_global_policy("float32")
-    full = build_network(num_classes, options)
+    full = build_network(num_classes, options, findings)
     full.set_weights(model.get_weights())
     return full
 

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from components.core.models.classifier import ClassifierMetadata
-from components.core.models.predictions import Predictions
+from components.core.models.predictions import Graded, Predictions
+from components.core.records.findings import FINDINGS, NOT_STATED
 from components.core.records.video_records import VideoSet
 from components.core.registry.versions import Comparison
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import fit_baselines
 from components.evaluate.data_flow import data_flow
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
+from components.evaluate.findings import score_findings
 from components.evaluate.illustrations import Film, Illustrations, Sample, choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
@@ -28,7 +30,24 @@ FINGERPRINT = "9f2c6d0e" * 8
 VERSION = "20261101T081500Z-0a1b2c3d"
 
 
-def make_clips(seed: int, skill: float, labels: np.ndarray, source: str | None = None) -> Predictions:
+def grades_of(labels: np.ndarray) -> dict[str, np.ndarray]:
+    """What experts state of videos: B-lines and a severity that follow the class; nothing about every fifth video, nor of A-lines."""
+    is_stated = np.arange(len(labels)) % 5 != 4
+    grades = {"b_lines": (labels != 2).astype(int), "severity": 2 - labels + np.arange(len(labels)) % 2}
+    return {name: np.where(is_stated, values, NOT_STATED) for name, values in grades.items()}
+
+
+def make_findings(rng: np.random.Generator, labels: np.ndarray, videos: np.ndarray) -> dict[str, Graded]:
+    """What a model that sees something tells of them."""
+    found = {}
+    for finding in FINDINGS[1:]:
+        grades = grades_of(labels)[finding.name][videos]
+        logits = 1.5 * (np.maximum(grades, 0)[:, None] - np.arange(finding.num_thresholds) - 0.5) + rng.normal(size=(len(videos), 1))
+        found[finding.name] = Graded(grades, 1 / (1 + np.exp(-logits)))
+    return found
+
+
+def make_clips(seed: int, skill: float, labels: np.ndarray, source: str | None = None, findings: bool = False) -> Predictions:
     """Three clips a video; videos 3k and 3k + 1 are of one group."""
     rng = np.random.default_rng(seed)
     videos = np.repeat(np.arange(len(labels)), 3)
@@ -42,6 +61,7 @@ def make_clips(seed: int, skill: float, labels: np.ndarray, source: str | None =
         video_ids=np.array([f"{CLASS_NAMES[label]}-{number:02d}" for number, label in enumerate(labels)])[videos],
         groups=np.array([f"patient-{number - (number % 3 == 1)}" for number in range(len(labels))])[videos],
         sources=(sources if source is None else np.full(len(labels), source))[videos],
+        findings=make_findings(rng, labels, videos) if findings else {},
     )
 
 
@@ -86,6 +106,12 @@ def make_facts(videos: Predictions) -> list[VideoFacts]:
                     near_duplicates=(),
                     descriptions={"probe": "convex" if row % 4 else "linear", "sex": "female" if row % 2 else "male"},
                     traits={"container": "mp4" if row % 5 else "gif", "frames per second": 20.0 + row % 3, "length in s": 1.0 + row % 9},
+                    findings={
+                        finding.name: finding.grades[grade]
+                        for finding in FINDINGS[1:]
+                        if (grade := grades_of(videos.labels)[finding.name][row]) != NOT_STATED
+                    },
+                    patient=prefix + videos.groups[row],
                 )
             )
     lost = dataclasses.replace(facts[0], split="", num_clips=0)
@@ -118,12 +144,16 @@ def make_evaluation() -> Callable[..., Evaluation]:
 
     @functools.cache
     def make(
-        counts: tuple[int, int, int] = (7, 9, 14), source: str | None = None, skill: float = 1.4, with_champion: bool = True
+        counts: tuple[int, int, int] = (7, 9, 14),
+        source: str | None = None,
+        skill: float = 1.4,
+        with_champion: bool = True,
+        findings: bool = False,
     ) -> Evaluation:
         labels = np.repeat([0, 1, 2], counts)
         models = {
-            PRUNED: make_model(PRUNED, make_clips(1, skill, labels, source)),
-            DENSE: make_model(DENSE, make_clips(2, skill, labels, source)),
+            PRUNED: make_model(PRUNED, make_clips(1, skill, labels, source, findings)),
+            DENSE: make_model(DENSE, make_clips(2, skill, labels, source, findings)),
         }
         if with_champion:
             models[CHAMPION] = make_model(CHAMPION, make_clips(3, 1.0, labels, source), fingerprint="0" * 64, version=VERSION)
@@ -131,7 +161,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         videos = models[PRUNED].videos
         facts = make_facts(videos)
         rng = np.random.default_rng(0)
-        borders = {video.video_id: rng.normal(size=4) for video in facts}
+        borders, thumbnails = ({video.video_id: rng.normal(size=4) for video in facts} for _ in range(2))
         baselines = fit_baselines(facts, borders, CLASS_NAMES, 100, seed=0)
         baseline = Majority.of(baselines)
         flow = data_flow(facts, CLASS_NAMES)
@@ -150,6 +180,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
             attention=Attention(12, 0.21, 0.27, 0.05, 0.07),
             illustrations=make_illustrations(videos, facts),
             models=models,
+            findings={name: score_findings(model.videos, facts, thumbnails, 300, seed=0) for name, model in models.items()},
             comparison=Comparison(
                 models[PRUNED].model_sha256,
                 models[PRUNED].video_scores.macro_f1,

@@ -178,7 +178,7 @@ def test_a_model_that_gives_nan_is_named(dataset: Path, save_model: Callable[...
 
 def test_a_model_with_another_number_of_outputs_is_named(dataset: Path, save_model: Callable[..., Path], tmp_path: Path) -> None:
     broken = save_model("pruned", np.ones((3, 2)))
-    with pytest.raises(DataError, match=r"gives \[2\] numbers a clip instead of 3"):
+    with pytest.raises(DataError, match="gives 2 probabilities a clip instead of 3"):
         evaluate(dataset, save_model("dense", KEEP), broken, str(tmp_path / "storage"))
 
 

@@ -207,9 +207,11 @@ def test_a_model_that_cannot_be_used_is_one_sentence(
     phantoms: Path, save_model: Callable[..., Path], registry: tuple[str, str], tmp_path: Path
 ) -> None:
     tasks, (root, version) = list_videos([str(phantoms)])[:1], registry
-    with pytest.raises(DataError, match="no finite probability"):
+    with pytest.raises(DataError, match="does not give 3 probabilities, all finite"):
         predict(tasks, str(save_model(float("nan"))), tmp_path)
-    with pytest.raises(DataError, match=r"^the model .* gives no finite probability for each of 3 classes; .* \(lus champion list\)\.$"):
+    with pytest.raises(
+        DataError, match=r"^the model .* does not give 3 probabilities, all finite, for each clip; .* \(lus champion list\)\.$"
+    ):
         predict(tasks, str(save_model(float("nan"))), tmp_path, beam_options="--direct_num_workers=1")
     with pytest.raises(DataError, match="does not say how its clips were sampled"):
         predict(tasks, str(save_model(parameters={})), tmp_path)

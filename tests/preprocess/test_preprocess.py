@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,9 @@ def test_findings_travel_with_the_videos(tmp_path: Path, records: list[VideoReco
     stated = {(-1, -1, -1, "", ""), (1, 0, 0, "L1", "p"), (-1, 1, 3, "", "")}
     read = [clip for split in read_back(dataset).values() for clip in split]
     assert {(clip.a_lines, clip.b_lines, clip.severity, clip.zone, clip.patient_id) for clip in read} == stated
-    counts = [info.videos_by_grade for info in dataset.index.splits.values()]
-    assert sum(split["b_lines"].get("yes", 0) for split in counts if split) == 3
-    assert sum(split["severity"].get("0", 0) for split in counts if split) == 3
+    for split, members in read_back(dataset).items():
+        expected = Counter(("no", "yes")[clip.b_lines] for clip in members if clip.b_lines >= 0)
+        assert dataset.index.splits[split].clips_by_grade.get("b_lines", {}) == expected
     lines = {line["video_id"]: line for line in used_videos(dataset.path)}
     assert (lines["covid-0"]["a_lines"], lines["covid-1"]["severity"], lines["covid-2"]["zone"]) == ("yes", "3", "")
     page = dataset.report_html()
@@ -130,7 +131,7 @@ def test_findings_travel_with_the_videos(tmp_path: Path, records: list[VideoReco
 
 def test_a_dataset_without_findings_is_what_it_was(tmp_path: Path, records: list[VideoRecord]) -> None:
     dataset = build(tmp_path, records)
-    assert all(info.videos_by_grade == {} for info in dataset.index.splits.values())
+    assert all(info.clips_by_grade == {} for info in dataset.index.splits.values())
     assert "<caption>A-lines</caption>" not in dataset.report_html()
 
 

@@ -4,8 +4,10 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 import tf_keras
@@ -14,11 +16,12 @@ from components.core.errors import DataError, UsageError
 from components.core.models.classifier import MODEL_NAME, load_classifier
 from components.core.models.dataset import open_dataset
 from components.core.models.examples import ClipExamples
+from components.core.models.predictions import predict_clips
 from components.core.records import clips
+from components.core.records.findings import NOT_STATED
 from components.train import trainer
-from components.train.options import TrainingOptions
 from components.train.trainer import CURVES_NAME, LOG_NAME, TENSORBOARD_NAME, train_classifier, write_tensorboard
-from tests.clip_datasets import write_toy_dataset
+from tests.clip_datasets import TOY_FINDINGS, write_toy_dataset
 from tests.networks import training_options
 
 OPTIONS = training_options(epochs=15, patience=15, batch_size=6, learning_rate=0.002, seed=0)
@@ -48,6 +51,25 @@ def test_classes_that_are_easy_to_tell_apart_are_learnt(dataset: Path, tmp_path:
 
 
 @pytest.mark.slow
+def test_findings_are_learnt_beside_the_classes_from_the_clips_that_state_them(tmp_path: Path) -> None:
+    dataset = write_toy_dataset(tmp_path / "dataset", findings=True)
+    options = dataclasses.replace(OPTIONS, epochs=20, patience=20, learning_rate=0.004)
+    results = train_classifier(dataset, tmp_path / "model", tmp_path / "curves.html", options)
+    assert results["validation_macro_f1"] > 0.9
+    model, metadata = load_classifier(tmp_path / "model")
+    assert metadata.findings == ["a_lines", "b_lines", "severity"]
+    told = predict_clips("dense", model, dataset, "train", metadata.heads, 2)
+    for name in metadata.findings:
+        seen = np.array([TOY_FINDINGS[label][name] for label in told.labels])
+        states_nothing = [video_id.endswith(("-1", "-4")) for video_id in told.video_ids]
+        assert told.findings[name].grades.tolist() == np.where(states_nothing, NOT_STATED, seen).tolist()
+        # Also of the clips that state nothing: they look alike.
+        assert np.corrcoef(told.findings[name].expected, seen)[0, 1] > 0.5
+    history = pd.read_csv(tmp_path / "model" / LOG_NAME)
+    assert history["val_severity_loss"].iloc[-1] < history["val_severity_loss"].iloc[0]
+
+
+@pytest.mark.slow
 def test_a_seed_decides_the_weights(dataset: Path, tmp_path: Path) -> None:
     weights = []
     for name, seed in (("first", 3), ("again", 3), ("other", 4)):
@@ -62,8 +84,8 @@ def test_a_seed_decides_the_weights(dataset: Path, tmp_path: Path) -> None:
 def test_a_training_that_fails_leaves_nothing(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = trainer.build_network
 
-    def broken(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
-        model = build(num_classes, options)
+    def broken(*asked: Any) -> tf_keras.Model:
+        model = build(*asked)
         model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
         return model
 
@@ -103,8 +125,8 @@ def test_what_learns_in_half_precision_is_used_in_full(dataset: Path, monkeypatc
     build = trainer.build_network
     learned: list[tf_keras.Model] = []
 
-    def network(num_classes: int, options: TrainingOptions) -> tf_keras.Model:
-        learned.append(build(num_classes, options))
+    def network(*asked: Any) -> tf_keras.Model:
+        learned.append(build(*asked))
         return learned[-1]
 
     def half_precision() -> bool:

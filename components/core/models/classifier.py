@@ -1,6 +1,6 @@
 """The model artifact: what train and prune give on, and evaluate and promote take.
 
-    model.keras      a Keras 2 (tf_keras) model: [batch, 14, 224, 224, 3] uint8 RGB → [batch, classes] float32 probabilities
+    model.keras      a Keras 2 (tf_keras) model: [batch, 14, 224, 224, 3] uint8 RGB → what core.models.heads describes
     metadata.json    ClassifierMetadata
     exports/         other forms of a pruned model (core.models.exports)
     …                pictures and tables that the step adds
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import DataError
+from components.core.models import heads
 from components.core.models.model_files import load_keras
 from components.core.records.shards import DatasetIndex
 
@@ -36,6 +37,7 @@ class ClassifierMetadata:
         parameters: what the step was asked to do.
         results: what the step measured.
         dataset_parameters: what preprocess was asked to do, so that predict samples a video as the training clips were.
+        findings: names of what it tells beside the class.
     """
 
     kind: str
@@ -45,11 +47,18 @@ class ClassifierMetadata:
     parameters: dict[str, Any]
     results: dict[str, Any]
     dataset_parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    findings: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """How many numbers each head of the model gives."""
+        return heads.sizes(len(self.class_names), self.findings)
 
     @classmethod
     def of(cls, kind: str, index: DatasetIndex, parameters: dict[str, Any], results: dict[str, Any]) -> "ClassifierMetadata":
         """Describes a model that this code has made of a dataset."""
-        return cls(kind, index.class_names, index.fingerprint, code_revision(), parameters, results, index.parameters)
+        findings = [finding.name for finding in index.findings]
+        return cls(kind, index.class_names, index.fingerprint, code_revision(), parameters, results, index.parameters, findings)
 
 
 def save_classifier(folder: Path, model: Any, metadata: ClassifierMetadata) -> None:
@@ -121,10 +130,11 @@ def load_classifier(folder: Path) -> tuple[Any, ClassifierMetadata]:
         model = load_keras(folder / MODEL_NAME)
     except (OSError, ValueError) as error:
         raise DataError(f"{str(folder / MODEL_NAME)!r} cannot be loaded ({error}); train the model again.") from None
-    if (num_outputs := model.output_shape[-1]) != len(metadata.class_names):
+    given = {name: shape[-1] for name, shape in heads.by_head(model.output_shape).items()}
+    if given != metadata.heads:
         raise DataError(
-            f"{str(folder / MODEL_NAME)!r} gives {num_outputs} probabilities, but its {METADATA_NAME} names the classes "
-            f"{', '.join(metadata.class_names)}; give the output of train or prune."
+            f"{str(folder / MODEL_NAME)!r} gives {heads.in_words(given)}, but its {METADATA_NAME} promises "
+            f"{heads.in_words(metadata.heads)}; give the output of train or prune."
         )
     return model, metadata
 

@@ -2,15 +2,16 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from components.core.errors import DataError
+from components.core.models import heads
 from components.core.records import clips
-from components.core.records.findings import NOT_STATED
+from components.core.records.findings import FINDINGS, NOT_STATED, Finding
 from components.core.records.shards import ClipSource, DatasetIndex
 
 CLIP_SHAPE = (clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3)
@@ -53,22 +54,41 @@ class Part:
         paths: shards with these clips, and perhaps with others.
         clips_by_class: how many clips each class has, in the order of the labels.
         video_ids: the videos to take; None takes all clips of the shards.
+        clips_by_grade: of each finding that is to be learnt, by its name, how many clips have each grade, in the order of the grades.
     """
 
     name: str
     paths: tuple[Path, ...]
     clips_by_class: dict[str, int]
     video_ids: frozenset[str] | None = None
+    clips_by_grade: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def num_clips(self) -> int:
         """Number of clips."""
         return sum(self.clips_by_class.values())
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is to be learnt beside the classes."""
+        return tuple(finding for finding in FINDINGS if finding.name in self.clips_by_grade)
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """How many numbers each head gives of a model that learns from these clips."""
+        return heads.sizes(len(self.clips_by_class), list(self.clips_by_grade))
+
     def class_weights(self) -> tuple[float, ...]:
         """Returns the weight of each label that makes all classes with clips count alike: n / (classes × n of the class); others get 0."""
-        present = sum(count > 0 for count in self.clips_by_class.values())
-        return tuple(self.num_clips / (present * count) if count else 0.0 for count in self.clips_by_class.values())
+        return self._balanced(tuple(self.clips_by_class.values()))
+
+    def grade_weights(self, finding: Finding) -> tuple[float, ...]:
+        """Returns the same for the grades of a finding; n counts all clips, so that it weighs as much as the classes."""
+        return self._balanced(self.clips_by_grade[finding.name])
+
+    def _balanced(self, counts: Sequence[int]) -> tuple[float, ...]:
+        present = sum(count > 0 for count in counts)
+        return tuple(self.num_clips / (present * count) if count else 0.0 for count in counts)
 
     def check_classes(self) -> None:
         """Checks that there is something to learn about every class.
@@ -91,7 +111,11 @@ def part_of_split(dataset_path: Path, split: str) -> Part:
         raise DataError(f"the {split} split of {str(dataset_path)!r} has no clips; give preprocess more videos.")
     info = index.splits[split]
     counts = {name: info.clips_by_class.get(name, 0) for name in index.class_names}
-    return Part(split, tuple(dataset_path / shard.name for shard in info.shards), counts)
+    grades = {
+        finding.name: tuple(info.clips_by_grade.get(finding.name, {}).get(grade, 0) for grade in finding.grades)
+        for finding in index.findings
+    }
+    return Part(split, tuple(dataset_path / shard.name for shard in info.shards), counts, clips_by_grade=grades)
 
 
 def part_of_videos(dataset_path: Path, name: str, videos: Iterable[ClipSource]) -> Part:
@@ -104,8 +128,13 @@ def part_of_videos(dataset_path: Path, name: str, videos: Iterable[ClipSource]) 
     chosen = list(videos)
     shards = {split: [dataset_path / shard.name for shard in info.shards] for split, info in index.splits.items()}
     counts = {name: sum(video.num_clips for video in chosen if video.class_name == name) for name in index.class_names}
+    grades = {
+        finding.name: tuple(sum(video.num_clips for video in chosen if getattr(video, finding.name) == grade) for grade in finding.grades)
+        for finding in index.findings
+    }
     splits = sorted({video.split for video in chosen})
-    return Part(name, tuple(path for split in splits for path in shards[split]), counts, frozenset(video.video_id for video in chosen))
+    paths = tuple(path for split in splits for path in shards[split])
+    return Part(name, paths, counts, frozenset(video.video_id for video in chosen), grades)
 
 
 def read_clips(dataset_path: Path, part: str | Part, shuffle_seed: int | None = None) -> tf.data.Dataset:

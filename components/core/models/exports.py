@@ -8,9 +8,9 @@ Beside model.keras (core.models.classifier) the model artifact holds:
     exports/tflite_dynamic_range.tflite    weights in 8 bits, activations too while a kernel is applied
     exports/tflite_int8.tflite             weights and activations in 8 bits, calibrated on train clips
 
-The signature `serving_default` of the SavedModel takes `clip` [batch, 14, 224, 224, 3] uint8 RGB and gives `probabilities`
-[batch, classes] float32 and `class_names` [batch, classes] string. Every TFLite file takes one clip, [1, 14, 224, 224, 3] uint8 RGB, gives
-[1, classes] float32 and needs TFLite's built-in operations only.
+The signature `serving_default` of the SavedModel takes `clip` [batch, 14, 224, 224, 3] uint8 RGB and gives every head by its name
+(core.models.heads) and `class_names` [batch, classes] string. That of every TFLite file takes one clip, [1, 14, 224, 224, 3] uint8 RGB,
+gives every head and needs TFLite's built-in operations only.
 
 TensorFlow is imported when a file is loaded, not before.
 """
@@ -20,7 +20,7 @@ import timeit
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,6 +34,7 @@ TFLITE_FLOAT32, TFLITE_FLOAT16 = "tflite_float32", "tflite_float16"
 TFLITE_DYNAMIC_RANGE, TFLITE_INT8 = "tflite_dynamic_range", "tflite_int8"
 TFLITE_NAMES = (TFLITE_FLOAT32, TFLITE_FLOAT16, TFLITE_DYNAMIC_RANGE, TFLITE_INT8)
 SERVED_VERSION = "1"
+CLASS_NAMES = "class_names"  # an output of the SavedModel beside the heads
 
 PATHS = {
     KERAS: Path(MODEL_NAME),
@@ -45,8 +46,8 @@ PATHS = {
 class Exported(Protocol):
     """A file that answers for clips, whatever runs it; a Keras model is one, too."""
 
-    def predict_on_batch(self, clips: np.ndarray) -> np.ndarray:
-        """Returns [n, classes] float32 probabilities of clips [n, 14, 224, 224, 3] uint8 RGB."""
+    def predict_on_batch(self, clips: np.ndarray) -> Any:
+        """Returns what core.models.heads describes of clips [n, 14, 224, 224, 3] uint8 RGB."""
 
 
 def exports_of(model_path: Path) -> dict[str, Path]:
@@ -84,8 +85,8 @@ class _SavedModel:
             raise ValueError(error) from error
         self._signature = self._model.signatures["serving_default"]
 
-    def predict_on_batch(self, clips: np.ndarray) -> np.ndarray:
-        return self._signature(clip=clips)["probabilities"].numpy()
+    def predict_on_batch(self, clips: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: values.numpy() for name, values in self._signature(clip=clips).items() if name != CLASS_NAMES}
 
 
 class _TFLite:
@@ -95,5 +96,6 @@ class _TFLite:
             self._interpreter = load_tflite(path)
         self._classify = self._interpreter.get_signature_runner()
 
-    def predict_on_batch(self, clips: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._classify(clip=clip[np.newaxis])["probabilities"] for clip in clips])
+    def predict_on_batch(self, clips: np.ndarray) -> dict[str, np.ndarray]:
+        answers = [self._classify(clip=clip[np.newaxis]) for clip in clips]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}

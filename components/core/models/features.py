@@ -20,7 +20,8 @@ from components.core.files.local_files import array_on_disk
 from components.core.models.augmentation import Augmentation, augment
 from components.core.models.checkpoints import Checkpoints
 from components.core.models.dataset import Part, failures_of_shards, in_colour, parse_clip, read_records
-from components.core.models.examples import weighting
+from components.core.models.examples import wanted_of
+from components.core.records.findings import FINDINGS
 
 _log = logging.getLogger(__name__)
 # Fewer weights than these are no backbone: computing them anew costs nothing.
@@ -41,13 +42,12 @@ def cut_at_learning(model: tf_keras.Model) -> tuple[tf_keras.Model, tf_keras.Mod
     if sum(int(tf.size(weight)) for weight in frozen.weights) < MIN_FROZEN_WEIGHTS:
         return None
     inputs = tf_keras.layers.Input(cut.shape[1:], dtype=cut.dtype)
-    outputs = inputs
+    replaced = {id(cut): inputs}
     for layer in model.layers[first:]:
-        if not isinstance(layer.input, list) and layer.input is not None:
-            outputs = layer(outputs)
-        else:
+        if id(layer.input) not in replaced:
             return None
-    return frozen, tf_keras.Model(inputs, outputs)
+        replaced[id(layer.output)] = layer(replaced[id(layer.input)])
+    return frozen, tf_keras.Model(inputs, tf.nest.map_structure(lambda output: replaced[id(output)], model.output))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,11 +57,13 @@ class Features:
     Attributes:
         maps: [versions, clips, 14, height, width, channels] float16; version 0 is the clip as it is stored, the others are augmented.
         labels: [clips]
+        grades: [clips, 3], of the findings
         video_ids: [clips]
     """
 
     maps: np.ndarray
     labels: np.ndarray
+    grades: np.ndarray
     video_ids: np.ndarray
 
     def rows_of(self, part: Part) -> np.ndarray:
@@ -97,23 +99,24 @@ def compute_features(
     """
     shape = (1 + num_versions, part.num_clips, *frozen.output_shape[1:])
     maps = array_on_disk(folder / f"{part.name}.npy", np.float16, shape)
-    labels, video_ids = np.zeros(part.num_clips, np.int64), np.zeros(part.num_clips, object)
+    labels, grades = np.zeros(part.num_clips, np.int32), np.zeros((part.num_clips, len(FINDINGS)), np.int32)
+    video_ids = np.zeros(part.num_clips, object)
     logged_s = time.monotonic()
     for version, batch in _batches(part, num_versions, seed, batch_size):
         if checkpoints:
             checkpoints.check("the computation of features")
         rows = batch["number"]
         maps[version, rows] = frozen.predict_on_batch(batch["clip"]).astype(np.float16)
-        labels[rows], video_ids[rows] = batch["label"], batch["video_id"]
+        labels[rows], grades[rows], video_ids[rows] = batch["label"], batch["findings"], batch["video_id"]
         if time.monotonic() - logged_s > LOG_EVERY_S:
             logged_s = time.monotonic()
             done = version * part.num_clips + int(rows[-1]) + 1
             _log.info("features of %d of %d clips, augmented ones among them", done, shape[0] * part.num_clips)
-    return Features(maps, labels, np.char.decode(video_ids.astype(bytes), "utf-8"))
+    return Features(maps, labels, grades, np.char.decode(video_ids.astype(bytes), "utf-8"))
 
 
 def _batches(part: Part, num_versions: int, seed: int, batch_size: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Yields the clips as they are stored, then augmented: the number of the version, and `number`, `clip`, `label`, `video_id`."""
+    """Yields the clips as they are stored, then augmented: the number of the version, and what parse_clip gives, and `number`."""
     for version in range(1 + num_versions):
 
         def prepared(number: tf.Tensor, record: tf.Tensor, version: int = version) -> dict[str, tf.Tensor]:
@@ -121,7 +124,7 @@ def _batches(part: Part, num_versions: int, seed: int, batch_size: int) -> Itera
             if version:
                 draw = tf.stack([tf.constant(seed, tf.int64), number + version * part.num_clips])
                 example["clip"] = augment(example["clip"], draw, Augmentation())
-            return {"number": number, "clip": in_colour(example["clip"]), "label": example["label"], "video_id": example["video_id"]}
+            return {**example, "number": number, "clip": in_colour(example["clip"])}
 
         examples = read_records(part).enumerate().map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         with failures_of_shards(part.paths[0].parent):
@@ -175,12 +178,12 @@ class FeatureExamples:
 
 
 def _gather(features: Features, part: Part) -> Any:
-    weighted = weighting(part)
-    labels = tf.constant(features.labels)
+    wanted = wanted_of(part)
+    labels, grades = tf.constant(features.labels), tf.constant(features.grades)
     shape = features.maps.shape[2:]
 
     def gather(versions: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         maps = tf.numpy_function(lambda version, row: features.maps[version, row], [versions, rows], tf.float16, stateful=False)
-        return tf.cast(tf.ensure_shape(maps, (None, *shape)), tf.float32), *weighted(tf.gather(labels, rows))
+        return tf.cast(tf.ensure_shape(maps, (None, *shape)), tf.float32), *wanted(tf.gather(labels, rows), tf.gather(grades, rows))
 
     return gather

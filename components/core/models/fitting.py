@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from components.core.errors import DataError, Interrupted
 from components.core.files import disk_faults
+from components.core.models import heads
 from components.core.models.checkpoints import Checkpoints, Progress
 from components.core.models.dataset import failures_of_shards
 from components.core.models.epochs import MACRO_F1, BestEpoch, History
@@ -40,9 +41,12 @@ def make_reproducible(seed: int) -> None:
 
 
 def compile_classifier(model: tf_keras.Model, optimizer: Any, label_smoothing: float = 0.0) -> None:
-    """Gives a classifier the loss and the metric that this project trains and selects by."""
-    loss = tf_keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
-    model.compile(optimizer, loss=loss, metrics=[tf_keras.metrics.F1Score(average="macro", name=MACRO_F1)], weighted_metrics=[])
+    """Gives a classifier the losses, whose sum counts, and the metric that this project trains and selects by."""
+    losses = {name: tf_keras.losses.BinaryCrossentropy() for name in heads.by_head(model.output)}
+    losses[heads.CLASSES] = tf_keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+    metrics = {heads.CLASSES: [tf_keras.metrics.F1Score(average="macro", name=MACRO_F1)]}
+    loss, metric = (values if isinstance(model.output, dict) else values[heads.CLASSES] for values in (losses, metrics))
+    model.compile(optimizer, loss=loss, metrics=metric, weighted_metrics=[])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +96,8 @@ def fit_classifier(
         phase: name of this training among those of a run, for the checkpoints.
 
     Returns:
-        Per epoch: loss, macro_f1, val_loss, val_macro_f1, and wait_share, the part of the training time that was spent waiting for data.
+        Per epoch: loss, macro_f1, val_loss, val_macro_f1, of a model with findings also the losses of its heads; and wait_share, the part
+        of the training time that was spent waiting for data.
 
     Raises:
         DataError: the dataset cannot be used, the loss is no longer a number, or the memory is too small for the batch.
@@ -106,7 +111,8 @@ def fit_classifier(
     progress = Progress(phase)
     if checkpoints and checkpoints.exists():
         nothing = tf.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype)
-        model.test_on_batch(nothing, tf.zeros((1, model.output_shape[-1])), tf.ones(1))  # makes the variables of the metrics
+        targets = tf.nest.map_structure(lambda output: tf.zeros((1, output.shape[-1])), model.output)
+        model.test_on_batch(nothing, targets)  # makes the variables of the metrics
         progress = checkpoints.restore(phase, model, best) or progress
     if progress.finished:
         return progress.history
@@ -168,15 +174,15 @@ class _Loop:
             batch = next(self._batches)
             waited_s += time.perf_counter() - asked_s
             self._step(batch)
-            logs = self._results()
+            logs = _results(self.model)
             self._check_loss(logs["loss"], epoch)
             self.callbacks.on_train_batch_end(step, logs)
             if self.checkpoints and self.checkpoints.end_is_asked:
                 self._stop(dataclasses.replace(progress, step=step + 1))
-        logs = self._results()
+        logs = _results(self.model)
         wait_share = waited_s / (time.perf_counter() - started_s)
-        scores = self.model.evaluate(self._validation, return_dict=True, verbose=0)
-        logs |= {f"val_{name}": float(value) for name, value in scores.items()} | {"wait_share": wait_share}
+        self.model.evaluate(self._validation, verbose=0)
+        logs |= {f"val_{name}": value for name, value in _results(self.model).items()} | {"wait_share": wait_share}
         self.callbacks.on_epoch_end(epoch, logs)
         self._tell(epoch, logs, time.perf_counter() - started_s)
         history = {name: [*progress.history.get(name, []), value] for name, value in logs.items()}
@@ -200,9 +206,6 @@ class _Loop:
             100 * logs["wait_share"],
             ", best so far" if self.best.epoch == epoch else "",
         )
-
-    def _results(self) -> dict[str, float]:
-        return {metric.name: float(metric.result()) for metric in self.model.metrics}
 
     def _seed_dropout(self, step: int) -> None:
         """Makes what dropout draws in a step depend on the seed and the number of the step alone."""
@@ -243,13 +246,19 @@ def failures_of_training(schedule: Schedule, dataset_path: Path | None) -> Itera
             raise DataError(f"the memory is too small for batches of {schedule.batch_size} clips; {advice}.") from None
 
 
+def _results(model: tf_keras.Model) -> dict[str, float]:
+    """Returns what the metrics of a model say; that of the classes has the same name whether or not there are other heads."""
+    results = {metric.name: float(metric.result()) for metric in model.metrics}
+    return {MACRO_F1 if name.endswith(MACRO_F1) else name: value for name, value in results.items()}
+
+
 def score_on_validation(model: tf_keras.Model, dataset_path: Path, batch_size: int) -> dict[str, float]:
-    """Returns `loss` and `macro_f1` of a classifier on the validation clips; the model is compiled here.
+    """Returns `loss` and `macro_f1` of a classifier on the validation clips, as fit_classifier does; the model is compiled here.
 
     Raises:
         DataError: the dataset cannot be used.
     """
     compile_classifier(model, tf_keras.optimizers.Adam())
     with failures_of_shards(dataset_path):
-        scores = model.evaluate(ClipExamples.of(dataset_path).validation(batch_size), return_dict=True, verbose=0)
-    return {name: float(value) for name, value in scores.items()}
+        model.evaluate(ClipExamples.of(dataset_path).validation(batch_size), verbose=0)
+    return _results(model)

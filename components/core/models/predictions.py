@@ -5,6 +5,7 @@ TensorFlow is imported when clips are read, not before.
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import DataError
+from components.core.models import heads
+from components.core.records.findings import FINDINGS, NOT_STATED
 
 if TYPE_CHECKING:
     from components.core.models.dataset import Part
@@ -61,6 +64,29 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Graded:
+    """What a model says about a finding (core.records.findings) in n clips or videos.
+
+    Attributes:
+        grades: [n], the numbers of the grades that experts state, or NOT_STATED.
+        probabilities: [n, grades − 1], of at least each grade but the first.
+    """
+
+    grades: Integers
+    probabilities: Floats
+
+    @property
+    def expected(self) -> Floats:
+        """The mean of the grade that the model expects, [n]: of two grades, the probability of the second."""
+        return self.probabilities.sum(axis=1)
+
+    @property
+    def is_stated(self) -> Bools:
+        """Whether there is anything to compare with, [n]."""
+        return self.grades != NOT_STATED
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
     """What a model says about n clips, n videos or n patients.
 
@@ -70,6 +96,7 @@ class Predictions:
         video_ids: [n]; of a patient, the first of its videos.
         groups: [n]
         sources: [n]
+        findings: what the model tells beside the class, by the name of the finding.
     """
 
     labels: Integers
@@ -77,6 +104,7 @@ class Predictions:
     video_ids: Strings
     groups: Strings
     sources: Strings
+    findings: dict[str, Graded] = dataclasses.field(default_factory=dict, kw_only=True)
 
     @property
     def predicted(self) -> Integers:
@@ -126,29 +154,38 @@ class Predictions:
 
     def where(self, chosen: Bools) -> "Predictions":
         """Returns the chosen rows."""
-        fields = (field.name for field in dataclasses.fields(self))
-        return Predictions(**{name: getattr(self, name)[chosen] for name in fields})
+        return self._at(chosen, lambda values: values[chosen])
 
     def _means(self, keys: Strings) -> "Predictions":
         _, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-        sums = np.zeros((len(first), self.probabilities.shape[1]))
-        np.add.at(sums, inverse, self.probabilities)
-        return Predictions(self.labels[first], sums / counts[:, None], self.video_ids[first], self.groups[first], self.sources[first])
+
+        def mean(values: Floats) -> Floats:
+            sums = np.zeros((len(first), values.shape[1]))
+            np.add.at(sums, inverse, values)
+            return sums / counts[:, None]
+
+        return self._at(first, mean)
+
+    def _at(self, rows: Bools | Integers, answer: Callable[[Floats], Floats]) -> "Predictions":
+        """Returns what is known of some rows, and what the model says of them."""
+        findings = {name: Graded(of.grades[rows], answer(of.probabilities)) for name, of in self.findings.items()}
+        known = self.video_ids[rows], self.groups[rows], self.sources[rows]
+        return Predictions(self.labels[rows], answer(self.probabilities), *known, findings=findings)
 
 
-def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part", num_classes: int, batch_size: int) -> Predictions:
+def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part", sizes: Mapping[str, int], batch_size: int) -> Predictions:
     """Returns a model's predictions on the clips of one split, or of another part of the dataset.
 
     Args:
         name: what to call the model in an error.
-        model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives [batch, num_classes] float32 probabilities.
+        model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives what core.models.heads describes.
         dataset_path: output folder of preprocess.
         part: train, validation or test; or a Part.
-        num_classes: how many probabilities the model must give.
+        sizes: how many numbers each head of the model must give.
         batch_size: clips at a time.
 
     Raises:
-        DataError: the split is empty or a shard is damaged, or the model gives something else than num_classes finite numbers a clip.
+        DataError: the split is empty or a shard is damaged, or the model gives something else than these finite numbers a clip.
     """
     from components.core.models.dataset import failures_of_shards, part_of_split, read_clips
 
@@ -157,25 +194,29 @@ def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part",
     columns: dict[str, list[Any]] = defaultdict(list)
     with failures_of_shards(dataset_path):
         for batch in read_clips(dataset_path, chosen).batch(batch_size).prefetch(1).as_numpy_iterator():
-            columns["probabilities"].append(model.predict_on_batch(batch.pop("clip")))
-            for key, values in batch.items():
+            answer = heads.by_head(model.predict_on_batch(batch.pop("clip")))
+            for key, values in {**batch, **answer}.items():
                 columns[key].append(values)
     rows = {key: np.concatenate(parts) for key, parts in columns.items()}
-    probabilities = rows["probabilities"].astype(np.float64)
-    if probabilities.shape[1:] != (num_classes,):
+    answers = {key: rows[key].astype(np.float64) for key in sizes if key in rows}
+    given = {key: values.shape[-1] for key, values in answers.items()}
+    if given != dict(sizes):
+        raise DataError(f"the {name} model gives {heads.in_words(given)} a clip instead of {heads.in_words(sizes)}; train the model again.")
+    if num_bad := int(np.sum(~np.isfinite(np.concatenate(list(answers.values()), axis=1)).all(axis=1))):
         raise DataError(
-            f"the {name} model gives {list(probabilities.shape[1:])} numbers a clip instead of {num_classes}; train the model again."
-        )
-    if num_bad := int(np.sum(~np.isfinite(probabilities).all(axis=1))):
-        raise DataError(
-            f"the {name} model gives no finite probabilities for {num_bad} of {len(probabilities)} {chosen.name} clips; "
+            f"the {name} model gives no finite probabilities for {num_bad} of {len(rows['label'])} {chosen.name} clips; "
             "train again with a lower learning rate."
         )
     sources = np.char.decode(rows["source"].astype(bytes), "utf-8")
     return Predictions(
         labels=rows["label"].astype(np.int64),
-        probabilities=probabilities,
+        probabilities=answers.pop(heads.CLASSES),
         video_ids=np.char.decode(rows["video_id"].astype(bytes), "utf-8"),
         groups=np.char.decode(rows["group"].astype(bytes), "utf-8"),
         sources=np.where(sources == "", NO_SOURCE, sources),
+        findings={
+            finding.name: Graded(rows["findings"][:, number].astype(np.int64), answers[finding.name])
+            for number, finding in enumerate(FINDINGS)
+            if finding.name in answers
+        },
     )

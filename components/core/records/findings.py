@@ -27,6 +27,16 @@ class Finding:
     title: str
     grades: tuple[str, ...]
 
+    @property
+    def num_thresholds(self) -> int:
+        """Returns how many grades have one below them: a head gives the probability of at least each of these."""
+        return len(self.grades) - 1
+
+    @property
+    def measure(self) -> str:
+        """Returns what the sum of these probabilities is called: of two grades, the probability of the second."""
+        return "probability" if self.num_thresholds == 1 else "expected"
+
     def grade_of(self, stated: str) -> int:
         """Returns the number of a grade, from 0, or NOT_STATED for an empty text."""
         return self.grades.index(stated) if stated else NOT_STATED

@@ -22,6 +22,7 @@ import google_crc32c
 from components.core.errors import DataError
 from components.core.files import json_lines
 from components.core.records.clips import ClipRecord, parse
+from components.core.records.findings import FINDINGS, Finding
 from components.core.records.video_records import VideoSet
 
 INDEX_NAME = "index.json"
@@ -100,7 +101,7 @@ class ShardInfo:
 
 @dataclasses.dataclass(frozen=True)
 class SplitInfo:
-    """What one split holds; classes are counted in clips and in videos, sources in clips, the stated grades of findings in videos."""
+    """What one split holds; classes are counted in clips and in videos, sources in clips, likewise the grades of stated findings."""
 
     shards: list[ShardInfo]
     num_clips: int
@@ -109,7 +110,7 @@ class SplitInfo:
     clips_by_class: dict[str, int]
     videos_by_class: dict[str, int]
     clips_by_source: dict[str, int]
-    videos_by_grade: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    clips_by_grade: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +132,12 @@ class DatasetIndex:
     videos: VideoSet
     splits: dict[str, SplitInfo]
     fingerprint: str
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What can be learnt beside the classes: the findings of which the train clips have more than one grade."""
+        known = self.splits["train"].clips_by_grade
+        return tuple(finding for finding in FINDINGS if len(known.get(finding.name, ())) > 1)
 
     def to_json(self) -> str:
         """Returns the text of index.json."""
@@ -161,7 +168,7 @@ class DatasetIndex:
 
 @dataclasses.dataclass(frozen=True)
 class ClipSource:
-    """A video that gave clips, as videos.jsonl lists it; `fold` is None in datasets without folds."""
+    """A video that gave clips, as videos.jsonl lists it; `fold` is None in datasets without folds, a finding is empty if not stated."""
 
     video_id: str
     class_name: str
@@ -170,6 +177,9 @@ class ClipSource:
     split: str
     num_clips: int
     fold: int | None = None
+    a_lines: str = ""
+    b_lines: str = ""
+    severity: str = ""
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def calibration_interval(predictions: Predictions, weights: Floats, errors: Floa
     excess = _excess_in_bins(predictions)
     curve = excess.mean(axis=0)
     error = float(np.abs(curve).sum())
-    distances = np.abs(_mean(excess, weights) - curve).sum(axis=1)[~np.isnan(errors)]
+    distances = np.abs(mean_of(excess, weights) - curve).sum(axis=1)[~np.isnan(errors)]
     low, high = error - float(np.quantile(distances, CONFIDENCE)), error + float(np.nanmean(errors)) - interval.low
     return dataclasses.replace(interval, low=max(low, 0.0), high=min(high, 1.0))
 
@@ -115,8 +115,8 @@ def weighted_metrics(predictions: Predictions, weights: Floats) -> WeightedMetri
     classes = weighted_rates(is_class, is_predicted, weights)
     classes["f1"] = _f1(is_class, is_predicted, weights)
     squares = (predictions.probabilities - is_class) ** 2
-    classes["brier"] = _mean(squares, weights)
-    ranked = [_areas(is_class[:, label], predictions.probabilities[:, label], weights) for label in range(num_classes)]
+    classes["brier"] = mean_of(squares, weights)
+    ranked = [areas(is_class[:, label], predictions.probabilities[:, label], weights) for label in range(num_classes)]
     classes["auc"] = np.stack([auc for auc, _ in ranked], axis=1)
     classes["average_precision"] = np.stack([precision for _, precision in ranked], axis=1)
     for values in classes.values():
@@ -124,11 +124,11 @@ def weighted_metrics(predictions: Predictions, weights: Floats) -> WeightedMetri
         values[~complete] = np.nan
     overall = {
         "macro_f1": classes["f1"][:, present].mean(axis=1),
-        "accuracy": _mean(predictions.is_right.astype(float), weights),
+        "accuracy": mean_of(predictions.is_right.astype(float), weights),
         "balanced_accuracy": classes["recall"][:, present].mean(axis=1),
         "macro_auc": classes["auc"].mean(axis=1),
         "macro_average_precision": classes["average_precision"].mean(axis=1),
-        "brier": _mean(squares.sum(axis=1), weights),
+        "brier": mean_of(squares.sum(axis=1), weights),
         "ece": expected_calibration_error(predictions, weights),
     }
     return WeightedMetrics({name: np.where(complete, values, np.nan) for name, values in overall.items()}, classes)
@@ -151,7 +151,7 @@ def weighted_rates(is_positive: Bools, is_called: Bools, weights: Floats) -> dic
     """
 
     def rate(hits: Bools, among: Bools) -> Floats:
-        return _divide(weights @ (hits & among), weights @ among)
+        return divide(weights @ (hits & among), weights @ among)
 
     return {
         "precision": rate(is_positive, is_called),
@@ -167,7 +167,7 @@ def expected_calibration_error(predictions: Predictions, weights: Floats) -> Flo
     Guo et al., arXiv 1706.04599: the confidences are put into NUM_CALIBRATION_BINS bins of equal width; the error is the mean distance
     between the confidence and the part that is right in a bin.
     """
-    return np.abs(_mean(_excess_in_bins(predictions), weights)).sum(axis=1)
+    return np.abs(mean_of(_excess_in_bins(predictions), weights)).sum(axis=1)
 
 
 def in_bins(confidence: Floats) -> Bools:
@@ -182,10 +182,10 @@ def _excess_in_bins(predictions: Predictions) -> Floats:
 
 
 def _f1(is_class: Bools, is_predicted: Bools, weights: Floats) -> Floats:
-    return _divide(2 * (weights @ (is_class & is_predicted)), weights @ is_class + weights @ is_predicted)
+    return divide(2 * (weights @ (is_class & is_predicted)), weights @ is_class + weights @ is_predicted)
 
 
-def _areas(is_positive: Bools, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def areas(is_positive: Bools, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Returns the area under the ROC curve, ties counting half, and the average precision under weights, [R] each."""
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
@@ -194,18 +194,20 @@ def _areas(is_positive: Bools, scores: Floats, weights: Floats) -> tuple[Floats,
     num_positives, num_negatives = positives.sum(axis=1), negatives.sum(axis=1)
     positives_so_far, negatives_so_far = positives.cumsum(axis=1), negatives.cumsum(axis=1)
     pairs_in_order = positives * (num_negatives[:, None] - negatives_so_far + negatives / 2)
-    precision = np.nan_to_num(_divide(positives_so_far, positives_so_far + negatives_so_far))
+    precision = np.nan_to_num(divide(positives_so_far, positives_so_far + negatives_so_far))
     return (
-        _divide(pairs_in_order.sum(axis=1), num_positives * num_negatives),
-        _divide((positives * precision).sum(axis=1), num_positives),
+        divide(pairs_in_order.sum(axis=1), num_positives * num_negatives),
+        divide((positives * precision).sum(axis=1), num_positives),
     )
 
 
-def _mean(values: Floats, weights: Floats) -> Floats:
+def mean_of(values: Floats, weights: Floats) -> Floats:
+    """Returns the mean of values [n] or [n, columns] under weights [R, n]; NaN where all weights are zero."""
     totals = weights.sum(axis=1)
-    return _divide(weights @ values, totals if values.ndim == 1 else totals[:, None])
+    return divide(weights @ values, totals if values.ndim == 1 else totals[:, None])
 
 
-def _divide(numerator: Floats, denominator: Floats) -> Floats:
+def divide(numerator: Floats, denominator: Floats) -> Floats:
+    """Returns the quotient; NaN where there is nothing to divide by."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(denominator > 0, numerator / denominator, np.nan)

@@ -1,0 +1,67 @@
+"""How well the grade of a finding that a model expects agrees with the one that experts state, under the weights of a bootstrap.
+
+Two grades (A-lines, B-lines): the area under the ROC curve, sensitivity and specificity at the middle, the Brier score. More (severity):
+Spearman's rank correlation and the mean absolute error. Both: Cohen's kappa with quadratic weights, which of two grades is the plain one
+("Weighted kappa", Psychological Bulletin 70, 1968).
+"""
+
+import numpy as np
+
+from components.core.models.predictions import Floats, Graded, Integers
+from components.core.records.findings import Finding
+from components.core.statistics.bootstrap import areas, divide, mean_of, weighted_rates
+
+
+def weighted_agreement(finding: Finding, graded: Graded, weights: Floats) -> dict[str, Floats]:
+    """Returns every measure by its name, the first one being the one to look at first, [R] each; NaN where it is not defined.
+
+    Args:
+        finding: what is graded.
+        graded: n rows, all of which are stated.
+        weights: [R, n]
+    """
+    answered = answered_grades(graded)
+    kappa = {"kappa": _kappa(graded.grades, answered, len(finding.grades), weights)}
+    if finding.num_thresholds == 1:
+        is_seen = graded.grades == 1
+        rates = weighted_rates(is_seen, answered == 1, weights)
+        auc, _ = areas(is_seen, graded.expected, weights)
+        brier = mean_of((graded.expected - graded.grades) ** 2, weights)
+        return {"auc": auc, **kappa, "sensitivity": rates["recall"], "specificity": rates["specificity"], "brier": brier}
+    error = mean_of(np.abs(graded.expected - graded.grades), weights)
+    return {"rank_correlation": _rank_correlation(graded.grades, graded.expected, weights), **kappa, "mean_absolute_error": error}
+
+
+def answered_grades(graded: Graded) -> Integers:
+    """Returns the grades nearest to the expected ones, [n]; the higher of two that are equally near."""
+    return np.floor(graded.expected + 0.5).astype(np.int64)
+
+
+def _kappa(stated: Integers, answered: Integers, num_grades: int, weights: Floats) -> Floats:
+    grades = np.arange(num_grades)
+    cells = (stated[:, None] == grades)[:, :, None] & (answered[:, None] == grades)[:, None, :]
+    observed = np.tensordot(weights, cells.astype(float), axes=1)
+    totals = observed.sum(axis=(1, 2))
+    by_chance = observed.sum(axis=2)[:, :, None] * observed.sum(axis=1)[:, None, :]
+    distances = (grades[:, None] - grades) ** 2
+    return 1 - divide((observed * distances).sum(axis=(1, 2)) * totals, (by_chance * distances).sum(axis=(1, 2)))
+
+
+def _rank_correlation(one: np.ndarray, other: np.ndarray, weights: Floats) -> Floats:
+    """Returns Spearman's correlation, as if each row were there as often as its weight says; ties share the mean rank."""
+    first, second = (_centred(_ranks(values, weights), weights) for values in (one, other))
+    covariance, first_variance, second_variance = (
+        (weights * a * b).sum(axis=1) for a, b in ((first, second), (first, first), (second, second))
+    )
+    return divide(covariance, np.sqrt(first_variance * second_variance))
+
+
+def _centred(values: Floats, weights: Floats) -> Floats:
+    return values - divide((weights * values).sum(axis=1), weights.sum(axis=1))[:, None]
+
+
+def _ranks(values: np.ndarray, weights: Floats) -> Floats:
+    """Returns the rank of every row in each replicate, [R, n]."""
+    names, places = np.unique(values, return_inverse=True)
+    sizes = weights @ (places[:, None] == np.arange(len(names)))
+    return (sizes.cumsum(axis=1) - sizes / 2)[:, places]

@@ -1,0 +1,115 @@
+"""Findings in the test videos: how well what the model tells agrees with the experts, and with how much less one could tell as much.
+
+The baseline is a ridge regression on a thumbnail of the mean frame, fitted on the train videos that state the finding. A model that is not
+better, by the paired interval over groups, has learned little about the lung.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from components.core.models.predictions import Floats, Graded, Predictions
+from components.core.records.findings import FINDINGS, Finding
+from components.core.statistics.agreement import weighted_agreement
+from components.core.statistics.bootstrap import Interval, percentile_interval, sample_and_replicates
+from components.evaluate.metrics import defined
+from components.evaluate.video_facts import VideoFacts, usable
+
+THUMBNAIL_PX = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class FindingScores:
+    """What a model tells of a finding in the test videos that state it.
+
+    Attributes:
+        name: of the finding.
+        num_videos: videos that state it.
+        num_groups: their groups.
+        videos_by_grade: how many state each grade.
+        scores: core.statistics.agreement's measures, the main one first; None where the videos do not define one.
+        intervals: of the scores; None where there is none.
+        thumbnail: the main score of the baseline, or None.
+        difference: interval of the model's main score less the baseline's, paired over groups, or None.
+    """
+
+    name: str
+    num_videos: int
+    num_groups: int
+    videos_by_grade: dict[str, int]
+    scores: dict[str, float | None]
+    intervals: dict[str, Interval | None]
+    thumbnail: float | None
+    difference: Interval | None
+
+    @property
+    def main(self) -> str:
+        """The name of the score to look at first."""
+        return next(iter(self.scores))
+
+
+def thumbnail_of(clip: np.ndarray) -> Floats:
+    """Returns the mean frame of a clip [frames, height, width, 3] uint8 in THUMBNAIL_PX² cells, flat; the sides are multiples of that."""
+    mean = clip[..., 0].mean(axis=0, dtype=np.float64)
+    height, width = (side // THUMBNAIL_PX for side in mean.shape)
+    return mean.reshape(THUMBNAIL_PX, height, THUMBNAIL_PX, width).mean(axis=(1, 3)).ravel()
+
+
+def score_findings(
+    videos: Predictions, facts: Sequence[VideoFacts], thumbnails: Mapping[str, Floats], num_bootstrap: int, seed: int
+) -> tuple[FindingScores, ...]:
+    """Scores what a model tells beside the class.
+
+    Args:
+        videos: what it says of the test videos.
+        facts: what the dataset states about its videos.
+        thumbnails: thumbnail_of every usable video, by its id.
+        num_bootstrap: replicates behind the intervals.
+        seed: of the replicates.
+    """
+    return tuple(
+        _scores(finding, videos, _baseline(finding, videos, facts, thumbnails), num_bootstrap, seed)
+        for finding in FINDINGS
+        if finding.name in videos.findings
+    )
+
+
+def _scores(finding: Finding, videos: Predictions, baseline: Floats | None, num_bootstrap: int, seed: int) -> FindingScores:
+    told = videos.findings[finding.name]
+    rows = np.flatnonzero(told.is_stated)
+    stated, groups = Graded(told.grades[rows], told.probabilities[rows]), videos.groups[rows]
+    weights = sample_and_replicates(groups, num_bootstrap if len(np.unique(groups)) > 1 else 0, seed)
+    found = weighted_agreement(finding, stated, weights)
+    main = next(iter(found))
+    # NaN where the baseline is not there: no score, no interval.
+    of_baseline = np.full(len(weights), np.nan)
+    if baseline is not None:
+        # Only its order counts, which the main score looks at.
+        spread = np.zeros_like(stated.probabilities)
+        spread[:, 0] = baseline[rows]
+        of_baseline = weighted_agreement(finding, Graded(stated.grades, spread), weights)[main]
+    return FindingScores(
+        name=finding.name,
+        num_videos=len(rows),
+        num_groups=len(np.unique(groups)),
+        videos_by_grade={grade: int((stated.grades == number).sum()) for number, grade in enumerate(finding.grades)},
+        scores={name: defined(values[0]) for name, values in found.items()},
+        intervals={name: percentile_interval(values[1:]) for name, values in found.items()},
+        thumbnail=defined(of_baseline[0]),
+        difference=percentile_interval(found[main][1:] - of_baseline[1:]),
+    )
+
+
+def _baseline(finding: Finding, videos: Predictions, facts: Sequence[VideoFacts], thumbnails: Mapping[str, Floats]) -> Floats | None:
+    """Returns what the thumbnails of the videos tell, or None where the train videos state less than two grades."""
+    known = [video for video in usable(facts, "train") if finding.name in video.findings]
+    grades = np.array([finding.grade_of(video.findings[finding.name]) for video in known])
+    if len(np.unique(grades)) < 2:
+        return None
+    ridge = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(1, 5, 9)))
+    ridge.fit(np.stack([thumbnails[video.video_id] for video in known]), grades)
+    return ridge.predict(np.stack([thumbnails[video_id] for video_id in videos.video_ids]))
