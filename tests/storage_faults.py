@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
 import tenacity
 
 from components.core import storage
@@ -319,16 +318,10 @@ def _write_models(root: str, folder: Path) -> None:
 
 
 def _evaluate(root: str, folder: Path, outputs: Path) -> Contents:
-    """Runs of evaluate what asks the storage: the champion and its predictions."""
-    from components.core.models.dataset import open_dataset
-    from components.core.registry.champion import read_champion
-    from components.evaluate.evaluate import _evaluate_all
+    from components.evaluate.evaluate import evaluate_models
 
-    models, remark = _evaluate_all(
-        *(folder / "dataset", folder / "model", folder / "model", root, read_champion(root), open_dataset(folder / "dataset")),
-        *(0, 3, 0),
-    )
-    return {name: np.asarray(model.videos.probabilities).tobytes() for name, model in models.items()} | {"remark": remark.encode()}
+    evaluation = evaluate_models(folder / "dataset", folder / "model", folder / "model", root, num_bootstrap=0, batch_size=3, seed=0)
+    return {"evaluation": evaluation.to_json().encode()}
 
 
 def _write_predicted(root: str, folder: Path) -> None:

@@ -62,7 +62,7 @@ def thumbnail_of(clip: np.ndarray) -> Floats:
 def score_findings(
     videos: Predictions, facts: Sequence[VideoFacts], thumbnails: Mapping[str, Floats], num_bootstrap: int, seed: int
 ) -> tuple[FindingScores, ...]:
-    """Scores what a model tells beside the class.
+    """Scores what a model tells beside the class, where test videos state it.
 
     Args:
         videos: what it says of the test videos.
@@ -74,7 +74,7 @@ def score_findings(
     return tuple(
         _scores(finding, videos, _baseline(finding, videos, facts, thumbnails), num_bootstrap, seed)
         for finding in FINDINGS
-        if finding.name in videos.findings
+        if finding.name in videos.findings and videos.findings[finding.name].is_stated.any()
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from components.core.models.classifier import ClassifierMetadata, save_classifier
 from components.core.records import clips
+from components.core.records.findings import FINDINGS
 from tests.phantom_set import tiny_phantoms
 
 CLASS_NAMES = list(clips.CLASS_NAMES)
@@ -27,18 +28,24 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    def save(scale: float = 30.0, parameters: dict[str, Any] = SAMPLING) -> Path:
+    def save(scale: float = 30.0, parameters: dict[str, Any] = SAMPLING, findings: bool = False) -> Path:
         import tf_keras
         from tf_keras import layers
 
         clip = layers.Input((clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3), dtype="uint8")
         blocks = layers.AveragePooling3D((7, 56, 56))(layers.Rescaling(1 / 255)(clip))
         head = layers.Dense(3, "softmax")
-        model = tf_keras.Model(clip, head(layers.Flatten()(blocks)))
+        features = layers.Flatten()(blocks)
+        outputs = {"probabilities": head(features)}
+        if findings:
+            told = [layers.Dense(finding.num_thresholds, "sigmoid", name=finding.name) for finding in FINDINGS]
+            outputs |= {layer.name: layer(features) for layer in told}
+        model = tf_keras.Model(clip, outputs if findings else outputs["probabilities"])
         kernel = np.random.default_rng(0).normal(size=(96, 3))
         head.set_weights([scale * (kernel - kernel.mean(axis=0)), np.zeros(3)])
         folder = tmp_path_factory.mktemp("model")
-        save_classifier(folder, model, ClassifierMetadata("pruned", CLASS_NAMES, "f" * 64, "revision", {}, {}, parameters))
+        names = [finding.name for finding in FINDINGS] if findings else []
+        save_classifier(folder, model, ClassifierMetadata("pruned", CLASS_NAMES, "f" * 64, "revision", {}, {}, parameters, names))
         return folder
 
     return save

@@ -1,5 +1,6 @@
 """Predictions of phantom videos by a model whose weights are set by hand."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -201,6 +202,35 @@ def test_the_champion_abstains_below_the_threshold_of_its_evaluation(
     assert {line["abstain_below"] for line in lines} == {0.9999}
     assert [line["abstained"] for line in lines] == [max(line["probabilities"].values()) < 0.9999 for line in lines]
     assert {line["abstain_below"] for line in predicted[0]} == {0.5}
+
+
+def test_findings_are_told_beside_the_classes(
+    phantoms: Path, save_model: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import tensorflow as tf
+
+    from components.core.models.classifier import load_classifier
+    from components.core.models.dataset import decode_frames
+    from components.predict import prediction
+
+    folder = save_model(findings=True)
+    listed = list_videos([str(phantoms)])
+    tasks = [listed[0], dataclasses.replace(listed[-1], position=1)]
+    (tmp_path / "one").mkdir()
+    with caplog.at_level("INFO"):
+        told, corrupt = predict(tasks, str(folder), tmp_path / "one")
+    with prediction.GuardedReader() as reader:
+        read = prediction.read_video(tasks[0], prediction.Sampling.of(SAMPLING), reader)
+    answer = load_classifier(folder)[0].predict(np.stack([decode_frames(tf.constant(jpegs)) for jpegs in read.clips]), verbose=0)
+    for number, clip in enumerate(told["clips"]):
+        assert clip["findings"]["a_lines"] == {"probability": pytest.approx(answer["a_lines"][number, 0], abs=2e-6)}
+        assert clip["findings"]["severity"] == {"expected": pytest.approx(answer["severity"][number].sum(), abs=2e-6)}
+    assert told["findings"]["b_lines"] == {"probability": pytest.approx(answer["b_lines"].mean(), abs=2e-6)}
+    assert (corrupt["findings"], corrupt["clips"]) == (None, [])
+    assert f"A-lines {answer['a_lines'].mean():.2f}, B-lines {answer['b_lines'].mean():.2f}, severity " in caplog.text
+    (tmp_path / "beam").mkdir()
+    with_beam, _ = predict(tasks, str(folder), tmp_path / "beam", beam_options="--direct_num_workers=1")
+    assert with_beam["findings"]["severity"]["expected"] == pytest.approx(told["findings"]["severity"]["expected"], abs=1e-5)
 
 
 def test_a_model_that_cannot_be_used_is_one_sentence(

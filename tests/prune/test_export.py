@@ -53,10 +53,17 @@ def tiny_classifier(head: str) -> tf_keras.Model:
     maps = layers.ReLU()(layers.GroupNormalization(groups=4)(maps))
     maps = layers.ReLU(6.0)(layers.TimeDistributed(layers.DepthwiseConv2D(3, strides=2, padding="same"))(maps))
     features = layers.Dropout(0.1)(HEADS[head](maps))
-    model = tf_keras.Model(clip, layers.Dense(3, activation="softmax")(features))
+    classes, severity = layers.Dense(3, activation="softmax", name="probabilities"), layers.Dense(3, activation="sigmoid", name="severity")
+    model = tf_keras.Model(clip, {"probabilities": classes(features), "severity": severity(features)})
     # Smoothed labels keep the answers away from 0 and 1, where a wrong logit would not show.
-    model.compile(tf_keras.optimizers.Adam(0.01), tf_keras.losses.CategoricalCrossentropy(label_smoothing=0.4))
-    model.fit(striped_clips(60, seed=0), np.eye(3)[np.arange(60) % 3], epochs=25, batch_size=20, verbose=0)
+    losses = {
+        "probabilities": tf_keras.losses.CategoricalCrossentropy(label_smoothing=0.4),
+        "severity": tf_keras.losses.BinaryCrossentropy(label_smoothing=0.4),
+    }
+    model.compile(tf_keras.optimizers.Adam(0.01), losses)
+    labels = np.arange(60) % 3
+    targets = {"probabilities": np.eye(3)[labels], "severity": (labels[:, None] >= [1, 2, 3]).astype(float)}
+    model.fit(striped_clips(60, seed=0), targets, epochs=25, batch_size=20, verbose=0)
     return model
 
 
@@ -83,16 +90,20 @@ def test_every_file_gives_what_keras_gives(exported: tuple[tf_keras.Model, Path]
     model, folder = exported
     clips = striped_clips(6, seed=2)
     expected = model.predict(clips, verbose=0)
-    assert expected.argmax(axis=1).tolist() == [0, 1, 2, 0, 1, 2]  # the clips are told apart, so that equal answers mean something
+    # The clips are told apart, so that equal answers mean something.
+    assert expected["probabilities"].argmax(axis=1).tolist() == [0, 1, 2, 0, 1, 2]
+    assert np.ptp(expected["severity"], axis=0).max() > 0.4
     files = exports_of(folder)
     assert list(files) == list(TOLERANCES)
     for name, path in files.items():
         answers = load_export(path).predict_on_batch(clips)
-        assert answers.shape == (6, 3)
-        assert answers.dtype == np.float32
-        difference = np.abs(answers - expected).max()
-        assert difference < TOLERANCES[name], (name, difference)
-        assert np.array_equal(answers.argmax(axis=1), expected.argmax(axis=1)), name
+        assert answers.keys() == expected.keys()
+        for head, values in answers.items():
+            assert values.shape == (6, 3)
+            assert values.dtype == np.float32
+            difference = np.abs(values - expected[head]).max()
+            assert difference < TOLERANCES[name], (name, head, difference)
+        assert np.array_equal(answers["probabilities"].argmax(axis=1), expected["probabilities"].argmax(axis=1)), name
 
 
 @pytest.mark.slow
@@ -108,9 +119,9 @@ def test_tflite_files_need_builtin_operations_and_no_open_sizes(exported: tuple[
         assert names & {"WHILE", "CUSTOM"} == set()
         assert not [operation for operation in names if operation.startswith("Flex")]
         assert all(-1 not in tensor["shape_signature"] for tensor in interpreter.get_tensor_details())
-        (clip,), (probabilities,) = interpreter.get_input_details(), interpreter.get_output_details()
+        (clip,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
         assert (clip["shape"].tolist(), clip["dtype"]) == ([1, *SHAPE], np.uint8)
-        assert (probabilities["shape"].tolist(), probabilities["dtype"]) == ([1, 3], np.float32)
+        assert [(output["shape"].tolist(), output["dtype"]) for output in outputs] == [([1, 3], np.float32)] * 2
 
 
 @pytest.mark.slow
@@ -132,7 +143,8 @@ def test_the_saved_model_serves_batches_with_class_names(exported: tuple[tf_kera
     for num_clips in (1, 5):
         clips = striped_clips(num_clips, seed=4)
         answer = signature(clip=tf.constant(clips))
-        assert answer["probabilities"].numpy() == pytest.approx(model.predict(clips, verbose=0), abs=1e-6)
+        for head, values in model.predict(clips, verbose=0).items():
+            assert answer[head].numpy() == pytest.approx(values, abs=1e-6)
         assert [[name.decode() for name in row] for row in answer["class_names"].numpy()] == [CLASS_NAMES] * num_clips
 
 

@@ -18,6 +18,7 @@ from components.core.models.classifier import MODEL_NAME, ClassifierMetadata, lo
 from components.core.models.dataset import open_dataset
 from components.core.models.exports import PATHS
 from components.core.records.clips import CLASS_NAMES
+from components.core.records.findings import FINDINGS
 from components.prune.options import PruningOptions
 from components.prune.pruning import CURVE_NAME, KERNELS_NAME, LOG_NAME, count_zeros, prune_classifier, with_pruning
 from components.train.models import build_classifier
@@ -111,11 +112,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_dense(
-    folder: Path, dataset_fingerprint: str, class_names: Sequence[str] = CLASS_NAMES, model: tf_keras.Model | None = None
+    folder: Path,
+    dataset_fingerprint: str,
+    class_names: Sequence[str] = CLASS_NAMES,
+    model: tf_keras.Model | None = None,
+    findings: Sequence[str] = (),
 ) -> Path:
     tf_keras.utils.set_random_seed(0)
     folder.mkdir()
-    metadata = ClassifierMetadata("dense", list(class_names), dataset_fingerprint, "", {}, {})
+    metadata = ClassifierMetadata("dense", list(class_names), dataset_fingerprint, "", {}, {}, findings=list(findings))
     save_classifier(folder, model or build_classifier(3, "convlstm2d", "small"), metadata)
     return folder
 
@@ -131,11 +136,16 @@ def dense(fingerprint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_classifier_is_pruned_and_measured(dataset: Path, dense: Path, tmp_path: Path) -> None:
+def test_a_classifier_is_pruned_and_measured_with_all_its_heads(tmp_path: Path) -> None:
+    dataset = write_toy_dataset(tmp_path / "dataset", {"train": 2, "validation": 1}, findings=True)
+    findings = [finding.name for finding in FINDINGS]
+    network = build_classifier(3, "convlstm2d", "small", findings=FINDINGS)
+    dense = write_dense(tmp_path / "dense", open_dataset(dataset).fingerprint, model=network, findings=findings)
     results = prune_classifier(dataset, dense, tmp_path / "pruned", tmp_path / "summary.html", OPTIONS)
     model, metadata = load_classifier(tmp_path / "pruned")
+    assert metadata.findings == findings
     kernels = count_zeros(model)
-    assert {kernel.name for kernel in kernels} == KERNELS
+    assert {kernel.name for kernel in kernels} == KERNELS | {f"{name}/kernel" for name in findings}
     assert all(kernel.num_zeros == expected_zeros(kernel.num_weights, 0.8) for kernel in kernels)
     assert results["sparsity"] == pytest.approx(0.8, abs=0.001)
     assert results["model_gzip_bytes"] < 0.4 * results["dense_model_gzip_bytes"]
@@ -153,6 +163,10 @@ def test_a_classifier_is_pruned_and_measured(dataset: Path, dense: Path, tmp_pat
     assert metadata.results["exports"]["keras"]["gzip_bytes"] == results["model_gzip_bytes"]
     assert metadata.results["exports"]["keras"]["macro_f1"] == pytest.approx(results["validation_macro_f1"], abs=1e-6)
     assert metadata.results["exports"]["tflite_float32"]["agreement"] == metadata.results["exports"]["keras"]["agreement"]
+    gaps = {name: file["finding_gaps"] for name, file in metadata.results["exports"].items()}
+    assert gaps["dense"] == dict.fromkeys(findings, 0.0)
+    assert gaps["tflite_float32"] == pytest.approx(gaps["keras"], abs=1e-4)
+    assert "severity, off dense by" in page
     grey = [loaded.get_layer("grey").get_weights()[0] for loaded in (model, load_classifier(dense)[0])]
     assert np.array_equal(*grey)
 
