@@ -12,6 +12,7 @@ are ignored.
     anatomy  what the video shows; empty means lung
     exclude  why the video is not to be used; empty means it is
     file     name of the file in a drop-in folder
+    copy_of  id of the row whose video this is, too; it is fetched only where that one is not stored
 
 The manifest `catalog` is the one of the public videos that comes with the project.
 """
@@ -29,7 +30,7 @@ from components.core.records.tables import parse_box, read_table
 from components.core.storage.small_objects import StoragePath
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
-_TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "sex", "age", "anatomy", "exclude", "file")
+_TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "sex", "age", "anatomy", "exclude", "file", "copy_of")
 OPTIONAL_COLUMNS = (*_TEXT_COLUMNS, "label_detail", "via", "sha256", "crop")
 # Labels that mean one of the classes; upper and lower case, `-` and `_` do not matter.
 CLASS_OF_LABEL = {
@@ -65,6 +66,7 @@ class ManifestRow:
     anatomy: str = ""
     exclude: str = ""
     file: str = ""
+    copy_of: str = ""
     via: str = DIRECT
     expected_sha256: str = ""
     crop: tuple[int, int, int, int] | None = None
