@@ -233,6 +233,7 @@ def test_the_groups_of_covid_blues_are_its_patients() -> None:
     for row in FACTS.values():
         if row["source"] == "COVID-BLUES":
             groups[row["group"]].add(row["patient"])
+            assert row["patient_id"] == row["group"]
     assert len(groups) == 63
     assert {len(patients) for patients in groups.values()} == {1}
 

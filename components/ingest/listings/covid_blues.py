@@ -2,6 +2,7 @@
 
 label    By the clinical diagnosis, of which each patient has one. The PCR test says the same of COVID-19.
 zone     The BLUE point, which is in the file's name; some were taken twice (`patient_15_L2_2.mp4`).
+patient_id   The same as the group; it stays when preprocess joins groups of patients whose videos look alike.
 a_lines, b_lines, severity   What two experts saw in each video; severity is the score of Soldati et al., 2020.
 """
 
@@ -48,6 +49,7 @@ def _patient(name: str) -> str:
 
 def _row(clone: Clone, path: str, patient: Row, found: Row) -> Row:
     name = PurePosixPath(path).stem.removeprefix("patient_")
+    group = f"COVID-BLUES/patient-{patient['patient_id']}"
     label, label_detail = next(meaning for diagnosis, meaning in DIAGNOSES.items() if patient[f"clin_diagn#{diagnosis}"] == "1")
     return {
         **SAME_FOR_ALL,
@@ -55,7 +57,7 @@ def _row(clone: Clone, path: str, patient: Row, found: Row) -> Row:
         "uri": clone.address(path),
         "label": label,
         "label_detail": label_detail,
-        "group": f"COVID-BLUES/patient-{patient['patient_id']}",
+        "group": group,
         "page_url": clone.page(),
         "file": PurePosixPath(path).name,
         "file_type": "mp4",
@@ -67,4 +69,5 @@ def _row(clone: Clone, path: str, patient: Row, found: Row) -> Row:
         "b_lines": found["B-lines"].strip(),
         "severity": found["Severity Score"].removesuffix(".0"),
         "zone": re.findall(r"[LR][123]", name)[0],
+        "patient_id": group,
     }
