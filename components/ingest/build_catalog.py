@@ -1,134 +1,36 @@
-"""Makes catalog.csv, the manifest of the 243 public videos, from the metadata of COVIDx-US (Ebadi et al., arXiv:2103.10003).
+"""Makes catalog.csv, the manifest of the public videos, from what their collections publish about them.
 
-    python -m components.ingest.build_catalog FOLDER    # FOLDER holds COVIDx-US's video_metadata.csv, LUSS_metadata.csv and so on
+    python -m components.ingest.build_catalog COVIDX_US COVID_BLUES BORN
 
-Only facts are taken over: identifiers, addresses, classes, numbers. What is odd in the metadata, and what was decided:
+COVIDX_US is a folder with the metadata of COVIDx-US, COVID_BLUES and BORN are clones of two repositories on GitHub. The modules of
+components.ingest.listings name the repositories, and say what is odd in each collection and what was decided.
 
-uri        A file of a zip is named behind `#`. Butterfly's zips are those of its transfer pages. Clarius's is the one that COVIDx-US's
-           notebook fetches: the 17 addresses of single Clarius files were signed, for a short time, and are dead.
-exclude    Video 22 was withdrawn by its source. Videos 178 and 184 are one file under two labels: 184 is a case report with a
-           diagnosis, 178 shows the sign in general, so 184 stays.
-anatomy    33 rows of the metadata leave it blank. The table of lung ultrasound scores, made later by people who looked at each video, fills
-           them in and differs in one more: it counts. Video 47 is blank in both, among cardiac views of one patient, so it is `unknown`.
-group      The patient. Where none is known (Butterfly, GrepMed, most of The PocusAtlas) the video by itself, although the same patient
-           may hide in several. Exceptions: The PocusAtlas's four days of one patient are one group; so are all videos of an article,
-           because the metadata only counts them; so are rows with the same address.
-doi        A spreadsheet has filled the DOI of an Elsevier article down and counted it up: rows of one article page get its first DOI.
-page_url   The page of the case or the article, without the place in it, which the spreadsheet has counted up too.
-sex, age   LITFL's columns slipped by a row at 141–149: where the rows of one patient disagree, both are left out.
-crop       Where the metadata has no box, COVIDx-US crops a square below a bar and between two margins; it is given as a box.
-           Videos 159/160 and 161/162 are two halves of one file: same address, different boxes, one group.
-license    As the source states it for all its videos, or the article for its own; empty where nothing is stated.
+Only facts are taken over: identifiers, addresses, classes, numbers, checksums. `uri` of what a repository holds is pinned to a commit, so
+`sha256` is what must come; no address of any source has been tried on the internet.
 """
 
 import sys
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urldefrag
 
 import pandas as pd
+
+from components.ingest.listings import born, covid_blues, covidx_us
+from components.ingest.listings.covidx_us import Row
 
 CATALOG = Path(__file__).with_name("catalog.csv")
 COLUMNS = (
     *("video_id", "uri", "via", "label", "group", "probe", "source", "license", "license_url", "page_url", "doi", "anatomy", "exclude"),
     *("file", "file_type", "patient", "case", "sex", "age", "crop"),
+    *("label_detail", "sha256", "copy_of", "a_lines", "b_lines", "severity", "zone", "patient_id"),
 )
-SOURCES = {"Litfl": "LITFL", "Paper": "Papers"}
-LICENSES = {
-    "LITFL": ("CC BY-NC-SA 4.0", "https://creativecommons.org/licenses/by-nc-sa/4.0/"),
-    "PocusAtlas": ("CC BY-NC 4.0", "https://creativecommons.org/licenses/by-nc/4.0/"),
-    "Radiopaedia": ("CC BY-NC-SA 3.0", "https://creativecommons.org/licenses/by-nc-sa/3.0/"),
-}
-CC_BY = "http://creativecommons.org/licenses/by/4.0/"
-CLARIUS_ZIP = "https://drive.google.com/file/d/1bqsqNzAJYwdriOP9CcGWPzCUB-7G72Ta/view"
-SIGNED_HOST = "https://cloud-ca.s3.amazonaws.com/"
-EXCLUDED = {"22_butterfly_covid": "withdrawn by its source", "178_uf_other": "the same file as 184_uf_pneumonia"}
-SERIES_OF_ONE_PATIENT = "20day_patient"
-
-Row = dict[Any, str]  # by the name of the column
 
 
-def build(folder: Path) -> list[Row]:
-    """Returns the rows of the catalog, in the order of the metadata."""
-    metadata = [row for row in _read(folder / "video_metadata.csv") if row["id"]]
-    anatomies = {row["id"]: row["type"] for row in _read(folder / "LUSS_metadata.csv")}
-    crops = {row["filename"].rpartition(".")[0]: row for row in _read(folder / "video_cropping_metadata.csv")}
-    catalog = pd.DataFrame([_row(facts, anatomies[facts["id"]], crops[facts["id"]]) for facts in metadata])
-    first_dois = catalog[catalog["doi"] != ""].groupby("page_url")["doi"].transform("first")
-    catalog.loc[first_dois.index, "doi"] = first_dois
-    patients = catalog[catalog["patient"] != ""].groupby("patient")
-    for name in ("sex", "age"):
-        contradicts = patients[name].transform("nunique") > 1
-        catalog.loc[contradicts.index[contradicts], name] = ""
-    catalog["group"] = [_group(row, facts["folder"]) for row, facts in zip(catalog.to_dict("records"), metadata, strict=True)]
-    catalog["group"] = catalog.groupby("uri")["group"].transform("last")
-    return catalog.to_dict("records")
-
-
-def _read(path: Path) -> list[Row]:
-    return pd.read_csv(path, encoding="cp1252", dtype=str, keep_default_na=False).to_dict("records")
-
-
-def _row(facts: Row, anatomy: str, crop: Row) -> Row:
-    source = SOURCES.get(facts["source"], facts["source"])
-    license_name, license_url = LICENSES.get(source, ("CC BY 4.0", CC_BY) if facts["license"] == CC_BY else ("", ""))
-    uri, via = _address(facts)
-    return {
-        "video_id": facts["id"],
-        "uri": uri,
-        "via": via,
-        "label": facts["class"].lower(),
-        "probe": facts["probe"].lower(),
-        "source": source,
-        "license": license_name,
-        "license_url": license_url,
-        "page_url": urldefrag(facts["link"] or facts["paper_link"].partition("?")[0]).url,
-        "doi": facts["paper_doi"].removeprefix("https://doi.org/"),
-        "anatomy": anatomy or "unknown",
-        "exclude": EXCLUDED.get(facts["id"], ""),
-        "file": facts["filename"],
-        "file_type": facts["filetype"],
-        "patient": facts["patient"],
-        "case": facts["case_no"],
-        "sex": facts["gender"],
-        "age": facts["age"],
-        "crop": _crop(crop),
-    }
-
-
-def _address(facts: Row) -> tuple[str, str]:
-    """Returns a URI and the way in which it is served."""
-    url = facts["url"]
-    if facts["source"] == "Butterfly":
-        folder = facts["folder"].split("\\")[-1]
-        return f"{url}#{quote(folder)}/{quote(facts['filename'])}", "transfer-page"
-    if url.startswith(SIGNED_HOST):
-        return f"{CLARIUS_ZIP}#{facts['id']}.{facts['filetype']}", "google-drive"
-    return url, "vimeo" if "vimeo.com/" in url else "direct"
-
-
-def _crop(crop: Row) -> str:
-    """Returns `x,y,width,height`, by the rule of COVIDx-US; its sizes of cropped videos agree with it on all rows."""
-    width, height = int(float(crop["org_width"])), int(float(crop["org_height"]))
-    if crop["x1_w_y1_h"]:
-        x, box_width, y, box_height = (int(number) for number in crop["x1_w_y1_h"].strip("()").split(","))
-        return f"{x},{y},{min(box_width, width - x)},{min(box_height, height - y)}"
-    top, border = int(float(crop["del_upper"])), int(width * float(crop["width_rate"]))
-    side = width - 2 * border
-    if top + side > height:
-        side = height - top
-        border = int(width / 2 - side / 2)
-    return f"{border},{top},{side},{side}"
-
-
-def _group(row: Row, folder: str) -> str:
-    source = row["source"]
-    if row["doi"]:
-        return f"{source}/{row['doi']}"
-    if row["patient"]:
-        return f"{source}/{row['patient']}"
-    return f"{source}/{SERIES_OF_ONE_PATIENT}" if folder.endswith(SERIES_OF_ONE_PATIENT) else row["video_id"]
+def build(covidx_us_folder: Path, covid_blues_clone: Path, born_clone: Path) -> list[Row]:
+    """Returns the rows of the catalog, by collection."""
+    listed = covidx_us.rows(covidx_us_folder)
+    rows = listed + covid_blues.rows(covid_blues_clone) + born.rows(born_clone, listed)
+    return [{name: row.get(name, "") for name in COLUMNS} for row in rows]
 
 
 if __name__ == "__main__":
-    pd.DataFrame(build(Path(sys.argv[1])), columns=COLUMNS).to_csv(CATALOG, index=False, lineterminator="\n")
+    pd.DataFrame(build(*map(Path, sys.argv[1:]))).to_csv(CATALOG, index=False, lineterminator="\n")

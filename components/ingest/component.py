@@ -29,7 +29,7 @@ def ingest(
     Each is stored once, by its content.
 
     Args:
-        manifest: CSV of videos, a local path, a gs:// or an s3:// URI; or the word catalog, for the public videos of nine sources.
+        manifest: CSV of videos, a local path, a gs:// or an s3:// URI; or the word catalog, for the public videos of eleven sources.
         storage: Where the project keeps videos, splits and models: a local folder, a gs:// or an s3:// URI.
         sources: Take only videos of these sources: any, or names with commas between them.
         classes: Take only videos of these classes: any, or names with commas between them.

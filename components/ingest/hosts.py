@@ -32,7 +32,7 @@ _POLITE = Manners(at_once=2, pause_s=0.5)
 # These close the connection, or answer 403, when asked fast or by something that does not look like a browser.
 _SHY = Manners(at_once=1, pause_s=3, user_agent=BROWSER)
 MANNERS = {
-    **dict.fromkeys(("Butterfly", "GrepMed", "LITFL", "PocusAtlas", "Radiopaedia", "CoreUltrasound"), _POLITE),
+    **dict.fromkeys(("Butterfly", "GrepMed", "LITFL", "PocusAtlas", "Radiopaedia", "CoreUltrasound", "COVID-BLUES", "Born"), _POLITE),
     **dict.fromkeys(("UF", "Papers", "Clarius"), _SHY),
 }
 

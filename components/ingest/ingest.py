@@ -103,6 +103,7 @@ def ingest_videos(manifest_uri: str, storage_uri: str, options: Options | None =
     options = options or Options()
     check_values(max_gigabytes=options.max_gigabytes)
     rows = read_manifest(manifest_uri)
+    _check_copies(rows)
     options.selection.check(rows)
     if options.cookies and not storage.exists(options.cookies):
         raise UsageError(f"the cookies file {options.cookies!r} does not exist.")
@@ -131,15 +132,24 @@ class _Run:
         self._options = options
 
     def records(self, rows: list[ManifestRow]) -> list[VideoRecord]:
-        """Returns a record for each row."""
+        """Returns a record for each row; copies come last, when it is known which of their originals are stored."""
         selection = self._options.selection
         records = {row.video_id: _record(row, Status.SKIPPED, selection.reason_against(row)) for row in rows}
-        tasks = _tasks(filter(selection.takes, rows))
-        progress = _Progress(sum(map(len, tasks)))
+        taken = list(filter(selection.takes, rows))
+        records |= self._ingest_all([row for row in taken if not row.copy_of])
+        copies = [row for row in taken if row.copy_of]
+        stored = [row for row in copies if records[row.copy_of].status is Status.STORED]
+        records |= {row.video_id: _record(row, Status.SKIPPED, f"the same video as {row.copy_of}, which is stored") for row in stored}
+        records |= self._ingest_all([row for row in copies if row not in stored])
+        return [records[row.video_id] for row in rows]
+
+    def _ingest_all(self, rows: list[ManifestRow]) -> dict[str, VideoRecord]:
+        records: dict[str, VideoRecord] = {}
+        progress = _Progress(len(rows))
         pool = concurrent.futures.ThreadPoolExecutor(NUM_THREADS)
         try:
             with logging_redirect_tqdm():
-                futures = [pool.submit(self._ingest_together, members, progress) for members in tasks]
+                futures = [pool.submit(self._ingest_together, members, progress) for members in _tasks(rows)]
                 for future in concurrent.futures.as_completed(futures):
                     records.update({record.row.video_id: record for record in future.result()})
         except BaseException:  # Ctrl-C among them: the pool waits for its threads
@@ -149,7 +159,7 @@ class _Run:
         finally:
             pool.shutdown(cancel_futures=True)
             progress.close()
-        return [records[row.video_id] for row in rows]
+        return records
 
     def _ingest_together(self, rows: list[ManifestRow], report: Callable[[VideoRecord], None]) -> list[VideoRecord]:
         """Ingests the rows of one container."""
@@ -253,6 +263,19 @@ class _Progress:
             self._bar.update()
             if self._bar.disable and (self._done % PROGRESS_EVERY == 0 or self._done == self._total):
                 _log.info("%d of %d videos, %.1f MB", self._done, self._total, self._num_bytes / 1e6)
+
+
+def _check_copies(rows: list[ManifestRow]) -> None:
+    """Checks that each copy is one of a row of the manifest.
+
+    Raises:
+        UsageError: it is not.
+    """
+    originals = {row.video_id for row in rows if not row.copy_of}
+    for row in rows:
+        if row.copy_of and row.copy_of not in originals:
+            problem = f"the video {row.video_id!r} is a copy of {row.copy_of!r}, which is no row of the manifest, or a copy itself"
+            raise UsageError(f"{problem}; copy_of must hold the video_id of an original.")
 
 
 def _tasks(rows: Iterable[ManifestRow]) -> list[list[ManifestRow]]:

@@ -1,4 +1,4 @@
-"""Each of the nine sources by its own way of serving, from its row in the catalog to the stored object."""
+"""Each of the sources by its own way of serving, from its row in the catalog to the stored object."""
 
 import contextlib
 import csv
@@ -78,13 +78,15 @@ DIRECT = {
     "Papers at Elsevier": ("ars.els-cdn.com", "206_paper_normal", "", "Mozilla"),
     "Papers at Wiley": ("obgyn.onlinelibrary.wiley.com", "200_paper_covid", "", "Mozilla"),
     "Clarius's site": ("clarius.com", "218_clarius_covid", "", "Mozilla"),
+    "COVID-BLUES at GitHub": ("raw.githubusercontent.com", "blues-1-l1", "CC BY-NC-ND 4.0", ""),
+    "Born's collection at GitHub": ("raw.githubusercontent.com", "reg-avi-video-002", "CC BY-NC 4.0", ""),
 }
 
 
 @pytest.mark.parametrize(("host", "video_id", "license_name", "agent"), DIRECT.values(), ids=DIRECT)
 def test_direct_files(world: World, host: str, video_id: str, license_name: str, agent: str) -> None:
     content = filled_video(CATALOG[video_id]["file_type"])
-    path = world.add(video_id)
+    path = world.add(video_id, sha256="")
 
     def page(request: Request) -> Page:
         return Page(content) if request.headers["User-Agent"].startswith(agent) else Page(b"no scripts", 403)
@@ -96,6 +98,67 @@ def test_direct_files(world: World, host: str, video_id: str, license_name: str,
     assert result.records[0].storage_uri.endswith(f".{CATALOG[video_id]['file_type']}")
     assert "lung-ultrasound-pipeline" in world.hosts[host].requests[0].headers["User-Agent"]
     assert "?" not in result.records[0].row.uri
+
+
+def test_another_file_than_the_repository_held_is_rejected(world: World) -> None:
+    path = world.add("blues-1-l1")
+    content = filled_video("mp4")
+    world.hosts["raw.githubusercontent.com"].routes[path] = Page(content)
+    world.hosts["anest.ufl.edu"].routes[world.add("184_uf_pneumonia")] = Page(filled_video("mp4"))
+    record = world.ingest().records[0]
+    expected = f"its sha256 is {hashlib.sha256(content).hexdigest()}, the manifest says {CATALOG['blues-1-l1']['sha256']}"
+    assert (record.status, record.reason) == (Status.REJECTED, expected)
+
+
+BORN = "raw.githubusercontent.com"
+
+
+def test_a_copy_comes_where_its_original_is_gone(world: World) -> None:
+    content = filled_video("mp4", 3)
+    world.add("129_litfl_pneumonia")
+    world.hosts[BORN].routes[world.add("pneu-liftl-pneu-case3-clip3", sha256="")] = Page(content)
+    original, copy = world.ingest().records
+    assert (original.status, original.reason) == (Status.MISSING, "HTTP status 404")
+    assert (copy.status, copy.reason, copy.row.group, copy.row.crop) == (Status.STORED, "", original.row.group, None)
+    assert Path(copy.storage_uri).read_bytes() == content
+
+
+def test_a_copy_is_not_asked_for_where_its_original_is_stored(world: World) -> None:
+    """Whatever their order in the manifest."""
+    world.add("pneu-liftl-pneu-case3-clip3")
+    world.hosts["litfl.com"].routes[world.add("129_litfl_pneumonia")] = Page(filled_video("mp4"))
+    copy, original = world.ingest().records
+    assert original.status is Status.STORED
+    assert (copy.status, copy.reason) == (Status.SKIPPED, "the same video as 129_litfl_pneumonia, which is stored")
+    assert not world.hosts[BORN].requests
+
+
+def test_a_copy_gives_way_to_its_original_when_that_is_back(world: World) -> None:
+    path = world.add("129_litfl_pneumonia")
+    world.hosts[BORN].routes[world.add("pneu-liftl-pneu-case3-clip3", sha256="")] = Page(filled_video("mp4", 3))
+    assert [record.status for record in world.ingest().records] == [Status.MISSING, Status.STORED]
+    assert [record.status for record in world.ingest().records] == [Status.MISSING, Status.STORED]
+    assert len(world.hosts[BORN].requests) == 1
+    world.hosts["litfl.com"].routes[path] = Page(filled_video("mp4", 4))
+    assert [record.status for record in world.ingest().records] == [Status.STORED, Status.SKIPPED]
+
+
+def test_a_copy_comes_where_its_original_is_not_selected(world: World) -> None:
+    world.add("129_litfl_pneumonia")
+    world.hosts[BORN].routes[world.add("pneu-liftl-pneu-case3-clip3", sha256="")] = Page(filled_video("mp4", 3))
+    result = world.ingest(Options(Selection(sources="Born")))
+    assert [record.status for record in result.records] == [Status.SKIPPED, Status.STORED]
+    assert not world.hosts["litfl.com"].requests
+
+
+@pytest.mark.parametrize("original", ["absent", "pneu-liftl-pneu-case3-clip4"])
+def test_a_copy_of_no_original_stops_before_any_request(world: World, original: str) -> None:
+    world.add("pneu-liftl-pneu-case3-clip3", copy_of=original)
+    world.add("pneu-liftl-pneu-case3-clip4", copy_of="130_litfl_pneumonia")
+    world.add("130_litfl_pneumonia")
+    with pytest.raises(UsageError, match=f"'pneu-liftl-pneu-case3-clip3' is a copy of '{original}', which is no row"):
+        world.ingest()
+    assert not world.hosts[BORN].requests
 
 
 BUTTERFLY = ["1_butterfly_covid", "6_butterfly_covid", "20_butterfly_normal"]
@@ -276,14 +339,14 @@ def test_two_halves_of_one_video_are_fetched_once_and_share_one_object(world: Wo
     assert host.paths().count(path) == 1
 
 
-def test_the_summary_shows_where_each_of_the_243_rows_went(world: World) -> None:
+def test_the_summary_shows_where_each_row_went(world: World) -> None:
     for video_id in CATALOG:
         path = world.add(video_id)
         if video_id == "152_radio_normal":
             world.hosts["prod-images-static.radiopaedia.org"].routes[path] = Page(filled_video("mp4"))
     result = world.ingest(Options(Selection(sources="Radiopaedia,Clarius", licences="CC BY-NC-SA 3.0")))
     counts = {status: result.count(status) for status in Status}
-    assert counts == {Status.STORED: 1, Status.MISSING: 1, Status.REJECTED: 0, Status.SKIPPED: 241}
+    assert counts == {Status.STORED: 1, Status.MISSING: 1, Status.REJECTED: 0, Status.SKIPPED: 738}
     result.write(world.folder / "videos.jsonl", world.folder / "summary.md")
     lines = (world.folder / "summary.md").read_text().splitlines()
     assert any(line.startswith("| Radiopaedia | 5 | 1 | 1 | 0 | 3 |") for line in lines)
@@ -291,8 +354,8 @@ def test_the_summary_shows_where_each_of_the_243_rows_went(world: World) -> None
     assert "| 218_clarius_covid | skipped | licence: not stated |" in lines
     assert "| 22_butterfly_covid | skipped | withdrawn by its source |" in lines
     assert "| 153_radio_pneumonia | missing | HTTP status 404 |" in lines
-    assert len({line.split("|")[1].strip() for line in lines if line.startswith("| ")} & set(CATALOG)) == 242
-    assert len((world.folder / "videos.jsonl").read_text().splitlines()) == 243
+    assert len({line.split("|")[1].strip() for line in lines if line.startswith("| ")} & set(CATALOG)) == 739
+    assert len((world.folder / "videos.jsonl").read_text().splitlines()) == 740
 
 
 def test_an_unknown_source_stops_before_any_request(world: World) -> None:

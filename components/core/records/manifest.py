@@ -15,6 +15,7 @@ are ignored.
     patient_id  where a group is something else than a patient, such as an article
     exclude  why the video is not to be used; empty means it is
     file     name of the file in a drop-in folder
+    copy_of  id of the row whose video this is, too; it is fetched only where that one is not stored
 
 The manifest `catalog` is the one of the public videos that comes with the project.
 """
@@ -33,7 +34,10 @@ from components.core.records.tables import parse_box, read_table
 from components.core.storage.small_objects import StoragePath
 
 REQUIRED_COLUMNS = ("video_id", "uri", "label", "group")
-_TEXT_COLUMNS = ("probe", "source", "license", "license_url", "page_url", "doi", "sex", "age", "anatomy", "exclude", "file", "patient_id")
+_TEXT_COLUMNS = (
+    *("probe", "source", "license", "license_url", "page_url", "doi"),
+    *("sex", "age", "anatomy", "exclude", "file", "copy_of", "patient_id"),
+)
 _FINDINGS_COLUMNS = tuple(finding.name for finding in FINDINGS)
 _ZONE_COLUMNS = ("zone", "blue_point")
 OPTIONAL_COLUMNS = (*_TEXT_COLUMNS, *_FINDINGS_COLUMNS, *_ZONE_COLUMNS, "label_detail", "via", "sha256", "crop")
@@ -71,6 +75,7 @@ class ManifestRow:
     anatomy: str = ""
     exclude: str = ""
     file: str = ""
+    copy_of: str = ""
     via: str = DIRECT
     expected_sha256: str = ""
     crop: tuple[int, int, int, int] | None = None

@@ -140,7 +140,7 @@ def test_the_word_catalog_is_the_manifest_that_comes_with_the_project(tmp_path: 
     monkeypatch.chdir(tmp_path)
     assert absolute_manifest_uri(CATALOG) == CATALOG
     assert absolute_manifest_uri("videos.csv") == str(tmp_path / "videos.csv")
-    assert len(read_manifest(CATALOG)) == 243
+    assert len(read_manifest(CATALOG)) == 740
 
 
 def test_a_missing_or_binary_manifest_is_refused(tmp_path: Path) -> None:

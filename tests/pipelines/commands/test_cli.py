@@ -50,8 +50,8 @@ def test_a_wrong_value_stops_before_any_step(tmp_path: Path, options: tuple[obje
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (("--sources", "Butterflies"), 2, "error: sources: no video of the manifest has 'butterflies'; use values from any, Butterfly"),
-        (("--licences", "open"), 1, "error: class covid has videos of 1 group(s)"),
+        (("--sources", "Butterflies"), 2, "error: sources: no video of the manifest has 'butterflies'; use values from any, Born"),
+        (("--licences", "open", "--sources", "Papers"), 1, "error: class covid has videos of 1 group(s)"),
     ],
 )
 def test_a_selection_that_cannot_train_stops_before_any_step(tmp_path: Path, options: tuple[str, ...], code: int, message: str) -> None:
