@@ -6,6 +6,7 @@ Clips travel as JPEG files, 0.2 MB each. A worker reads the videos and the model
 What it writes comes back through the storage, unless the workers run on this machine; the lines come together at the end, all or none.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.core import storage
 from components.core.beam.beam_options import VideoProgress, check_workers_see, pipeline_options, work_folder, worker_failures
+from components.core.beam.completeness import results_of_all
 from components.core.files import json_lines
 from components.core.files.outputs import is_stream
 from components.core.video.guarded_reader import GuardedReader
@@ -99,6 +101,7 @@ def predict_with_beam(
     Raises:
         UsageError: the options name no runner that Beam knows, or one whose workers run elsewhere while there is no storage.
         DataError: the model gives something else than probabilities.
+        OutageError: the runner loses predictions again and again.
         StorageError: the storage cannot be read, or an output cannot be written.
     """
     options = pipeline_options(beam_options)
@@ -108,16 +111,23 @@ def predict_with_beam(
     with work_folder(options, storage_uri) as work_uri:
         lines_uri = storage.join(work_uri, "predictions.jsonl")
         strips_uri = storage.join(work_uri, "strips") if strips_path else ""
-        with worker_failures():
-            _run(tasks, model, sampling, lines_uri, strips_uri, options)
+
+        def run(chosen: Sequence[VideoTask]) -> dict[int, str]:
+            with worker_failures():
+                _run(chosen, model, sampling, lines_uri, strips_uri, options)
+            return dict(map(json.loads, storage.read_bytes(lines_uri).splitlines()))
+
+        lines = results_of_all({task.position: task for task in tasks}, run, "predictions")
         if strips_path and storage.exists(strips_uri):
             with storage.local_folder(strips_uri) as folder:
                 storage.put_folder(folder, str(strips_path), last="")
-        with storage.local_copy(lines_uri) as path:
-            storage.put_file(path, str(predictions_path))
+        storage.write_bytes(str(predictions_path), json_lines.to_bytes(lines[position] for position in sorted(lines)))
 
 
-def _run(tasks: list[VideoTask], model: ChosenModel, sampling: Sampling, lines_uri: str, strips_uri: str, options: PipelineOptions) -> None:
+def _run(
+    tasks: Sequence[VideoTask], model: ChosenModel, sampling: Sampling, lines_uri: str, strips_uri: str, options: PipelineOptions
+) -> None:
+    """Runs the pipeline, which writes a line `[position, line of the predictions]` a video."""
     reading = ReadClips(sampling, len(tasks))
     with reading.progress.shown(options), beam.Pipeline(options=options) as pipeline:
         reads = (
@@ -158,4 +168,4 @@ def _line(gathered: tuple[int, dict[str, Any]], model: ChosenModel, strips_uri: 
 
 def _write(gathered: tuple[None, Iterable[tuple[int, str]]], uri: str) -> None:
     _, lines = gathered
-    storage.write_bytes(uri, json_lines.to_bytes(line for _, line in sorted(lines)))
+    storage.write_bytes(uri, "\n".join(map(json.dumps, sorted(lines))).encode())

@@ -11,7 +11,7 @@ no harm. A worker decodes in a child process (core.video.guarded_reader) and nee
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -21,6 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.core import storage
 from components.core.beam.beam_options import VideoProgress, check_workers_see, worker_failures
+from components.core.beam.completeness import results_of_all
 from components.core.errors import AbsentError, DataError
 from components.core.files import json_lines
 from components.core.files.local_files import sha256_of
@@ -88,7 +89,7 @@ class ShardTask:
     clips: tuple[tuple[str, str], ...]
 
 
-def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, options: PipelineOptions) -> list[DecodingOutcome]:
+def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, options: PipelineOptions) -> dict[str, DecodingOutcome]:
     """Writes the clips of every video to its own file.
 
     Args:
@@ -98,18 +99,23 @@ def decode(tasks: list[VideoTask], sampling: Sampling, outcomes_uri: str, option
         options: Beam's options.
 
     Returns:
-        One outcome a video, in an order that follows from the ids alone.
+        The outcome of every video, by its id.
 
     Raises:
         UsageError: workers do not see a video.
+        OutageError: the runner loses outcomes again and again.
         StorageError: the clips or the outcomes cannot be written.
     """
     check_workers_see(options, (task.storage_uri for task in tasks))
-    decoding = DecodeVideos(sampling, len(tasks))
-    with worker_failures(), decoding.progress.shown(options), beam.Pipeline(options=options) as pipeline:
-        outcomes = pipeline | "videos" >> beam.Create(tasks, reshuffle=True) | "decode and sample" >> beam.ParDo(decoding)
-        _gather(outcomes, outcomes_uri)
-    return [DecodingOutcome(**fields) for fields in json_lines.parse(storage.read_bytes(outcomes_uri))]
+
+    def run(chosen: Sequence[VideoTask]) -> dict[str, DecodingOutcome]:
+        decoding = DecodeVideos(sampling, len(chosen))
+        with worker_failures(), decoding.progress.shown(options), beam.Pipeline(options=options) as pipeline:
+            outcomes = pipeline | "videos" >> beam.Create(chosen, reshuffle=True) | "decode and sample" >> beam.ParDo(decoding)
+            _gather(outcomes, outcomes_uri)
+        return {fields["video_id"]: DecodingOutcome(**fields) for fields in json_lines.parse(storage.read_bytes(outcomes_uri))}
+
+    return results_of_all({task.row.video_id: task for task in tasks}, run, "videos")
 
 
 def assemble(tasks: list[ShardTask], shards_uri: str, options: PipelineOptions) -> list[ShardInfo]:
@@ -125,11 +131,17 @@ def assemble(tasks: list[ShardTask], shards_uri: str, options: PipelineOptions) 
 
     Raises:
         DataError: a file of clips is damaged.
+        OutageError: the runner loses results again and again.
         StorageError: a file of clips cannot be read, or a shard or `shards_uri` cannot be written.
     """
-    with worker_failures(), beam.Pipeline(options=options) as pipeline:
-        _gather(pipeline | "shards" >> beam.Create(tasks, reshuffle=True) | "write shard" >> beam.Map(_write_shard), shards_uri)
-    return [ShardInfo(**fields) for fields in json_lines.parse(storage.read_bytes(shards_uri))]
+
+    def run(chosen: Sequence[ShardTask]) -> dict[str, ShardInfo]:
+        with worker_failures(), beam.Pipeline(options=options) as pipeline:
+            _gather(pipeline | "shards" >> beam.Create(chosen, reshuffle=True) | "write shard" >> beam.Map(_write_shard), shards_uri)
+        return {fields["name"]: ShardInfo(**fields) for fields in json_lines.parse(storage.read_bytes(shards_uri))}
+
+    written = results_of_all({storage.path_of(task.uri).name: task for task in tasks}, run, "shards")
+    return [written[name] for name in sorted(written)]
 
 
 def _gather(items: Any, uri: str) -> None:

@@ -134,8 +134,7 @@ def _decode(
     """Decodes the videos into files of clips; returns what became of each, by its id."""
     tasks = [VideoTask(record.row, record.storage_uri, _clips_uri(work_uri, record.row)) for record in candidates]
     sampling = Sampling.of(dataclasses.asdict(settings))
-    outcomes = beam_pipeline.decode(tasks, sampling, storage.join(work_uri, "outcomes.jsonl"), options)
-    return {outcome.video_id: outcome for outcome in outcomes}
+    return beam_pipeline.decode(tasks, sampling, storage.join(work_uri, "outcomes.jsonl"), options)
 
 
 def _clips_uri(work_uri: str, row: ManifestRow) -> str:

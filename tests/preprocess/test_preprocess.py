@@ -18,6 +18,7 @@ from components.core.records.video_records import Status, VideoRecord, VideoSet,
 from components.core.statistics.drift import drift, used_videos
 from components.core.storage import outages
 from components.evaluate.video_facts import read_video_facts
+from components.preprocess import beam_pipeline
 from components.preprocess.outcomes import BuiltDataset
 from components.preprocess.preprocess import Settings, build_dataset
 from tests.outages import Proxy
@@ -404,3 +405,22 @@ def test_beam_options_that_cannot_be_used_are_refused(tmp_path: Path, records: l
     write_videos(tmp_path / "videos.jsonl", records)
     with pytest.raises(UsageError, match="beam_options"):
         build_dataset(tmp_path / "videos.jsonl", str(tmp_path), tmp_path / "dataset", SETTINGS, 1, beam_options=options)
+
+
+def test_outcomes_and_shards_that_the_runner_loses_are_made_again(
+    tmp_path: Path, records: list[VideoRecord], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = build(tmp_path / "whole", records)
+    write_lines = beam_pipeline._write_lines
+
+    def lose_the_first(gathered: tuple[None, Any], uri: str) -> None:
+        _, lines = gathered
+        lines = sorted(lines)
+        write_lines((None, lines[1:] if len(lines) > 1 else lines), uri)
+
+    monkeypatch.setattr(beam_pipeline, "_write_lines", lose_the_first)
+    dataset = build(tmp_path / "lossy", records)
+    assert dataset.index.fingerprint == expected.index.fingerprint
+    assert [outcome.num_clips for outcome in dataset.outcomes] == [outcome.num_clips for outcome in expected.outcomes]
+    for lost in ("1 of 12 videos", "1 of 6 shards"):
+        assert f"the runner lost the results of {lost}, which are done again" in caplog.text
