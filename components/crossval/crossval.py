@@ -5,7 +5,8 @@ part is a fold, which preprocess dealt out over whole groups, or all videos of a
 the epoch, the next one with all classes, and groups that the tested source has, too, are left out.
 
 Two baselines see the same videos: always the class that is most frequent among those to learn from, and a logistic regression that sees a
-14 × 14 thumbnail of the mean and of the change over time (the strongest in benchmarks/shortcuts.py).
+14 × 14 thumbnail of the mean and of the change over time (the strongest in benchmarks/shortcuts.py). What the dataset states of findings is
+tested likewise, beside a ridge regression on a thumbnail (core.statistics.thumbnails).
 """
 
 import dataclasses
@@ -27,7 +28,8 @@ from components.core.models.examples import ClipExamples
 from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.models.predictions import Predictions, predict_clips
 from components.core.records.shards import ClipSource, read_clip_sources
-from components.crossval.scores import CrossValidation, Videos, score_of
+from components.core.statistics.thumbnails import expected_by_thumbnail, thumbnail_of
+from components.crossval.scores import CrossValidation, Videos, finding_score_of, score_of
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.options import TrainingOptions
 from components.train.trainer import build_network, train_network
@@ -115,11 +117,14 @@ def cross_validate(
         groups=np.array([video.group for video in sources]),
         parts=np.array([str(getattr(video, divide_by)) for video in sources]),
     )
+    grades = {of.name: np.array([of.grade_of(getattr(video, of.name)) for video in sources]) for of in index.findings}
+    told = {of.name: np.zeros((num_repeats, len(sources), of.num_thresholds)) for of in index.findings}
+    by_thumbnail = {of.name: np.zeros(len(sources)) for of in index.findings}
     probabilities = np.zeros((num_repeats, len(sources), len(index.class_names)))
     everything = part_of_videos(dataset_path, "all", sources)
     everything.check_classes()
     with temporary_folder("lus-features-") as folder, failures_of_shards(dataset_path):
-        thumbnails = _thumbnails(dataset_path, everything, rows)
+        thumbnails, mean_frames = _thumbnails(dataset_path, everything, rows)
         answers = {MAJORITY: np.zeros((1, len(sources)), int), THUMBNAIL: np.zeros((1, len(sources)), int)}
         features = _shared_features(everything, len(index.class_names), options, folder)
         for repeat in range(num_repeats):
@@ -128,6 +133,8 @@ def cross_validate(
                 tested = _predict(dataset_path, division, len(index.class_names), repeated, strategy, features)
                 chosen = [rows[video_id] for video_id in tested.video_ids.tolist()]
                 probabilities[repeat, chosen] = tested.probabilities
+                for name, graded in tested.findings.items():
+                    told[name][repeat, chosen] = graded.probabilities
                 _log.info(
                     "repeat %d of %d, %s (%d of %d): %d of %d videos right",
                     repeat + 1,
@@ -144,11 +151,19 @@ def cross_validate(
             answers[MAJORITY][0, chosen] = np.bincount(videos.labels[known]).argmax()
             linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000, random_state=0))
             answers[THUMBNAIL][0, chosen] = linear.fit(thumbnails[known], videos.labels[known]).predict(thumbnails[chosen])
+            for name, values in by_thumbnail.items():
+                values[chosen] = expected_by_thumbnail(mean_frames[known], grades[name][known], mean_frames[chosen])
     title = f"{options.architecture}, {options.backbone}"
     predicted = {title: probabilities.argmax(axis=2), **answers}
     scores = {name: score_of(videos, labels, num_bootstrap, options.seed) for name, labels in predicted.items()}
+    findings = {
+        of.name: finding_score_of(of, videos, grades[of.name], told[of.name], by_thumbnail[of.name], num_bootstrap, options.seed)
+        for of in index.findings
+    }
     parameters = dataclasses.asdict(options)
-    return CrossValidation(title, divide_by, index.class_names, parameters, index.fingerprint, videos, probabilities, scores)
+    return CrossValidation(
+        title, divide_by, index.class_names, parameters, index.fingerprint, videos, probabilities, scores, grades, told, findings
+    )
 
 
 def _shared_features(everything: Part, num_classes: int, options: TrainingOptions, folder: Path) -> Features | None:
@@ -179,11 +194,15 @@ def _predict(
     return predict_clips(division.name, model, dataset_path, tested, tested.heads, options.batch_size).by_video()
 
 
-def _thumbnails(dataset_path: Path, everything: Part, rows: dict[str, int]) -> np.ndarray:
-    """Returns the mean and the deviation over time of 14 × 14 cells of each video, [videos, 392]."""
+def _thumbnails(dataset_path: Path, everything: Part, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean and the deviation over time of 14 × 14 cells of each video, [videos, 392], and the mean thumbnail_of its clips."""
     cells: list[list[np.ndarray]] = [[] for _ in rows]
+    mean_frames: list[list[np.ndarray]] = [[] for _ in rows]
     for example in read_clips(dataset_path, everything).prefetch(1):
         clip = tf.image.resize(example["clip"][..., 0:1], (THUMBNAIL_PX, THUMBNAIL_PX), method="area")
-        cells[rows[example["video_id"].numpy().decode()]].append(clip.numpy()[..., 0])
+        row = rows[example["video_id"].numpy().decode()]
+        cells[row].append(clip.numpy()[..., 0])
+        mean_frames[row].append(thumbnail_of(example["clip"].numpy()))
     stacks = [np.concatenate(frames) for frames in cells]
-    return np.stack([np.concatenate([stack.mean(axis=0).ravel(), stack.std(axis=0).ravel()]) for stack in stacks])
+    moving = np.stack([np.concatenate([stack.mean(axis=0).ravel(), stack.std(axis=0).ravel()]) for stack in stacks])
+    return moving, np.stack([np.mean(frames, axis=0) for frames in mean_frames])

@@ -19,11 +19,12 @@ from components.core.records.shards import DatasetIndex
 from components.core.registry.champion import Champion, read_champion
 from components.core.registry.versions import Comparison, model_sha256, version_uri
 from components.core.statistics.bootstrap import Interval
+from components.core.statistics.thumbnails import thumbnail_of
 from components.evaluate.baselines import border_features, fit_baselines
 from components.evaluate.data_flow import data_flow
 from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
 from components.evaluate.explanation import illustrate
-from components.evaluate.findings import score_findings, thumbnail_of
+from components.evaluate.findings import score_findings
 from components.evaluate.illustrations import choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on

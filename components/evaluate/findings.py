@@ -8,18 +8,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from components.core.models.predictions import Floats, Graded, Predictions
 from components.core.records.findings import FINDINGS, Finding
-from components.core.statistics.agreement import weighted_agreement
+from components.core.statistics.agreement import by_order, weighted_agreement
 from components.core.statistics.bootstrap import Interval, percentile_interval, sample_and_replicates
+from components.core.statistics.thumbnails import expected_by_thumbnail
 from components.evaluate.metrics import defined
 from components.evaluate.video_facts import VideoFacts, usable
-
-THUMBNAIL_PX = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +48,6 @@ class FindingScores:
         return next(iter(self.scores))
 
 
-def thumbnail_of(clip: np.ndarray) -> Floats:
-    """Returns the mean frame of a clip [frames, height, width, 3] uint8 in THUMBNAIL_PX² cells, flat; the sides are multiples of that."""
-    mean = clip[..., 0].mean(axis=0, dtype=np.float64)
-    height, width = (side // THUMBNAIL_PX for side in mean.shape)
-    return mean.reshape(THUMBNAIL_PX, height, THUMBNAIL_PX, width).mean(axis=(1, 3)).ravel()
-
-
 def score_findings(
     videos: Predictions, facts: Sequence[VideoFacts], thumbnails: Mapping[str, Floats], num_bootstrap: int, seed: int
 ) -> tuple[FindingScores, ...]:
@@ -78,20 +67,14 @@ def score_findings(
     )
 
 
-def _scores(finding: Finding, videos: Predictions, baseline: Floats | None, num_bootstrap: int, seed: int) -> FindingScores:
+def _scores(finding: Finding, videos: Predictions, baseline: Floats, num_bootstrap: int, seed: int) -> FindingScores:
     told = videos.findings[finding.name]
     rows = np.flatnonzero(told.is_stated)
     stated, groups = Graded(told.grades[rows], told.probabilities[rows]), videos.groups[rows]
     weights = sample_and_replicates(groups, num_bootstrap if len(np.unique(groups)) > 1 else 0, seed)
     found = weighted_agreement(finding, stated, weights)
     main = next(iter(found))
-    # NaN where the baseline is not there: no score, no interval.
-    of_baseline = np.full(len(weights), np.nan)
-    if baseline is not None:
-        # Only its order counts, which the main score looks at.
-        spread = np.zeros_like(stated.probabilities)
-        spread[:, 0] = baseline[rows]
-        of_baseline = weighted_agreement(finding, Graded(stated.grades, spread), weights)[main]
+    of_baseline = weighted_agreement(finding, by_order(stated.grades, baseline[rows], finding), weights)[main]
     return FindingScores(
         name=finding.name,
         num_videos=len(rows),
@@ -104,12 +87,10 @@ def _scores(finding: Finding, videos: Predictions, baseline: Floats | None, num_
     )
 
 
-def _baseline(finding: Finding, videos: Predictions, facts: Sequence[VideoFacts], thumbnails: Mapping[str, Floats]) -> Floats | None:
-    """Returns what the thumbnails of the videos tell, or None where the train videos state less than two grades."""
-    known = [video for video in usable(facts, "train") if finding.name in video.findings]
-    grades = np.array([finding.grade_of(video.findings[finding.name]) for video in known])
-    if len(np.unique(grades)) < 2:
-        return None
-    ridge = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(1, 5, 9)))
-    ridge.fit(np.stack([thumbnails[video.video_id] for video in known]), grades)
-    return ridge.predict(np.stack([thumbnails[video_id] for video_id in videos.video_ids]))
+def _baseline(finding: Finding, videos: Predictions, facts: Sequence[VideoFacts], thumbnails: Mapping[str, Floats]) -> Floats:
+    """Returns what the thumbnails of the videos tell, learnt from the train videos."""
+    known = usable(facts, "train")
+    grades = np.array([finding.grade_of(video.findings.get(finding.name, "")) for video in known])
+    return expected_by_thumbnail(
+        np.stack([thumbnails[video.video_id] for video in known]), grades, np.stack([thumbnails[video_id] for video_id in videos.video_ids])
+    )

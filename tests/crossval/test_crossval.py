@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+import scipy.stats
+from sklearn.metrics import f1_score, roc_auc_score
 
 from components.core.errors import DataError, UsageError
+from components.core.records.findings import FINDINGS
 from components.core.records.shards import ClipSource
 from components.crossval.crossval import MAJORITY, THUMBNAIL, cross_validate, divide
-from components.crossval.scores import CrossValidation, Videos, score_of
+from components.crossval.scores import CrossValidation, Videos, finding_score_of, score_of
 from tests.clip_datasets import write_toy_dataset
 from tests.networks import training_options
 
@@ -73,6 +75,22 @@ def test_scores_are_those_of_scikit_learn_and_the_interval_holds_them() -> None:
     assert 0.1 < score.high - score.low < 0.4
 
 
+def test_a_finding_is_scored_over_the_videos_that_state_it_beside_a_thumbnail() -> None:
+    rng = np.random.default_rng(0)
+    grades = rng.integers(-1, 2, size=90)
+    ids = np.arange(90).astype(str)
+    videos = Videos(ids, np.zeros(90, int), np.repeat(np.arange(30), 3).astype(str), ids)
+    told = np.clip(0.5 + 0.25 * grades + 0.2 * rng.normal(size=(2, 90)), 0, 1)[..., None]
+    score = finding_score_of(FINDINGS[0], videos, grades, told, rng.normal(size=90), num_bootstrap=300, seed=0)
+    known = grades >= 0
+    expected = [roc_auc_score(grades[known], repeat[known, 0]) for repeat in told]
+    assert score.num_videos == known.sum()
+    assert score.repeats == pytest.approx(expected)
+    assert score.low < score.pooled < score.high
+    assert score.thumbnail == pytest.approx(0.5, abs=0.2)
+    assert 0 < score.difference_low < score.pooled - score.thumbnail < score.difference_high
+
+
 def cross_validation(parts: list[str], labels: list[int]) -> CrossValidation:
     """Two classes, every second video answered wrongly."""
     ids = np.arange(len(parts)).astype(str)
@@ -107,7 +125,7 @@ def test_a_gpu_that_is_required_and_absent_is_told_before_work_starts(tmp_path: 
 
 @pytest.mark.slow
 def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
-    dataset, outputs = write_toy_dataset(tmp_path / "dataset", {"train": 3, "validation": 3}), tmp_path / "outputs"
+    dataset, outputs = write_toy_dataset(tmp_path / "dataset", {"train": 3, "validation": 3}, findings=True), tmp_path / "outputs"
     options = [
         "--backbone",
         "small",
@@ -128,9 +146,22 @@ def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
     assert run.stderr.count("trial 1/1: learning rate 0.001") == 3, "each turn searches among its own videos, as train does"
     table = (outputs / "table").read_text()
     assert table in run.stdout
-    assert [line.split(" | ")[0] for line in table.splitlines()[4:]] == [f"| {name}" for name in ("cnn_lstm, small", MAJORITY, THUMBNAIL)]
+    assert [line.split(" | ")[0] for line in table.splitlines()[4:7]] == [f"| {name}" for name in ("cnn_lstm, small", MAJORITY, THUMBNAIL)]
     fields = json.loads((outputs / "scores").read_text())
     assert np.sum([video["probabilities"] for video in fields["videos"]], axis=2) == pytest.approx(np.ones((18, 1)), abs=1e-5)
     assert [video["fold"] for video in fields["videos"]] == [video["video_id"][-1] for video in fields["videos"]]
     # Classes are equally frequent in every fold, so always answering one of them is right for a third: (2 × ⅓ / (1 + ⅓)) / 3.
     assert fields["scores"][MAJORITY]["pooled"] == pytest.approx(1 / 6)
+    # Of the videos with the digits 0 and 2 everything is stated.
+    assert {name: score["num_videos"] for name, score in fields["findings"].items()} == {"a_lines": 12, "b_lines": 12, "severity": 12}
+    by_id = {video["video_id"]: video for video in fields["videos"]}
+    assert by_id["train-normal-0"]["stated"] == {"a_lines": "yes", "b_lines": "no", "severity": "0"}
+    assert by_id["train-normal-1"]["stated"] == {}
+    assert np.shape(by_id["train-normal-1"]["told"]["severity"]) == (1, 3)
+    severity = fields["findings"]["severity"]
+    expected = [np.sum(video["told"]["severity"]) for video in fields["videos"] if video["stated"]]
+    assert severity["pooled"] == pytest.approx(
+        scipy.stats.spearmanr([int(video["stated"]["severity"]) for video in fields["videos"] if video["stated"]], expected).statistic
+    )
+    assert severity["thumbnail"] > 0.9, "toy clips of a class are alike"
+    assert table.splitlines()[10].startswith("| A-lines | auc | 12 | ")

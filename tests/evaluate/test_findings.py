@@ -9,8 +9,9 @@ import scipy.stats
 from sklearn import metrics
 
 from components.core.records.findings import NOT_STATED
+from components.core.statistics.thumbnails import thumbnail_of
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Evaluation
-from components.evaluate.findings import score_findings, thumbnail_of
+from components.evaluate.findings import score_findings
 from components.evaluate.report import render_report
 from tests.evaluate.conftest import grades_of, make_clips, make_facts
 

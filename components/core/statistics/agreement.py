@@ -32,6 +32,13 @@ def weighted_agreement(finding: Finding, graded: Graded, weights: Floats) -> dic
     return {"rank_correlation": _rank_correlation(graded.grades, graded.expected, weights), **kappa, "mean_absolute_error": error}
 
 
+def by_order(grades: Integers, values: Floats, finding: Finding) -> Graded:
+    """Returns numbers of which only the order means something as answers, for the measures that look at nothing else: the first ones."""
+    probabilities = np.zeros((len(values), finding.num_thresholds))
+    probabilities[:, 0] = values
+    return Graded(grades, probabilities)
+
+
 def answered_grades(graded: Graded) -> Integers:
     """Returns the grades nearest to the expected ones, [n]; the higher of two that are equally near."""
     return np.floor(graded.expected + 0.5).astype(np.int64)
