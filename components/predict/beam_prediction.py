@@ -95,8 +95,11 @@ def predict_with_beam(
     predictions_path: Path,
     strips_path: Path | None,
     beam_options: str,
-) -> None:
+) -> list[str]:
     """Predicts videos as a Beam pipeline and writes their lines to one file, and strips to a folder unless that is None.
+
+    Returns:
+        The lines, in the order of the tasks.
 
     Raises:
         UsageError: the options name no runner that Beam knows, or one whose workers run elsewhere while there is no storage.
@@ -117,11 +120,13 @@ def predict_with_beam(
                 _run(chosen, model, sampling, lines_uri, strips_uri, options)
             return dict(map(json.loads, storage.read_bytes(lines_uri).splitlines()))
 
-        lines = results_of_all({task.position: task for task in tasks}, run, "predictions")
+        found = results_of_all({task.position: task for task in tasks}, run, "predictions")
         if strips_path and storage.exists(strips_uri):
             with storage.local_folder(strips_uri) as folder:
                 storage.put_folder(folder, str(strips_path), last="")
-        storage.write_bytes(str(predictions_path), json_lines.to_bytes(lines[position] for position in sorted(lines)))
+        lines = [found[task.position] for task in tasks]
+        storage.write_bytes(str(predictions_path), json_lines.to_bytes(lines))
+        return lines
 
 
 def _run(

@@ -10,6 +10,7 @@ def predict(
     videos: str,
     predictions: dsl.Output[dsl.Artifact],
     strips: dsl.Output[dsl.Artifact],
+    patients: dsl.Output[dsl.Artifact],
     model: str = "champion",
     storage: str = "",
     draw_strips: bool = False,
@@ -29,6 +30,7 @@ def predict(
     Returns:
         predictions: JSON Lines, one a video: class probabilities, also of each clip, whether the model abstains, or why there is none.
         strips: A folder with the strips, or an empty one.
+        patients: JSON Lines, one a patient of whom a manifest states the videos: classes, zones and the sum of severities.
     """
     from pathlib import Path
 
@@ -41,4 +43,5 @@ def predict(
         tensorflow_startup.load_tensorflow()
         from components.predict.prediction import predict_videos
 
-        predict_videos(tasks, model, storage, Path(predictions.path), Path(strips.path), draw_strips, beam_options)
+        outputs = Path(predictions.path), Path(strips.path), Path(patients.path)
+        predict_videos(tasks, model, storage, *outputs, draw_strips, beam_options)

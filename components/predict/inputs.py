@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from components.core import storage
 from components.core.errors import UsageError
-from components.core.records.manifest import CATALOG, read_manifest
+from components.core.records.manifest import CATALOG, ManifestRow, read_manifest
 from components.core.records.video_records import Status, read_videos
 from components.core.video.containers import EXTENSIONS
 
@@ -25,6 +25,8 @@ class VideoTask:
         uri: where the video is; local, gs:// or s3://.
         crop: the box of the frame to use (x, y, width, height in pixels), or None to look for the sector.
         obstacle: why the video cannot be had, or an empty string.
+        patient: whose it is, where a manifest says so, or an empty string.
+        zone: where on the chest, likewise.
     """
 
     position: int
@@ -32,6 +34,8 @@ class VideoTask:
     uri: str
     crop: tuple[int, int, int, int] | None = None
     obstacle: str = ""
+    patient: str = ""
+    zone: str = ""
 
 
 def split_videos(text: str) -> list[str]:
@@ -72,7 +76,7 @@ def _listed(uri: str) -> Iterator[tuple[str, VideoTask]]:
     suffix = path.suffix.lower()
     if uri == CATALOG or suffix == ".csv":
         for row in read_manifest(uri):
-            yield row.video_id, VideoTask(0, row.video_id, storage.spelled(row.uri), row.crop, _obstacle(row.uri))
+            yield row.video_id, _task_of(row, storage.spelled(row.uri), _obstacle(row.uri))
         return
     if not storage.exists(uri):
         raise UsageError(f"{uri!r} does not exist; give videos, folders of videos or manifests.")
@@ -91,10 +95,13 @@ def _listed(uri: str) -> Iterator[tuple[str, VideoTask]]:
             records = read_videos(Path(local))
         for record in records:
             obstacle = "" if record.status is Status.STORED else f"{record.status.value} at ingest: {record.reason}"
-            task = VideoTask(0, record.row.video_id, record.storage_uri or record.row.uri, record.row.crop, obstacle)
-            yield record.row.video_id, task
+            yield record.row.video_id, _task_of(record.row, record.storage_uri or record.row.uri, obstacle)
     else:
         yield "", VideoTask(0, uri, storage.absolute_uri(uri))
+
+
+def _task_of(row: ManifestRow, uri: str, obstacle: str) -> VideoTask:
+    return VideoTask(0, row.video_id, uri, row.crop, obstacle, patient=row.patient_id or row.group, zone=row.zone)
 
 
 def _obstacle(uri: str) -> str:

@@ -8,6 +8,8 @@
                    findings          of a model that tells any: `probability` that there are A-lines, that there are B-lines; of the
                                      severity the `expected` grade; null without a prediction
                    clips             start_s and end_s in the video, and the probabilities and findings of each clip
+                   patient, zone     whose video it is and where on the chest, as a manifest says; null where none does
+    patients       what the videos of a patient say together (components.predict.patients)
     strips/        number and id of the video .png: every clip in a row, with what the model says of it
 
 Each line is written when its video is done. A file of predictions appears whole at the end; until then it grows beside its place, and what
@@ -42,6 +44,7 @@ from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask
 from components.predict.model_choice import ChosenModel, open_model
+from components.predict.patients import patient_lines, summary
 from components.predict.strips import strip_png
 
 DECIMALS = 6
@@ -93,6 +96,8 @@ class VideoPrediction:
         fields = {
             "video_id": task.video_id,
             "uri": task.uri,
+            "patient": task.patient or None,
+            "zone": task.zone or None,
             "model_version": model.version or None,
             "model_sha256": model.sha256,
             "sector": read.sector or None,
@@ -150,6 +155,7 @@ def predict_videos(
     storage_uri: str,
     predictions_path: Path,
     strips_path: Path,
+    patients_path: Path,
     draw_strips: bool = False,
     beam_options: str = "",
 ) -> None:
@@ -162,6 +168,7 @@ def predict_videos(
         predictions_path: file to write, or a stream; the file appears complete or not at all, and of a run that failed there is
             `<name>.partial-…` with the lines of the videos before.
         strips_path: folder for the strips; it is made in any case.
+        patients_path: file for what the videos of each patient say together.
         draw_strips: whether strips are drawn.
         beam_options: options of Apache Beam; empty to do without.
 
@@ -179,17 +186,23 @@ def predict_videos(
             from components.predict.beam_prediction import predict_with_beam
 
             drawn = strips_path if draw_strips else None
-            predict_with_beam(tasks, model, sampling, storage_uri, predictions_path, drawn, beam_options)
-            return
-        with growing_file(predictions_path) as add:
-            classifier, _ = load_classifier(folder)
-            num_predicted = 0
-            for prediction in _predictions(tasks, classifier, model, sampling):
-                num_predicted += not prediction.read.reason
-                finish(prediction, str(strips_path) if draw_strips else "")
-                add(json_lines.to_bytes([prediction.to_json()]))
-                _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
-    _log.info("%d of %d videos have a prediction", num_predicted, len(tasks))
+            lines = predict_with_beam(tasks, model, sampling, storage_uri, predictions_path, drawn, beam_options)
+        else:
+            lines = []
+            with growing_file(predictions_path) as add:
+                classifier, _ = load_classifier(folder)
+                for prediction in _predictions(tasks, classifier, model, sampling):
+                    finish(prediction, str(strips_path) if draw_strips else "")
+                    lines.append(prediction.to_json())
+                    add(json_lines.to_bytes(lines[-1:]))
+                    _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
+    told = [json.loads(line) for line in lines]
+    _log.info("%d of %d videos have a prediction", sum(not line["reason"] for line in told), len(tasks))
+    patients = patient_lines(tasks, told)
+    storage.write_bytes(patients_path, json_lines.to_bytes(json.dumps(patient, ensure_ascii=False) for patient in patients))
+    for patient in patients:
+        if len(patient["videos"]) > 1:
+            _log.info("%s", summary(patient))
 
 
 def _predictions(tasks: list[VideoTask], classifier: Any, model: ChosenModel, sampling: Sampling) -> Iterator[VideoPrediction]:

@@ -29,8 +29,21 @@ def _default(name: str) -> str:
     help="File for the JSON Lines; until the end it is OUTPUT.partial-…  [default: standard output, a line when a video is done]",
 )
 @click.option("--strips", type=click.Path(file_okay=False, path_type=Path), help="Folder for a strip of every video (PNG), to look at.")
+@click.option(
+    "--patients",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for a line of JSON a patient, where a manifest says whose the videos are: classes, zones, sum of severities.",
+)
 @click.option("--beam-options", default=_default("beam_options"), help=step.component_spec.inputs["beam_options"].description)
-def predict(videos: tuple[str, ...], model: str, storage: str, output: Path | None, strips: Path | None, beam_options: str) -> None:
+def predict(
+    videos: tuple[str, ...],
+    model: str,
+    storage: str,
+    output: Path | None,
+    strips: Path | None,
+    patients: Path | None,
+    beam_options: str,
+) -> None:
     """Says what the champion makes of videos.
 
     Each gives a line of JSON.
@@ -44,6 +57,7 @@ def predict(videos: tuple[str, ...], model: str, storage: str, output: Path | No
             videos=shlex.join(videos),
             predictions=dsl.Artifact(uri=str((output or STDOUT).absolute())),
             strips=dsl.Artifact(uri=str(strips.absolute() if strips else folder / "strips")),
+            patients=dsl.Artifact(uri=str(patients.absolute() if patients else folder / "patients")),
             model=model,
             storage=storage,
             draw_strips=strips is not None,
