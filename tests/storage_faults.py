@@ -139,7 +139,9 @@ def impatience() -> Iterator[None]:
 
 
 def _objects(root: str) -> Contents:
-    read = {str(path): small_objects.read_with_generation(path) for path in storage.path_of(root).rglob("*")}
+    """Returns what a storage holds; asked again, because the last fault of a step may have closed a connection that is kept."""
+    paths = storage.patiently("list", root, lambda: list(storage.path_of(root).rglob("*")))
+    read = {str(path): storage.read_with_generation(str(path)) for path in paths}
     return {uri: content for uri, (content, generation) in read.items() if generation != small_objects.ABSENT and "/.writable-" not in uri}
 
 
@@ -286,7 +288,7 @@ def _train(root: str, folder: Path, outputs: Path) -> Contents:
     from tests.networks import coarse_model, training_options
 
     options = training_options(epochs=2, patience=2, batch_size=3, learning_rate=0.001, seed=0)
-    with mock.patch("components.train.trainer.build_network", lambda num_classes, options: coarse_model(num_classes)):
+    with mock.patch("components.train.trainer.build_network", lambda num_classes, *_: coarse_model(num_classes)):
         results = train_classifier(folder / "dataset", outputs / "model", outputs / "curves", options, root)
     return {"results": json.dumps({name: value for name, value in results.items() if name != "data_wait_share"}).encode()}
 

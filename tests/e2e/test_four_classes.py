@@ -25,7 +25,7 @@ def test_four_classes_are_trained_pruned_and_evaluated(tmp_path: Path, monkeypat
     }
     write_dataset(tmp_path / "dataset", records, class_names=ALL_CLASS_NAMES)
     # The networks of train take a minute to be traced and exported, and other tests do that.
-    monkeypatch.setattr(trainer, "build_network", lambda num_classes, options: coarse_model(num_classes))
+    monkeypatch.setattr(trainer, "build_network", lambda num_classes, *_: coarse_model(num_classes))
     training = training_options(epochs=1, patience=1, batch_size=4, learning_rate=0.001, seed=0)
     train_classifier(tmp_path / "dataset", tmp_path / "dense", tmp_path / "curves.html", training)
     pruning = PruningOptions(sparsity=0.5, pruning_epochs=1, batch_size=4, learning_rate=0.001, seed=0)
