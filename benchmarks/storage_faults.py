@@ -7,12 +7,12 @@ storage (tests/storage_faults.py says what that means), and the counts at the en
 are emulators, behind a proxy that spoils an answer: with 503, a reset connection, 403, an answer that is late, a body that is shorter than
 announced, or 503 from there on.
 
-Measured on two cores that others used too, 4272 trials at each of the 613 requests that the steps make on s3:// and gs:// (ingest 41 and 43,
-preprocess 41 and 42, train 14 and 15, a train that goes on 8 and 9, evaluate 27 and 28, predict 42 and 43, promote 16 and 17, record_training
-2 and 3, decide_training 5 and 8, gc 102 and 107): after a 503, a reset, a late answer and a short body the outcome was equal in 2846 of 2848
-trials; in two, during which the machine was suspended, the step ended with its sentence, as it did after a 403 and a 503 for good in 1424 of
-1424 (and, but for promote, gave the undisturbed outcome when it was started again). None was WRONG. A trial takes 1 to 6 s of one core; all
-of one scheme about two hours.
+Measured on two cores that others used too, 4272 trials at each of the 613 requests that the steps make on s3:// and gs:// (ingest 41 and
+43, preprocess 41 and 42, train 14 and 15, a train that goes on 8 and 9, evaluate 27 and 28, predict 42 and 43, promote 16 and 17,
+record_training 2 and 3, decide_training 5 and 8, gc 102 and 107): after a 503, a reset, a late answer and a short body the outcome was
+equal in 2846 of 2848 trials; in two, during which the machine was suspended, the step ended with its sentence, as it did after a 403 and
+a 503 for good in 1424 of 1424 (and, but for promote, gave the undisturbed outcome when it was started again). None was WRONG. A trial
+takes 1 to 6 s of one core; all of one scheme about two hours.
 """
 
 import argparse
