@@ -89,7 +89,7 @@ def video_rows(evaluation: Evaluation) -> list[dict[str, Answer]]:
 
 
 def _score(value: float | None) -> str:
-    return UNDEFINED if value is None else f"{value:.2f}"
+    return UNDEFINED if value is None else f"{value:.2f}".replace("-", "−")
 
 
 def _share(part: int, whole: int) -> float:
