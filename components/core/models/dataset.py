@@ -83,8 +83,15 @@ class Part:
         return self._balanced(tuple(self.clips_by_class.values()))
 
     def grade_weights(self, finding: Finding) -> tuple[float, ...]:
-        """Returns the same for the grades of a finding; n counts all clips, so that it weighs as much as the classes."""
-        return self._balanced(self.clips_by_grade[finding.name])
+        """Returns the weight of each grade of a finding; its mean over all clips is one, so that a finding counts as much as the class.
+
+        Of two grades, both count alike. More are left as frequent as they are: balanced, the expected grade would lean to the middle, and
+        the sum over the zones of a chest with it.
+        """
+        counts = self.clips_by_grade[finding.name]
+        if finding.num_thresholds == 1 or not any(counts):
+            return self._balanced(counts)
+        return (self.num_clips / sum(counts),) * len(counts)
 
     def _balanced(self, counts: Sequence[int]) -> tuple[float, ...]:
         present = sum(count > 0 for count in counts)

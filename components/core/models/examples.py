@@ -1,4 +1,4 @@
-"""What a classifier is fitted to: batches of clips, augmented in training, weighted such that every class and every grade counts alike.
+"""What a classifier is fitted to: batches of clips, augmented in training, weighted such that every class counts alike.
 
 Batches are (inputs, targets, weights), the latter two by head (core.models.heads); core.models.features makes them of cached maps.
 """
@@ -70,7 +70,7 @@ class ClipExamples:
 def wanted_of(part: Part) -> Any:
     """Returns a function from examples to what each head should say of them, and how much that counts.
 
-    Every class counts alike, and so does every grade of a finding; where a finding is not stated, it counts nothing.
+    Every class counts alike, and each finding as much as the class (Part.grade_weights); where it is not stated, it counts nothing.
 
     Args:
         part: the clips that the weights are balanced over.

@@ -13,12 +13,13 @@ import pytest
 from components.core.errors import DataError
 from components.core.models.dataset import Part, failures_of_shards, part_of_split, read_clips, read_records
 from components.core.records import clips, shards
+from components.core.records.findings import FINDINGS
 from tests.clip_datasets import write_toy_dataset
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_toy_dataset(tmp_path_factory.mktemp("data") / "dataset", {"train": 3, "validation": 1, "test": 1})
+    return write_toy_dataset(tmp_path_factory.mktemp("data") / "dataset", {"train": 3, "validation": 1, "test": 1}, findings=True)
 
 
 def stored_records(dataset: Path, split: str) -> list[clips.ClipRecord]:
@@ -39,6 +40,7 @@ def test_clips_are_those_that_core_clips_and_opencv_read(dataset: Path) -> None:
         assert example["clip"].dtype == np.uint8
         assert np.abs(example["clip"].astype(int) - frames).max() <= 1  # decoders may round differently
         assert example["label"] == record.label
+        assert example["findings"].tolist() == [record.a_lines, record.b_lines, record.severity]
         assert [example[key].decode() for key in ("video_id", "group", "source")] == [record.video_id, record.group, record.source]
 
 
@@ -120,3 +122,14 @@ def test_a_dataset_that_cannot_be_used_is_refused(dataset: Path, tmp_path: Path,
     damage(damaged)
     with pytest.raises(DataError, match=message):
         read_clips(damaged, "train")
+
+
+def test_a_finding_counts_as_much_as_the_class_however_few_clips_state_it() -> None:
+    a_lines, _, severity = FINDINGS
+    part = Part("train", (), {"covid": 10, "normal": 30}, clips_by_grade={"a_lines": (5, 15), "severity": (10, 4, 0, 6)})
+    assert part.grade_weights(a_lines) == pytest.approx((4, 4 / 3))  # both grades alike
+    assert part.grade_weights(severity) == (2, 2, 2, 2)  # as frequent as they are
+    for finding in part.findings:
+        counts = part.clips_by_grade[finding.name]
+        assert sum(np.multiply(counts, part.grade_weights(finding))) == pytest.approx(part.num_clips)
+    assert Part("validation", (), {"covid": 3}, clips_by_grade={"severity": (0, 0, 0, 0)}).grade_weights(severity) == (0, 0, 0, 0)
