@@ -149,7 +149,7 @@ def _place(shares: np.ndarray, costs: np.ndarray, targets: np.ndarray, fixed: np
 
 def _distance(totals: np.ndarray, costs: np.ndarray, targets: np.ndarray) -> float:
     """Returns how far the shares of every part are from the wanted ones; an empty cell weighs more than any imbalance."""
-    return float(((totals - targets[:, None]) ** 2 + costs * (totals == 0)).sum())
+    return float(((totals - targets[:, None]) ** 2).sum() + (costs * (totals == 0)).sum())
 
 
 def _check_every_split(videos_by_class: Counts, assigned: Mapping[str, str]) -> None:
