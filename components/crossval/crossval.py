@@ -26,10 +26,11 @@ from components.core.files.local_files import temporary_folder
 from components.core.models.dataset import Part, failures_of_shards, open_dataset, part_of_videos, read_clips
 from components.core.models.examples import ClipExamples
 from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
-from components.core.models.predictions import Predictions, predict_clips
+from components.core.models.predictions import Graded, Predictions, predict_clips
 from components.core.records.shards import ClipSource, read_clip_sources
+from components.core.statistics.agreement import agreement
 from components.core.statistics.thumbnails import expected_by_thumbnail, thumbnail_of
-from components.crossval.scores import CrossValidation, Videos, finding_score_of, score_of
+from components.crossval.scores import CrossValidation, Videos, score_of
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
 from components.train.options import TrainingOptions
 from components.train.trainer import build_network, train_network
@@ -118,7 +119,9 @@ def cross_validate(
         parts=np.array([str(getattr(video, divide_by)) for video in sources]),
     )
     grades = {of.name: np.array([of.grade_of(getattr(video, of.name)) for video in sources]) for of in index.findings}
-    told = {of.name: np.zeros((num_repeats, len(sources), of.num_thresholds)) for of in index.findings}
+    told = {
+        of.name: [Graded(grades[of.name], np.zeros((len(sources), of.num_thresholds))) for _ in range(num_repeats)] for of in index.findings
+    }
     by_thumbnail = {of.name: np.zeros(len(sources)) for of in index.findings}
     probabilities = np.zeros((num_repeats, len(sources), len(index.class_names)))
     everything = part_of_videos(dataset_path, "all", sources)
@@ -134,7 +137,7 @@ def cross_validate(
                 chosen = [rows[video_id] for video_id in tested.video_ids.tolist()]
                 probabilities[repeat, chosen] = tested.probabilities
                 for name, graded in tested.findings.items():
-                    told[name][repeat, chosen] = graded.probabilities
+                    told[name][repeat].probabilities[chosen] = graded.probabilities
                 _log.info(
                     "repeat %d of %d, %s (%d of %d): %d of %d videos right",
                     repeat + 1,
@@ -157,12 +160,11 @@ def cross_validate(
     predicted = {title: probabilities.argmax(axis=2), **answers}
     scores = {name: score_of(videos, labels, num_bootstrap, options.seed) for name, labels in predicted.items()}
     findings = {
-        of.name: finding_score_of(of, videos, grades[of.name], told[of.name], by_thumbnail[of.name], num_bootstrap, options.seed)
-        for of in index.findings
+        of.name: agreement(of, told[of.name], by_thumbnail[of.name], videos.groups, num_bootstrap, options.seed) for of in index.findings
     }
     parameters = dataclasses.asdict(options)
     return CrossValidation(
-        title, divide_by, index.class_names, parameters, index.fingerprint, videos, probabilities, scores, grades, told, findings
+        title, divide_by, index.class_names, parameters, index.fingerprint, videos, probabilities, scores, told, findings
     )
 
 

@@ -8,9 +8,15 @@ import numpy as np
 
 from components.core.models.predictions import Graded, Predictions
 from components.core.pages import template
-from components.core.records.findings import FINDINGS, NOT_STATED, Finding
-from components.core.statistics.agreement import by_order, weighted_agreement
-from components.core.statistics.bootstrap import macro_f1_over_groups, percentile_interval, sample_and_replicates, weighted_metrics
+from components.core.records.findings import FINDINGS, NOT_STATED
+from components.core.statistics.agreement import Agreement
+from components.core.statistics.bootstrap import (
+    Interval,
+    macro_f1_over_groups,
+    percentile_interval,
+    sample_and_replicates,
+    weighted_metrics,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,72 +85,12 @@ def score_of(videos: Videos, predicted: np.ndarray, num_bootstrap: int, seed: in
     return Score(float(macro_f1[:, 0].mean()), tuple(macro_f1[:, 0].tolist()), low, high, part_mean, part_deviation)
 
 
-@dataclasses.dataclass(frozen=True)
-class FindingScore:
-    """How well a finding is told: the main measure of core.statistics.agreement, over the videos that state it.
-
-    Attributes:
-        measure: its name.
-        num_videos: videos that state the finding.
-        pooled: over all of them at once, mean of the repeats; None where it is not defined, like the others.
-        repeats: the same of each repeat.
-        low, high: 95 % percentile interval of `pooled`, from a bootstrap over groups.
-        thumbnail: what a thumbnail reaches on the same videos.
-        difference_low, difference_high: interval of `pooled` less that, paired over groups.
-    """
-
-    measure: str
-    num_videos: int
-    pooled: float | None
-    repeats: tuple[float | None, ...]
-    low: float | None
-    high: float | None
-    thumbnail: float | None
-    difference_low: float | None
-    difference_high: float | None
-
-
-def finding_score_of(
-    finding: Finding, videos: Videos, grades: np.ndarray, told: np.ndarray, by_thumbnail: np.ndarray, num_bootstrap: int, seed: int
-) -> FindingScore:
-    """Scores what is told of a finding.
-
-    Args:
-        finding: what is told.
-        videos: of the dataset.
-        grades: what is stated of them, or NOT_STATED, [n].
-        told: [repeats, n, grades − 1], the probabilities of at least each grade but the first.
-        by_thumbnail: what a thumbnail makes expect, [n].
-        num_bootstrap: replicates behind the intervals.
-        seed: of the replicates.
-    """
-    rows = np.flatnonzero(grades != NOT_STATED)
-    weights = sample_and_replicates(videos.groups[rows], num_bootstrap, seed)
-    measured = [weighted_agreement(finding, Graded(grades[rows], of_repeat[rows]), weights) for of_repeat in told]
-    measure = next(iter(measured[0]))
-    values = np.stack([of_repeat[measure] for of_repeat in measured])
-    baseline = weighted_agreement(finding, by_order(grades[rows], by_thumbnail[rows], finding), weights)[measure]
-    mean = values.mean(axis=0)
-    interval, difference = percentile_interval(mean[1:]), percentile_interval(mean[1:] - baseline[1:])
-    return FindingScore(
-        measure=measure,
-        num_videos=len(rows),
-        pooled=_defined(mean[0]),
-        repeats=tuple(map(_defined, values[:, 0])),
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        thumbnail=_defined(baseline[0]),
-        difference_low=difference.low if difference else None,
-        difference_high=difference.high if difference else None,
-    )
+def _ends(interval: Interval | None) -> str:
+    return f"{_two(interval.low)} to {_two(interval.high)}" if interval else "undefined"
 
 
 def _two(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2f}"
-
-
-def _defined(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -160,8 +106,7 @@ class CrossValidation:
         videos: which were tested.
         probabilities: [repeats, n, classes], of the classifier.
         scores: by title, the classifier's first.
-        grades: of each finding that was learnt, by its name, what is stated of the videos, or NOT_STATED, [n].
-        told: likewise what the classifier says, [repeats, n, grades − 1].
+        told: of each finding that was learnt, by its name, what the classifier says of the videos in each repeat.
         findings: likewise the scores of that.
     """
 
@@ -173,9 +118,8 @@ class CrossValidation:
     videos: Videos
     probabilities: np.ndarray
     scores: dict[str, Score]
-    grades: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    told: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    findings: dict[str, FindingScore] = dataclasses.field(default_factory=dict)
+    told: dict[str, list[Graded]] = dataclasses.field(default_factory=dict)
+    findings: dict[str, Agreement] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns all of it as JSON."""
@@ -189,7 +133,7 @@ class CrossValidation:
             "parts_of_one_class": self.videos.parts_with(one_class=True),
             "parameters": self.parameters,
             "scores": {title: dataclasses.asdict(score) for title, score in self.scores.items()},
-            "findings": {name: dataclasses.asdict(score) for name, score in self.findings.items()},
+            "findings": {name: dataclasses.asdict(found) for name, found in self.findings.items()},
             "videos": [
                 {
                     "video_id": str(video_id),
@@ -206,15 +150,16 @@ class CrossValidation:
 
     def _findings_of(self, row: int) -> dict[str, Any]:
         """Returns what is stated and told of each finding in a video."""
-        if not self.findings:
+        if not self.told:
             return {}
-        learnt = [finding for finding in FINDINGS if finding.name in self.findings]
-        stated = {of.name: of.grades[grade] for of in learnt if (grade := int(self.grades[of.name][row])) != NOT_STATED}
-        return {"stated": stated, "told": {name: np.round(values[:, row], 6).tolist() for name, values in self.told.items()}}
+        grades = {name: int(repeats[0].grades[row]) for name, repeats in self.told.items()}
+        told = {name: [np.round(of.probabilities[row], 6).tolist() for of in repeats] for name, repeats in self.told.items()}
+        stated = {of.name: of.grades[grades[of.name]] for of in FINDINGS if grades.get(of.name, NOT_STATED) != NOT_STATED}
+        return {"stated": stated, "told": told}
 
     def markdown(self) -> str:
         """Returns the table."""
-        return template("components.crossval", "scores.md", two=_two).render(
+        return template("components.crossval", "scores.md", two=_two, ends=_ends).render(
             found=self,
             num_groups=len(np.unique(self.videos.groups)),
             num_parts=len(np.unique(self.videos.parts)),
@@ -226,6 +171,6 @@ class CrossValidation:
         """Returns the numbers for the Kubeflow UI."""
         score = self.scores[self.title]
         numbers = {"macro_f1": score.pooled, "macro_f1_low": score.low, "macro_f1_high": score.high, "part_macro_f1": score.part_mean}
-        numbers |= {f"{name}_{score.measure}": score.pooled for name, score in self.findings.items()}
+        numbers |= {f"{name}_{found.main}": found.scores[found.main] for name, found in self.findings.items()}
         numbers |= {f"baseline_{title}": other.pooled for title, other in self.scores.items() if title != self.title}
         return {name.replace(" ", "_"): round(value, 6) for name, value in numbers.items() if value is not None}

@@ -32,11 +32,11 @@ from components.core.models.predictions import Predictions
 from components.core.records.training_record import LISTED_VIDEOS_KEY
 from components.core.records.video_records import VideoSet
 from components.core.registry.versions import COMPARISON_KEY, Comparison
+from components.core.statistics.agreement import Agreement
 from components.core.statistics.bootstrap import CONFIDENCE, Interval
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import MAJORITY, Baseline
 from components.evaluate.data_flow import DataFlow
-from components.evaluate.findings import FindingScores
 from components.evaluate.illustrations import Illustrations
 from components.evaluate.metrics import ClassScores, Scores
 from components.evaluate.operating_points import Abstention, OperatingPoint
@@ -163,7 +163,7 @@ class Evaluation:
         attention: where the pruned model's attribution lies, or None when its layers do not tell.
         illustrations: pictures for the report; evaluation.json has none.
         models: by name; pruned and dense always, int8 when prune exported it, champion when it could be compared.
-        findings: by the name of the model, what it tells beside the class, over videos; empty when it tells nothing.
+        findings: by the name of the model, then of the finding, what it tells beside the class, over videos.
         comparison: for promote.
         notes: what a reader must know, in sentences.
     """
@@ -182,7 +182,7 @@ class Evaluation:
     attention: Attention | None
     illustrations: Illustrations
     models: dict[str, EvaluatedModel]
-    findings: dict[str, tuple[FindingScores, ...]]
+    findings: dict[str, dict[str, Agreement]]
     comparison: Comparison
     notes: tuple[str, ...]
 
@@ -213,7 +213,7 @@ class Evaluation:
             numbers |= {f"{name}_video_{score}": getattr(model.video_scores, score) for score in SHOWN_SCORES}
             if model.interval:
                 numbers |= {f"{name}_video_macro_f1_low": model.interval.low, f"{name}_video_macro_f1_high": model.interval.high}
-            numbers |= {f"{name}_{found.name}_{found.main}": found.scores[found.main] for found in self.findings[name]}
+            numbers |= {f"{name}_{finding}_{found.main}": found.scores[found.main] for finding, found in self.findings[name].items()}
             numbers |= {f"{name}_clip_macro_f1": model.clip_scores.macro_f1, f"{name}_group_macro_f1": model.group_scores.macro_f1}
         numbers |= {"baseline_video_macro_f1": self.baseline.macro_f1, "baseline_video_accuracy": self.baseline.accuracy}
         numbers |= {"num_test_videos": self.test_set.total.videos, "num_test_groups": self.test_set.total.groups}
@@ -240,7 +240,7 @@ class Evaluation:
         lines = [f"test split: {total.videos} videos of {total.groups} groups, {total.clips} clips"]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         pruned = self.models[PRUNED]
-        lines += [_in_a_line(found) for found in self.findings[PRUNED]]
+        lines += [_in_a_line(finding, found) for finding, found in self.findings[PRUNED].items()]
         interval = f" (95 %: {pruned.interval.low:.2f} to {pruned.interval.high:.2f})" if pruned.interval else ""
         result = f"result: pruned model, macro-F1 {pruned.video_scores.macro_f1:.3f}{interval} on {total.videos} test videos"
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes), result])
@@ -249,7 +249,7 @@ class Evaluation:
         return {
             "abstention": model.abstention,
             "clip": _score_fields(model.clip_scores),
-            "findings": {found.name: found for found in self.findings[model.name]},
+            "findings": self.findings[model.name],
             "group": _score_fields(model.group_scores),
             "metadata": model.metadata,
             "model_sha256": model.model_sha256,
@@ -281,14 +281,14 @@ def _summary_row(model: EvaluatedModel) -> tuple[str, ...]:
     return (model.name, f"{model.video_scores.macro_f1:.3f}", interval, *(f"{value:.3f}" for value in scores))
 
 
-def _in_a_line(found: FindingScores) -> str:
+def _in_a_line(finding: str, found: Agreement) -> str:
     value, interval = found.scores[found.main], found.intervals[found.main]
     if value is None:
-        return f"{found.name}: {found.num_videos} test videos state it, too few for a score"
+        return f"{finding}: {found.num_videos} test videos state it, too few for a score"
     bounds = f" (95 %: {interval.low:.2f} to {interval.high:.2f})" if interval else ""
     thumbnail = f", a thumbnail {found.thumbnail:.2f}" if found.thumbnail is not None else ""
     videos = f"{found.num_videos} videos of {found.num_groups} groups"
-    return f"{found.name}: {found.main.replace('_', ' ')} {value:.2f}{bounds}{thumbnail}; {videos}"
+    return f"{finding}: {found.main.replace('_', ' ')} {value:.2f}{bounds}{thumbnail}; {videos}"
 
 
 def _plain(value: Any) -> Any:

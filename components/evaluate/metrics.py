@@ -5,7 +5,6 @@ never predicted, an ROC curve without examples on both sides. Macro-F1 and balan
 """
 
 import dataclasses
-import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from components.core.statistics.bootstrap import (
     Interval,
     WeightedMetrics,
     calibration_interval,
+    defined,
     percentile_interval,
     sample_and_replicates,
     weighted_metrics,
@@ -138,11 +138,6 @@ def _class_scores(predictions: Predictions, label: int, name: str, found: Weight
         intervals={key: percentile_interval(values[1:, label]) for key, values in found.classes.items()} if has_examples else {},
         **{key: defined(values[0, label]) for key, values in found.classes.items()},
     )
-
-
-def defined(value: Any) -> Any:
-    """Returns a number, or None for NaN."""
-    return None if math.isnan(value) else float(value)
 
 
 def roc_curve(predictions: Predictions, label: int) -> RocCurve | None:

@@ -12,8 +12,8 @@ import numpy as np
 from sklearn import metrics
 
 from components.core.models.predictions import Floats, Predictions
-from components.core.statistics.bootstrap import Interval, percentile_interval, sample_and_replicates, weighted_rates
-from components.evaluate.metrics import defined, score
+from components.core.statistics.bootstrap import Interval, defined, percentile_interval, sample_and_replicates, weighted_rates
+from components.evaluate.metrics import score
 
 TARGET_COVERAGE = 0.8
 

@@ -9,7 +9,7 @@ Only facts are taken over: identifiers, addresses, classes, numbers, checksums. 
 `sha256` is what must come; no address of any source has been tried on the internet.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -32,5 +32,15 @@ def build(covidx_us_folder: Path, covid_blues_clone: Path, born_clone: Path) -> 
     return [{name: row.get(name, "") for name in COLUMNS} for row in rows]
 
 
+def main() -> None:
+    """Writes the catalog."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("covidx_us", "covid_blues", "born"):
+        parser.add_argument(name, type=Path)
+    arguments = parser.parse_args()
+    rows = build(arguments.covidx_us, arguments.covid_blues, arguments.born)
+    pd.DataFrame(rows).to_csv(CATALOG, index=False, lineterminator="\n")
+
+
 if __name__ == "__main__":
-    pd.DataFrame(build(*map(Path, sys.argv[1:]))).to_csv(CATALOG, index=False, lineterminator="\n")
+    main()

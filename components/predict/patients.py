@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from components.core.records.findings import SEVERITY
 from components.predict.inputs import VideoTask
 
 DECIMALS = 4
-HIGHEST_SEVERITY = 3
 
 Line = dict[str, Any]
 
@@ -43,7 +43,7 @@ def summary(patient: Line) -> str:
     if patient.get("severity_sum") is None:
         return said
     num_zones = len(patient["zones"])
-    return f"{said}, severity {patient['severity_sum']:.1f} of {HIGHEST_SEVERITY * num_zones} over {num_zones} zones"
+    return f"{said}, severity {patient['severity_sum']:.1f} of {SEVERITY.num_thresholds * num_zones} over {num_zones} zones"
 
 
 def _patient(name: str, members: list[tuple[VideoTask, Line]]) -> Line:
@@ -62,7 +62,7 @@ def _patient(name: str, members: list[tuple[VideoTask, Line]]) -> Line:
             if task.zone:
                 in_zone[task.zone].append(line["findings"])
         zones = {zone: _findings(found) for zone, found in sorted(in_zone.items())}
-        severities = [zone["severity"]["expected"] for zone in zones.values() if "severity" in zone]
+        severities = [zone[SEVERITY.name][SEVERITY.measure] for zone in zones.values() if SEVERITY.name in zone]
         patient |= {"zones": zones, "severity_sum": round(sum(severities), DECIMALS) if severities else None}
     return patient
 

@@ -243,12 +243,13 @@ def classify(classifier: Any, clips: Sequence[Jpegs], model: ChosenModel) -> np.
         DataError: the model gives something else.
     """
     batch = tf.stack([decode_frames(tf.constant(list(jpegs))) for jpegs in clips])
-    answers = heads.side_by_side(classifier.predict_on_batch(batch), model.metadata.heads)
-    if answers.shape != (len(clips), sum(model.metadata.heads.values())) or not np.isfinite(answers).all():
-        raise DataError(
-            f"the model {model.version or model.uri} does not give {heads.in_words(model.metadata.heads)}, all finite, for each clip; "
-            "use another version (lus champion list)."
-        )
+    answer = classifier.predict_on_batch(batch)
+    try:
+        answers = heads.side_by_side(answer, model.metadata.heads)
+        if not np.isfinite(answers).all():
+            raise ValueError(f"does not give {heads.in_words(model.metadata.heads)}, all finite, for each clip")
+    except ValueError as error:
+        raise DataError(f"the model {model.version or model.uri} {error}; use another version (lus champion list).") from None
     return answers
 
 

@@ -54,7 +54,7 @@ def build_classifier(
     for finding in findings:
         head = layers.Dense(finding.num_thresholds, activation="sigmoid", dtype="float32", name=finding.name)
         outputs[finding.name] = head(features)
-    return tf_keras.Model(inputs, heads.like_the_model(outputs, findings), name=architecture)
+    return tf_keras.Model(inputs, heads.like_the_model(outputs), name=architecture)
 
 
 def _convlstm2d(maps: Any) -> Any:

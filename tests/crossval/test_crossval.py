@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import f1_score
 
 from components.core.errors import DataError, UsageError
-from components.core.records.findings import FINDINGS
 from components.core.records.shards import ClipSource
 from components.crossval.crossval import MAJORITY, THUMBNAIL, cross_validate, divide
-from components.crossval.scores import CrossValidation, Videos, finding_score_of, score_of
+from components.crossval.scores import CrossValidation, Videos, score_of
 from tests.clip_datasets import write_toy_dataset
 from tests.networks import training_options
 
@@ -73,22 +72,6 @@ def test_scores_are_those_of_scikit_learn_and_the_interval_holds_them() -> None:
     assert score.high is not None
     assert score.low < score.pooled < score.high
     assert 0.1 < score.high - score.low < 0.4
-
-
-def test_a_finding_is_scored_over_the_videos_that_state_it_beside_a_thumbnail() -> None:
-    rng = np.random.default_rng(0)
-    grades = rng.integers(-1, 2, size=90)
-    ids = np.arange(90).astype(str)
-    videos = Videos(ids, np.zeros(90, int), np.repeat(np.arange(30), 3).astype(str), ids)
-    told = np.clip(0.5 + 0.25 * grades + 0.2 * rng.normal(size=(2, 90)), 0, 1)[..., None]
-    score = finding_score_of(FINDINGS[0], videos, grades, told, rng.normal(size=90), num_bootstrap=300, seed=0)
-    known = grades >= 0
-    expected = [roc_auc_score(grades[known], repeat[known, 0]) for repeat in told]
-    assert score.num_videos == known.sum()
-    assert score.repeats == pytest.approx(expected)
-    assert score.low < score.pooled < score.high
-    assert score.thumbnail == pytest.approx(0.5, abs=0.2)
-    assert 0 < score.difference_low < score.pooled - score.thumbnail < score.difference_high
 
 
 def cross_validation(parts: list[str], labels: list[int]) -> CrossValidation:
@@ -160,7 +143,7 @@ def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
     assert np.shape(by_id["train-normal-1"]["told"]["severity"]) == (1, 3)
     severity = fields["findings"]["severity"]
     expected = [np.sum(video["told"]["severity"]) for video in fields["videos"] if video["stated"]]
-    assert severity["pooled"] == pytest.approx(
+    assert severity["scores"]["rank_correlation"] == pytest.approx(
         scipy.stats.spearmanr([int(video["stated"]["severity"]) for video in fields["videos"] if video["stated"]], expected).statistic
     )
     assert severity["thumbnail"] > 0.9, "toy clips of a class are alike"

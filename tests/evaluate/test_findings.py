@@ -24,11 +24,11 @@ def evaluation(make_evaluation: Callable[..., Evaluation]) -> Evaluation:
 
 
 def test_only_videos_that_state_a_finding_count(evaluation: Evaluation) -> None:
-    b_lines, severity = evaluation.findings[PRUNED]
+    b_lines, severity = (evaluation.findings[PRUNED][name] for name in ("b_lines", "severity"))
     videos = evaluation.models[PRUNED].videos
     stated = {name: grades[grades != NOT_STATED] for name, grades in grades_of(LABELS).items()}
-    assert (b_lines.name, b_lines.num_videos, b_lines.videos_by_grade) == (
-        "b_lines",
+    assert (list(evaluation.findings[PRUNED]), b_lines.num_videos, b_lines.videos_by_grade) == (
+        ["b_lines", "severity"],
         24,
         {"no": int((stated["b_lines"] == 0).sum()), "yes": int((stated["b_lines"] == 1).sum())},
     )
@@ -48,7 +48,7 @@ def test_a_thumbnail_that_shows_it_is_as_good_and_one_that_does_not_is_not() -> 
     rng = np.random.default_rng(0)
     noise = {video.video_id: rng.normal(size=9) for video in facts}
     shown = {video.video_id: noise[video.video_id] + 9 * (video.findings.get("b_lines") == "yes") for video in facts}
-    blind, seeing = (score_findings(videos, facts, thumbnails, 300, seed=0)[0] for thumbnails in (noise, shown))
+    blind, seeing = (score_findings(videos, facts, thumbnails, 300, seed=0)["b_lines"] for thumbnails in (noise, shown))
     assert blind.thumbnail < 0.75
     assert blind.difference.low > 0
     assert seeing.thumbnail > 0.9
@@ -65,7 +65,7 @@ def test_a_thumbnail_is_the_mean_of_its_cells() -> None:
 
 def test_json_metrics_summary_and_page_say_it(evaluation: Evaluation) -> None:
     models = json.loads(evaluation.to_json())["models"]
-    auc = evaluation.findings[PRUNED][0].scores["auc"]
+    auc = evaluation.findings[PRUNED]["b_lines"].scores["auc"]
     assert models[PRUNED]["findings"]["b_lines"]["scores"]["auc"] == pytest.approx(auc, abs=1e-6)
     assert models[CHAMPION]["findings"] == {}
     assert evaluation.metrics()["pruned_b_lines_auc"] == pytest.approx(auc, abs=1e-6)
@@ -77,6 +77,6 @@ def test_json_metrics_summary_and_page_say_it(evaluation: Evaluation) -> None:
 
 def test_a_dataset_without_findings_says_so(make_evaluation: Callable[..., Evaluation]) -> None:
     evaluation = make_evaluation()
-    assert evaluation.findings[DENSE] == ()
+    assert evaluation.findings[DENSE] == {}
     assert "The train videos state no findings" in render_report(evaluation)
     assert not any("severity" in name for name in evaluation.metrics())

@@ -31,11 +31,11 @@ def results_of_all(tasks: Mapping[Key, Task], run: Callable[[Sequence[Task]], Ma
         OutageError: some have no result after MAX_RUNS runs.
     """
     results: dict[Key, Result] = {}
-    for _ in range(MAX_RUNS):
+    for num_runs in range(MAX_RUNS):
         lost = {key: task for key, task in tasks.items() if key not in results}
         if not lost:
             break
-        if results:
+        if num_runs:
             _log.warning("the runner lost the results of %d of %d %s, which are done again: %s", len(lost), len(tasks), what, _named(lost))
         results |= run(list(lost.values()))
     if lost := {key: task for key, task in tasks.items() if key not in results}:

@@ -91,6 +91,6 @@ def wanted_of(part: Part) -> Any:
             targets[finding.name] = tf.cast(grade[..., tf.newaxis] >= thresholds, tf.float32)
             weight = tf.gather(grade_weights[finding.name], tf.maximum(grade, 0))
             weights[finding.name] = tf.where(grade < 0, 0.0, weight)
-        return heads.like_the_model(targets, part.findings), heads.like_the_model(weights, part.findings)
+        return heads.like_the_model(targets), heads.like_the_model(weights)
 
     return of_example

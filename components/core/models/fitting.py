@@ -44,9 +44,9 @@ def compile_classifier(model: tf_keras.Model, optimizer: Any, label_smoothing: f
     """Gives a classifier the losses, whose sum counts, and the metric that this project trains and selects by."""
     losses = {name: tf_keras.losses.BinaryCrossentropy() for name in heads.by_head(model.output)}
     losses[heads.CLASSES] = tf_keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
-    metrics = {heads.CLASSES: [tf_keras.metrics.F1Score(average="macro", name=MACRO_F1)]}
-    loss, metric = (values if isinstance(model.output, dict) else values[heads.CLASSES] for values in (losses, metrics))
-    model.compile(optimizer, loss=loss, metrics=metric, weighted_metrics=[])
+    metrics: dict[str, list[Any]] = {name: [] for name in losses}
+    metrics[heads.CLASSES] = [tf_keras.metrics.F1Score(average="macro", name=MACRO_F1)]
+    model.compile(optimizer, loss=heads.like_the_model(losses), metrics=heads.like_the_model(metrics), weighted_metrics=[])
 
 
 @dataclasses.dataclass(frozen=True)

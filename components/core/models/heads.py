@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from components.core.records.findings import FINDINGS, Finding
+from components.core.records.findings import FINDINGS
 
 CLASSES = "probabilities"
 
@@ -23,9 +23,9 @@ def by_head(answer: Any) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {CLASSES: answer}
 
 
-def like_the_model(values: dict[str, Any], findings: Sequence[Finding]) -> Any:
-    """Returns values by head in the form in which a model with these findings gives its answer."""
-    return values if findings else values[CLASSES]
+def like_the_model(values: dict[str, Any]) -> Any:
+    """Returns values of all heads in the form in which a model with these heads gives its answer."""
+    return values if len(values) > 1 else values[CLASSES]
 
 
 def sizes(num_classes: int, findings: Sequence[str]) -> dict[str, int]:
@@ -39,9 +39,15 @@ def in_words(sizes: Mapping[str, int]) -> str:
 
 
 def side_by_side(answer: Any, sizes: Mapping[str, int]) -> np.ndarray:
-    """Returns what a model gave as one table, [batch, numbers] float64; what it did not give is absent."""
-    given = by_head(answer)
-    return np.concatenate([np.asarray(given[name], np.float64) for name in sizes if name in given], axis=1)
+    """Returns what a model gave as one table, [batch, numbers] float64, the heads in the order of their sizes.
+
+    Raises:
+        ValueError: it gave something else than these heads; the message says what.
+    """
+    given = {name: np.asarray(values, np.float64) for name, values in by_head(answer).items()}
+    if (found := {name: values.shape[-1] for name, values in given.items()}) != dict(sizes):
+        raise ValueError(f"gives {in_words(found)} a clip instead of {in_words(sizes)}")
+    return np.concatenate([given[name] for name in sizes], axis=1)
 
 
 def apart(table: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:

@@ -194,29 +194,30 @@ def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part",
     columns: dict[str, list[Any]] = defaultdict(list)
     with failures_of_shards(dataset_path):
         for batch in read_clips(dataset_path, chosen).batch(batch_size).prefetch(1).as_numpy_iterator():
-            answer = heads.by_head(model.predict_on_batch(batch.pop("clip")))
-            for key, values in {**batch, **answer}.items():
+            answer = model.predict_on_batch(batch.pop("clip"))
+            try:
+                answers = heads.side_by_side(answer, sizes)
+            except ValueError as error:
+                raise DataError(f"the {name} model {error}; train the model again.") from None
+            for key, values in {**batch, "answers": answers}.items():
                 columns[key].append(values)
     rows = {key: np.concatenate(parts) for key, parts in columns.items()}
-    answers = {key: rows[key].astype(np.float64) for key in sizes if key in rows}
-    given = {key: values.shape[-1] for key, values in answers.items()}
-    if given != dict(sizes):
-        raise DataError(f"the {name} model gives {heads.in_words(given)} a clip instead of {heads.in_words(sizes)}; train the model again.")
-    if num_bad := int(np.sum(~np.isfinite(np.concatenate(list(answers.values()), axis=1)).all(axis=1))):
+    if num_bad := int(np.sum(~np.isfinite(rows["answers"]).all(axis=1))):
         raise DataError(
             f"the {name} model gives no finite probabilities for {num_bad} of {len(rows['label'])} {chosen.name} clips; "
             "train again with a lower learning rate."
         )
+    by_head = heads.apart(rows["answers"], sizes)
     sources = np.char.decode(rows["source"].astype(bytes), "utf-8")
     return Predictions(
         labels=rows["label"].astype(np.int64),
-        probabilities=answers.pop(heads.CLASSES),
+        probabilities=by_head[heads.CLASSES],
         video_ids=np.char.decode(rows["video_id"].astype(bytes), "utf-8"),
         groups=np.char.decode(rows["group"].astype(bytes), "utf-8"),
         sources=np.where(sources == "", NO_SOURCE, sources),
         findings={
-            finding.name: Graded(rows["findings"][:, number].astype(np.int64), answers[finding.name])
+            finding.name: Graded(rows["findings"][:, number].astype(np.int64), by_head[finding.name])
             for number, finding in enumerate(FINDINGS)
-            if finding.name in answers
+            if finding.name in by_head
         },
     )

@@ -31,15 +31,13 @@ KEY_GROUP = "clip/group"
 KEY_SOURCE = "clip/source"
 KEY_LABEL = "clip/label/index"
 KEY_CLIP_INDEX = "clip/index"
-KEY_ZONE = "clip/zone"
-KEY_PATIENT = "clip/patient"
 KEYS_OF_FINDINGS = {finding.name: f"clip/{finding.name}" for finding in FINDINGS}
 KEY_FRAMES = "image/encoded"
 # The fields of a ClipRecord by their keys: texts, numbers, and numbers of each frame.
 _TEXTS = {KEY_VIDEO_ID: "video_id", KEY_GROUP: "group", KEY_SOURCE: "source", "clip/probe": "probe", "clip/license": "license"}
 _NUMBERS = {KEY_LABEL: "label", KEY_CLIP_INDEX: "clip_index"}
 # The same for what may be absent, with what a record then says.
-_OPTIONAL_TEXTS = {KEY_ZONE: "zone", KEY_PATIENT: "patient_id"}
+_OPTIONAL_TEXTS = {"clip/zone": "zone", "clip/patient": "patient_id"}
 _OPTIONAL_NUMBERS = {key: name for name, key in KEYS_OF_FINDINGS.items()}
 _SERIES = {"image/timestamp": "timestamps_us", "image/frame_index": "frame_indices"}
 

@@ -47,3 +47,4 @@ FINDINGS = (
     Finding("b_lines", "B-lines", ("no", "yes")),
     Finding("severity", "severity", ("0", "1", "2", "3")),
 )
+SEVERITY = FINDINGS[-1]

@@ -5,11 +5,84 @@ Spearman's rank correlation and the mean absolute error. Both: Cohen's kappa wit
 ("Weighted kappa", Psychological Bulletin 70, 1968).
 """
 
+import dataclasses
+from collections.abc import Sequence
+
 import numpy as np
 
-from components.core.models.predictions import Floats, Graded, Integers
+from components.core.models.predictions import Floats, Graded, Integers, Strings
 from components.core.records.findings import Finding
-from components.core.statistics.bootstrap import areas, divide, mean_of, weighted_rates
+from components.core.statistics.bootstrap import (
+    Interval,
+    areas,
+    defined,
+    divide,
+    mean_of,
+    percentile_interval,
+    sample_and_replicates,
+    weighted_rates,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """What is told of a finding against what experts state, over the rows that state it.
+
+    Attributes:
+        num_videos: these rows.
+        num_groups: their groups.
+        videos_by_grade: how many state each grade.
+        scores: weighted_agreement's measures, the main one first, the mean of the repeats; None where the rows do not define one.
+        intervals: 95 % percentile intervals of them, from a bootstrap over groups; None where there is none.
+        repeats: the main one of each repeat.
+        thumbnail: the main one of a thumbnail (core.statistics.thumbnails).
+        difference: interval of the main one less the thumbnail's, paired over groups.
+    """
+
+    num_videos: int
+    num_groups: int
+    videos_by_grade: dict[str, int]
+    scores: dict[str, float | None]
+    intervals: dict[str, Interval | None]
+    repeats: tuple[float | None, ...]
+    thumbnail: float | None
+    difference: Interval | None
+
+    @property
+    def main(self) -> str:
+        """The name of the score to look at first."""
+        return next(iter(self.scores))
+
+
+def agreement(finding: Finding, told: Sequence[Graded], by_thumbnail: Floats, groups: Strings, num_bootstrap: int, seed: int) -> Agreement:
+    """Scores what is told of a finding, given at least one row that states it.
+
+    Args:
+        finding: what is told.
+        told: n rows each, what repeated trainings say of the same rows.
+        by_thumbnail: what a thumbnail makes expect, [n]; only its order means something.
+        groups: of the rows, [n].
+        num_bootstrap: replicates behind the intervals.
+        seed: of the replicates.
+    """
+    rows = np.flatnonzero(told[0].is_stated)
+    grades, groups = told[0].grades[rows], groups[rows]
+    num_groups = len(np.unique(groups))
+    weights = sample_and_replicates(groups, num_bootstrap if num_groups > 1 else 0, seed)
+    measured = [weighted_agreement(finding, Graded(grades, of_repeat.probabilities[rows]), weights) for of_repeat in told]
+    means = {name: np.mean([of_repeat[name] for of_repeat in measured], axis=0) for name in measured[0]}
+    main = next(iter(means))
+    of_thumbnail = weighted_agreement(finding, _by_order(grades, by_thumbnail[rows], finding), weights)[main]
+    return Agreement(
+        num_videos=len(rows),
+        num_groups=num_groups,
+        videos_by_grade={grade: int((grades == number).sum()) for number, grade in enumerate(finding.grades)},
+        scores={name: defined(values[0]) for name, values in means.items()},
+        intervals={name: percentile_interval(values[1:]) for name, values in means.items()},
+        repeats=tuple(defined(of_repeat[main][0]) for of_repeat in measured),
+        thumbnail=defined(of_thumbnail[0]),
+        difference=percentile_interval(means[main][1:] - of_thumbnail[1:]),
+    )
 
 
 def weighted_agreement(finding: Finding, graded: Graded, weights: Floats) -> dict[str, Floats]:
@@ -32,7 +105,7 @@ def weighted_agreement(finding: Finding, graded: Graded, weights: Floats) -> dic
     return {"rank_correlation": _rank_correlation(graded.grades, graded.expected, weights), **kappa, "mean_absolute_error": error}
 
 
-def by_order(grades: Integers, values: Floats, finding: Finding) -> Graded:
+def _by_order(grades: Integers, values: Floats, finding: Finding) -> Graded:
     """Returns numbers of which only the order means something as answers, for the measures that look at nothing else: the first ones."""
     probabilities = np.zeros((len(values), finding.num_thresholds))
     probabilities[:, 0] = values

@@ -7,6 +7,7 @@ A metric that a replicate does not define is NaN there.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -199,6 +200,11 @@ def areas(is_positive: Bools, scores: Floats, weights: Floats) -> tuple[Floats, 
         divide(pairs_in_order.sum(axis=1), num_positives * num_negatives),
         divide((positives * precision).sum(axis=1), num_positives),
     )
+
+
+def defined(value: Any) -> Any:
+    """Returns a number, or None for NaN."""
+    return None if np.isnan(value) else float(value)
 
 
 def mean_of(values: Floats, weights: Floats) -> Floats:
