@@ -34,7 +34,7 @@ import tensorflow as tf
 from components.core import storage
 from components.core.errors import AbsentError, DataError
 from components.core.files import json_lines
-from components.core.files.outputs import growing_file
+from components.core.files.outputs import growing_file, is_stream
 from components.core.models import heads
 from components.core.models.classifier import load_classifier
 from components.core.models.dataset import decode_frames
@@ -182,6 +182,8 @@ def predict_videos(
         _log.info("model %s, classes %s; not for diagnosis", model.version or model.uri, ", ".join(model.metadata.class_names))
         with storage.failures("write", strips_path):
             strips_path.mkdir(parents=True, exist_ok=True)
+        if not is_stream(patients_path):
+            storage.check_writable(str(patients_path.parent))
         if beam_options:
             from components.predict.beam_prediction import predict_with_beam
 
@@ -198,8 +200,12 @@ def predict_videos(
                     _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
     told = [json.loads(line) for line in lines]
     _log.info("%d of %d videos have a prediction", sum(not line["reason"] for line in told), len(tasks))
-    patients = patient_lines(tasks, told)
-    storage.write_bytes(patients_path, json_lines.to_bytes(json.dumps(patient, ensure_ascii=False) for patient in patients))
+    _write_patients(patients_path, patient_lines(tasks, told))
+
+
+def _write_patients(path: Path, patients: list[dict[str, Any]]) -> None:
+    """Writes a line for each patient, and tells of those with several videos."""
+    storage.write_bytes(path, json_lines.to_bytes(json.dumps(patient, ensure_ascii=False) for patient in patients))
     for patient in patients:
         if len(patient["videos"]) > 1:
             _log.info("%s", summary(patient))

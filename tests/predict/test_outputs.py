@@ -123,3 +123,25 @@ def test_a_full_disk_under_the_strips_ends_the_step(videos: Path, model: Path, m
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1].startswith(f"error: the disk that holds '{disk.path}/strips' is full")
     assert disk.files() == []
+
+
+def test_a_file_of_patients_that_cannot_be_written_is_told_before_any_video_is_read(videos: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = predict(videos, model, "--patients", str(tmp_path / "file" / "patients.jsonl"), "-o", str(tmp_path / "out.jsonl"))
+    assert result.exit_code == 1
+    assert str(tmp_path / "file") in result.stderr.splitlines()[-1]
+    assert "1 of 3" not in result.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_patients_of_a_manifest_are_told_together(phantoms: Path, model: Path, tmp_path: Path) -> None:
+    """The nine videos are of nine patients; the one that cannot be decoded is a tenth."""
+    result = predict(phantoms, model, "--patients", str(tmp_path / "patients.jsonl"), "-o", str(tmp_path / "out.jsonl"))
+    assert result.exit_code == 0, result.output
+    videos, patients = (
+        [json.loads(line) for line in (tmp_path / name).read_text().splitlines()] for name in ("out.jsonl", "patients.jsonl")
+    )
+    assert [patient["videos"] for patient in patients] == [[video["video_id"]] for video in videos]
+    assert [patient["patient"] for patient in patients] == [video["patient"] for video in videos]
+    assert [patient["most_probable"] for patient in patients] == [video["most_probable"] for video in videos]
+    assert (patients[-1]["num_predicted"], patients[-1]["probabilities"]) == (0, None)
