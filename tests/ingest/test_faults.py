@@ -14,6 +14,7 @@ import pytest
 from components.core.errors import DataError
 from components.core.records.selection import Selection
 from components.core.records.video_records import Status
+from components.ingest import hosts
 from components.ingest.hosts import USER_AGENT
 from components.ingest.ingest import IngestResult, Options, ingest_videos
 from components.ingest.sources import direct
@@ -96,7 +97,8 @@ def test_a_dead_host_is_left_alone_after_three_videos(tmp_path: Path, host: Host
         records = ingest(tmp_path, [*(f"http://{dead}/{number}.mp4" for number in range(30)), host.url("/good.mp4")]).records
     assert [record.status for record in records] == [*[Status.MISSING] * 30, Status.STORED]
     assert {record.reason for record in records[:30]} == {f"{dead} does not answer"}
-    assert len(asked) <= 8 * direct.ATTEMPTS
+    # Each of the eight threads may be at a video when the third is given up, and two went on to another after the first two.
+    assert len(asked) <= (8 + hosts.NUM_DEAD_ENDS - 1) * direct.ATTEMPTS < 30 * direct.ATTEMPTS
 
 
 @pytest.mark.parametrize("etag", [{"ETag": '"a"'}, {}])
