@@ -2,6 +2,7 @@
 
 The model artifact (core.models.classifier) holds, beside the model and its metadata:
 
+    reference.npz       what its train videos look like (core.models.reference)
     training_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     curves.png          the same as a picture
     trials.csv          the trials of the search, when there was one
@@ -32,6 +33,7 @@ from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_hi
 from components.core.models.examples import ClipExamples
 from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
+from components.core.models.reference import write_reference
 from components.core.records.findings import Finding
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
@@ -79,6 +81,7 @@ def train_classifier(
         trained = train_network(examples, len(index.class_names), options, strategy, checkpoints)
         results = _results(trained)
         save_classifier(staged, trained.model, ClassifierMetadata.of("dense", index, dataclasses.asdict(trained.options), results))
+        write_reference(staged, trained.model, dataset_path, options.batch_size)
         write_history(staged / LOG_NAME, trained.fitted.history)
         write_tensorboard(staged / TENSORBOARD_NAME, trained.fitted.history)
         if trained.trials:
