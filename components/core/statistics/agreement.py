@@ -22,6 +22,7 @@ from components.core.statistics.bootstrap import (
     sample_and_replicates,
     weighted_rates,
 )
+from components.core.statistics.comparisons import paired_difference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ def agreement(finding: Finding, told: Sequence[Graded], by_thumbnail: Floats, gr
         intervals={name: percentile_interval(values[1:]) for name, values in means.items()},
         repeats=tuple(defined(of_repeat[main][0]) for of_repeat in measured),
         thumbnail=defined(of_thumbnail[0]),
-        difference=percentile_interval(means[main][1:] - of_thumbnail[1:]),
+        difference=paired_difference(means[main], of_thumbnail, num_groups).interval,
     )
 
 
