@@ -107,7 +107,7 @@ def paired_difference(one: Floats, other: Floats, num_groups: int) -> Estimate:
 
 
 def verdict(one: str, other: str, difference: Estimate) -> str:
-    """Returns in words who is better, which needs an interval that leaves zero out.
+    """Returns a clause that says who is better, which needs an interval that leaves zero out.
 
     Args:
         one: a name.
@@ -115,13 +115,13 @@ def verdict(one: str, other: str, difference: Estimate) -> str:
         difference: of the first less the second, higher being better.
     """
     if difference.value is None or difference.interval is None:
-        return f"Whether {one} is better than {other} cannot be said: the data gives no interval."
+        return f"whether {one} is better than {other} cannot be said: the data gives no interval."
     size = f"{abs(difference.value):.2f}"
     bounds = f"95 % interval of the difference {difference.interval.low:.2f} to {difference.interval.high:.2f}"
     if not difference.excludes_zero:
-        return f"Neither {one} nor {other} is shown to be better ({bounds})."
+        return f"neither {one} nor {other} is shown to be better ({bounds})."
     better, worse = (one, other) if difference.interval.low > 0 else (other, one)
-    return f"{better[:1].upper()}{better[1:]} is better than {worse} by {size} ({bounds})."
+    return f"{better} is better than {worse} by {size} ({bounds})."
 
 
 def _auc(patients: Predictions, label: int, weights: Floats) -> Floats:

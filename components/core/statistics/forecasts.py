@@ -13,6 +13,7 @@ from components.core.models.predictions import Bools, Floats, Strings
 from components.core.statistics.bootstrap import (
     CONFIDENCE,
     Estimate,
+    Interval,
     areas,
     calibration_interval,
     divide,
@@ -47,14 +48,15 @@ class RocBand:
 
 @dataclasses.dataclass(frozen=True)
 class Bin:
-    """Rows of similar probability: how many, their mean probability, and the part that is so.
+    """Rows of similar probability: how many, their mean probability, and the part that is so with its interval.
 
     A bin whose rows are all alike gives no interval: its replicates are alike, too.
     """
 
     num: int
     probability: float
-    share: Estimate
+    share: float
+    interval: Interval | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _bins(is_so: Bools, probability: Floats, members: Bools, weights: Floats) ->
     counts = members.sum(axis=0)
     means = (probability @ members) / counts
     return tuple(
-        Bin(int(count), float(mean), Estimate(float(share[0]), percentile_interval(share[1:]) if 0 < share[0] < 1 else None))
+        Bin(int(count), float(mean), float(share[0]), percentile_interval(share[1:]) if 0 < share[0] < 1 else None)
         for count, mean, share in zip(counts, means, shares.T, strict=True)
     )
 

@@ -76,10 +76,10 @@ def test_a_verdict_needs_an_interval_without_zero() -> None:
             (0.1, None),
         )
     )
-    assert better == "The network is better than the thumbnail by 0.10 (95 % interval of the difference 0.02 to 0.20)."
-    assert worse == "The thumbnail is better than the network by 0.10 (95 % interval of the difference -0.20 to -0.02)."
-    assert unclear.startswith("Neither the network nor the thumbnail is shown to be better")
-    assert unknown == "Whether the network is better than the thumbnail cannot be said: the data gives no interval."
+    assert better == "the network is better than the thumbnail by 0.10 (95 % interval of the difference 0.02 to 0.20)."
+    assert worse == "the thumbnail is better than the network by 0.10 (95 % interval of the difference -0.20 to -0.02)."
+    assert unclear.startswith("neither the network nor the thumbnail is shown to be better")
+    assert unknown == "whether the network is better than the thumbnail cannot be said: the data gives no interval."
 
 
 def test_the_interval_of_a_mean_difference_is_as_wide_as_students() -> None:

@@ -48,9 +48,9 @@ def test_bins_hold_equally_many_rows_with_their_mean_and_share() -> None:
     probability = np.linspace(0, 1, 200)
     found = forecast(is_so, probability, groups, num_bootstrap=100, seed=0)
     assert [of_bin.num for of_bin in found.bins] == [20] * MAX_BINS
-    thirds = [(probability[start : start + 20].mean(), is_so[start : start + 20].mean()) for start in range(0, 200, 20)]
-    assert [(of_bin.probability, of_bin.share.value) for of_bin in found.bins] == [pytest.approx(third) for third in thirds]
-    expected = np.mean([abs(mean - share) for mean, share in thirds])
+    expected_bins = [(probability[start : start + 20].mean(), is_so[start : start + 20].mean()) for start in range(0, 200, 20)]
+    assert [(of_bin.probability, of_bin.share) for of_bin in found.bins] == [pytest.approx(pair) for pair in expected_bins]
+    expected = np.mean([abs(mean - share) for mean, share in expected_bins])
     assert found.calibration_error.value == pytest.approx(expected)
 
 
@@ -64,7 +64,7 @@ def test_equal_probabilities_are_in_one_bin_and_few_rows_in_few_bins() -> None:
 
 def test_rows_that_are_all_alike_have_no_curve_and_no_skill() -> None:
     found = forecast(np.ones(20, bool), np.linspace(0.5, 1, 20), np.arange(20).astype(str), num_bootstrap=50, seed=0)
-    assert (found.roc, found.auc.value, found.skill.value, found.bins[0].share.interval) == (None, None, None, None)
+    assert (found.roc, found.auc.value, found.skill.value, found.bins[0].interval) == (None, None, None, None)
     assert found.brier.value == pytest.approx(metrics.brier_score_loss(np.ones(20, bool), np.linspace(0.5, 1, 20), labels=[0, 1]))
 
 
@@ -89,6 +89,6 @@ def test_bands_and_bins_cover_the_population() -> None:
         found = forecast(rng.uniform(size=200) < probability, probability, np.repeat(np.arange(50), 4).astype(str), 200, simulation)
         column = found.roc.at.index(0.2)
         covered["band"] += found.roc.low[column] <= 1 - at_threshold**2 <= found.roc.high[column]
-        share = found.bins[5].share.interval
+        share = found.bins[5].interval
         covered["bin"] += share.low <= found.bins[5].probability <= share.high
     assert {name: count for name, count in covered.items() if not 0.88 <= count / num_simulations <= 0.99} == {}
