@@ -204,7 +204,7 @@ def test_a_finding_that_only_one_source_states_is_not_scored_there() -> None:
     parts = ["Hospital"] * 4 + ["Clinic"] * 4 + ["Atlas"] * 4
     some = cross_validation(parts, labels.tolist(), untaught={"b_lines": ("Hospital",)}, **common)
     assert (some.findings["b_lines"].num_videos, some.findings["b_lines"].scores["auc"]) == (4, 1.0)
-    assert "B-lines is not scored in source Hospital: the other videos do not state" in some.markdown()
+    assert "Not scored in source Hospital, since the videos to learn from do not state several grades: B-lines." in some.markdown()
     none = cross_validation(parts, labels.tolist(), untaught={"b_lines": ("Hospital", "Clinic")}, **common)
     assert none.findings == {}
     assert "| Hospital | 4 | 4 | 2 | 2 | 100 % | 100 % | 100 % |" in none.markdown()
