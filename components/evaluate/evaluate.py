@@ -82,6 +82,10 @@ def evaluate_models(
     baselines = fit_baselines(facts, pixels.borders, index.class_names, num_bootstrap, seed)
     baseline = Majority.of(baselines)
     flow = data_flow(facts, index.class_names)
+    patients = {
+        name: patient_scores([model.videos], by_thumbnail, index.class_names, num_bootstrap, seed) for name, model in models.items()
+    }
+    notes = notes_on(test_set, baselines, flow, models, patients[PRUNED], num_bootstrap, index.fingerprint)
     return Evaluation(
         class_names=index.class_names,
         dataset_fingerprint=index.fingerprint,
@@ -99,12 +103,10 @@ def evaluate_models(
         models=models,
         findings={name: score_findings(model.videos, facts, pixels.thumbnails, num_bootstrap, seed) for name, model in models.items()},
         forecasts={name: forecast_findings(model.videos, num_bootstrap, seed) for name, model in models.items()},
-        patients={
-            name: patient_scores([model.videos], by_thumbnail, index.class_names, num_bootstrap, seed) for name, model in models.items()
-        },
+        patients=patients,
         chests=severities_of_chests(videos, facts, num_bootstrap, seed),
         comparison=_comparison(models, baseline, champion, remark, num_bootstrap, seed),
-        notes=(*notes_on(test_set, baselines, flow, models, num_bootstrap, index.fingerprint), *filter(None, [remark])),
+        notes=(*notes, *filter(None, [remark])),
     )
 
 

@@ -170,6 +170,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         baselines = fit_baselines(facts, borders, CLASS_NAMES, 100, seed=0)
         baseline = Majority.of(baselines)
         thumbnail_answers = make_clips(9, 0.3, labels, source).by_video()
+        patients = {name: patient_scores([model.videos], thumbnail_answers, CLASS_NAMES, 300, seed=0) for name, model in models.items()}
         flow = data_flow(facts, CLASS_NAMES)
         return Evaluation(
             class_names=CLASS_NAMES,
@@ -188,7 +189,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
             models=models,
             findings={name: score_findings(model.videos, facts, thumbnails, 300, seed=0) for name, model in models.items()},
             forecasts={name: forecast_findings(model.videos, 300, seed=0) for name, model in models.items()},
-            patients={name: patient_scores([model.videos], thumbnail_answers, CLASS_NAMES, 300, seed=0) for name, model in models.items()},
+            patients=patients,
             chests=severities_of_chests(videos, facts, 300, seed=0),
             comparison=Comparison(
                 models[PRUNED].model_sha256,
@@ -201,7 +202,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
                 difference_interval=(-0.1, 0.2) if with_champion else None,
                 remark="",
             ),
-            notes=tuple(notes_on(test_set, baselines, flow, models, 300, FINGERPRINT)),
+            notes=tuple(notes_on(test_set, baselines, flow, models, patients[PRUNED], 300, FINGERPRINT)),
         )
 
     return make
