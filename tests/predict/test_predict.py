@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 def predict(tasks: list[VideoTask], model: str, folder: Path, storage_uri: str = "", **options: Any) -> list[dict[str, Any]]:
     from components.predict.prediction import predict_videos
 
-    predict_videos(tasks, model, storage_uri, *(folder / name for name in ("predictions", "strips", "patients")), **options)
+    predict_videos(tasks, model, storage_uri, *(folder / name for name in ("predictions", "strips", "patients", "page")), **options)
     return [json.loads(line) for line in (folder / "predictions").read_text().splitlines()]
 
 

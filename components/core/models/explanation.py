@@ -43,6 +43,7 @@ class Explainer:
         last_maps = _last_maps(model)
         self._maps = tf_keras.Model(model.inputs, last_maps)
         self._features = {_source(head): tf_keras.Model(last_maps, head.input) for head in self._heads.values()}
+        self._evidence_in_graph = tf.function(self._evidence, reduce_retracing=True)
         self.windows = _windows(self._maps)
 
     def attributions(self, clips: npt.NDArray[np.uint8], answers: Mapping[str, Sequence[int] | None]) -> dict[str, npt.NDArray[np.float32]]:
@@ -56,22 +57,27 @@ class Explainer:
         Returns:
             Of each of these heads [n, steps, height, width] float32 from 0, in the resolution of the maps.
         """
-        starts = range(0, len(clips), CLIPS_AT_A_TIME)
-        parts = [self._attributions(clips[start : start + CLIPS_AT_A_TIME], start, answers) for start in starts]
+        shares = {name: self._shares(name, len(clips), labels) for name, labels in answers.items()}
+
+        def part(start: int) -> dict[str, tf.Tensor]:
+            rows = slice(start, start + CLIPS_AT_A_TIME)
+            return self._evidence_in_graph(tf.constant(clips[rows]), {name: tf.constant(of[rows]) for name, of in shares.items()})
+
+        parts = list(map(part, range(0, len(clips), CLIPS_AT_A_TIME)))
         return {name: np.concatenate([part[name] for part in parts]) for name in answers}
 
-    def _attributions(
-        self, clips: npt.NDArray[np.uint8], start: int, answers: Mapping[str, Sequence[int] | None]
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        maps = self._maps(tf.constant(clips), training=False)
+    def _shares(self, name: str, num: int, labels: Sequence[int] | None) -> npt.NDArray[np.float32]:
+        """Returns how much each logit of a head counts, [n, numbers]."""
+        size = self._heads[name].output.shape[-1]
+        return np.ones((num, size), np.float32) if labels is None else np.eye(size, dtype=np.float32)[list(labels)]
+
+    def _evidence(self, clips: tf.Tensor, shares: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        maps = self._maps(clips, training=False)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(maps)
             features = {name: model(maps, training=False) for name, model in self._features.items()}
-            chosen = {
-                name: _chosen(self._logits(name, features), None if labels is None else labels[start : start + len(clips)])
-                for name, labels in answers.items()
-            }
-        return {name: np.asarray(tf.nn.relu(tf.reduce_sum(maps * tape.gradient(logit, maps), axis=-1))) for name, logit in chosen.items()}
+            explained = {name: tf.reduce_sum(of * self._logits(name, features)) for name, of in shares.items()}
+        return {name: tf.nn.relu(tf.reduce_sum(maps * tape.gradient(logits, maps), axis=-1)) for name, logits in explained.items()}
 
     def _logits(self, name: str, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns what goes into the softmax or sigmoid: its own gradient vanishes where the model is certain."""
@@ -103,11 +109,6 @@ def over_frames(attributions: npt.NDArray[np.float32], windows: Windows) -> npt.
 def _source(head: Any) -> str:
     """Returns the name of the layer that feeds a head."""
     return str(head.input._keras_history.layer.name)
-
-
-def _chosen(logits: tf.Tensor, labels: Sequence[int] | None) -> tf.Tensor:
-    """Returns one logit a clip, [n]: that of its label, or the sum of all."""
-    return tf.reduce_sum(logits, axis=1) if labels is None else tf.gather(logits, tf.constant(labels), axis=1, batch_dims=1)
 
 
 def _last_maps(model: Any) -> Any:
