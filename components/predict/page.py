@@ -4,8 +4,8 @@ One HTML file without scripts, which holds its pictures and prints well.
 """
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from components.core.models.heads import CLASSES
 from components.core.pages import template
@@ -13,12 +13,26 @@ from components.core.records.findings import FINDINGS, SEVERITY, Finding
 from components.predict.chest import Chest
 from components.predict.model_choice import ChosenModel
 from components.predict.patients import Line
-from components.predict.pictures import MAX_VIDEOS, SHOWN_FRAMES, Picture
 
+# A page with more pictures takes a browser long to open.
+MAX_VIDEOS = 100
 SHOWN_CLIPS = 3
 EVIDENCE = "evidence for"
 NOT_ASKED_FOR = "They were not asked for."
 NOT_WITH_BEAM = "The workers of a Beam runner make none; predict the videos of interest again without Beam."
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A video to look at, as data URIs.
+
+    Attributes:
+        thumbnail: the middle frame of its first clip.
+        strip: frames of that clip, and below each the same with what raised an answer, a row for each head that is explained.
+    """
+
+    thumbnail: str
+    strip: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +42,13 @@ class Pictured:
     Attributes:
         by_position: of the videos that have one.
         explained: the heads whose evidence stands below the frames of a strip, in this order.
+        num_frames: how many frames of a clip a strip shows.
         remark: why there is no picture, or no evidence in them, or an empty string.
     """
 
     by_position: Mapping[int, Picture] = dataclasses.field(default_factory=dict)
     explained: Sequence[str] = ()
+    num_frames: int = 0
     remark: str = ""
 
 
@@ -44,7 +60,6 @@ class Section:
         title: as a heading.
         patient: the line of the patient (components.predict.patients), or None.
         videos: their numbers among all videos, and their lines.
-        chest: the zones that the manifest states.
     """
 
     title: str
@@ -53,7 +68,7 @@ class Section:
 
     @property
     def chest(self) -> Chest:
-        """Where the videos are from."""
+        """The zones that the manifest states of the videos."""
         return Chest.of(line["zone"] for _, line in self.videos if line["zone"])
 
     @property
@@ -75,7 +90,7 @@ def page_html(model: ChosenModel, lines: Sequence[Line], patients: Sequence[Line
         patients: what their videos say together.
         pictured: what there is to look at.
     """
-    page = template("components.predict", "page.html", percent=_percent, seconds=_seconds, interval=_interval)
+    page = template("components.predict", "page.html", percent=_percent, seconds=_seconds, score=_score, interval=_interval)
     html = page.render(
         model=model,
         lines=lines,
@@ -85,7 +100,6 @@ def page_html(model: ChosenModel, lines: Sequence[Line], patients: Sequence[Line
         num_predicted=sum(not line["reason"] for line in lines),
         pictured=pictured,
         max_videos=MAX_VIDEOS,
-        num_frames=len(SHOWN_FRAMES),
         max_clips=SHOWN_CLIPS,
         remarks=_remarks,
         grade=_grade,
@@ -94,14 +108,12 @@ def page_html(model: ChosenModel, lines: Sequence[Line], patients: Sequence[Line
 
 
 def _sections(lines: Sequence[Line], patients: Sequence[Line]) -> list[Section]:
-    numbered = list(enumerate(lines))
-    sections = [
-        Section(f"Patient {patient['patient']}", patient, [item for item in numbered if item[1]["patient"] == patient["patient"]])
-        for patient in patients
-    ]
-    others = [item for item in numbered if not item[1]["patient"]]
-    title = "Videos without a patient" if sections else "Videos"
-    return [*sections, *([Section(title, None, others)] if others else [])]
+    of_patient: dict[str, list[tuple[int, Line]]] = defaultdict(list)
+    for number, line in enumerate(lines):
+        of_patient[line["patient"] or ""].append((number, line))
+    sections = [Section(f"Patient {patient['patient']}", patient, of_patient[patient["patient"]]) for patient in patients]
+    others = Section("Videos without a patient" if sections else "Videos", None, of_patient[""])
+    return [*sections, *([others] if others.videos else [])]
 
 
 def _titles() -> dict[str, str]:
@@ -135,5 +147,9 @@ def _seconds(clip: Line) -> str:
     return f"{clip['start_s']:.1f}–{clip['end_s']:.1f}\N{NO-BREAK SPACE}s"
 
 
-def _interval(ends: Any) -> str:
-    return f"{ends[0]:.2f}–{ends[1]:.2f}".replace("-", "−") if ends else "no interval"
+def _score(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return f"{_score(ends[0])}–{_score(ends[1])}" if ends else "no interval"

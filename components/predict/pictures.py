@@ -14,26 +14,12 @@ from components.core.models.explanation import Explainer, over_frames
 from components.core.models.heads import CLASSES
 from components.core.records.findings import FINDINGS
 from components.predict.model_choice import ChosenModel
+from components.predict.page import MAX_VIDEOS, Picture, Pictured
 
-# A page with more of them takes a browser long to open.
-MAX_VIDEOS = 100
 # What is as strong as this part of all cells is drawn at its brightest, so that a single spot does not let all others look dark.
 BRIGHTEST = 0.99
 # Frames of a clip that a strip shows: the first, the last, and as many between as can still be read on paper.
 SHOWN_FRAMES = np.linspace(0, CLIP_SHAPE[0] - 1, 7).round().astype(int)
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A video to look at, as data URIs.
-
-    Attributes:
-        thumbnail: the middle frame of its first clip.
-        strip: frames of that clip, and below each the same with what raised an answer, a row for each head that is explained.
-    """
-
-    thumbnail: str
-    strip: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,22 +29,18 @@ class _Seen:
 
 
 class Album:
-    """Keeps the first clips of the first videos, to draw them at the end with one scale for all.
-
-    Attributes:
-        explained: the heads whose evidence is shown: those of findings that are there or not, else that of the classes.
-        remark: why no evidence is shown, or an empty string.
-    """
+    """Keeps the first clips of the first videos, to draw them at the end with one scale for all."""
 
     def __init__(self, classifier: Any, model: ChosenModel) -> None:
+        """Chooses what is explained: the findings that are there or not, else the classes; nothing where the model has no map."""
         yes_or_no = [finding.name for finding in FINDINGS if finding.num_thresholds == 1 and finding.name in model.metadata.heads]
-        self.explained = yes_or_no or [CLASSES]
-        self.remark = ""
+        self._explained = yes_or_no or [CLASSES]
+        self._remark = ""
         self._seen: dict[int, _Seen] = {}
         try:
             self._explainer = Explainer(classifier)
         except DataError as error:
-            self.explained, self.remark = [], str(error)
+            self._explained, self._remark = [], str(error)
 
     def add(self, position: int, jpegs: tuple[bytes, ...], label: int) -> None:
         """Takes a video with its first clip as JPEG files and the label of its most probable class, unless there are enough."""
@@ -66,21 +48,22 @@ class Album:
             return
         clip = decode_frames(tf.constant(list(jpegs))).numpy()
         attributions = {}
-        if self.explained:
-            answers = {name: [label] if name == CLASSES else None for name in self.explained}
+        if self._explained:
+            answers = {name: [label] if name == CLASSES else None for name in self._explained}
             found = self._explainer.attributions(clip[np.newaxis], answers)
-            attributions = {name: over_frames(found[name], self._explainer.windows)[0] for name in self.explained}
+            attributions = {name: over_frames(found[name], self._explainer.windows)[0] for name in self._explained}
         self._seen[position] = _Seen(clip[..., 0], attributions)
 
-    def pictures(self) -> dict[int, Picture]:
-        """Returns the pictures of the videos by their positions, with one scale for each answer."""
-        if not self._seen:
-            return {}
-        most = {
-            name: float(np.quantile(np.stack([seen.attributions[name] for seen in self._seen.values()]), BRIGHTEST))
-            for name in self.explained
-        }
-        return {position: _draw(seen, most) for position, seen in self._seen.items()}
+    def pictured(self) -> Pictured:
+        """Draws the videos, with one scale for each answer."""
+        most = {name: self._brightest(name) for name in self._explained if self._seen}
+        pictures = {position: _draw(seen, most) for position, seen in self._seen.items()}
+        return Pictured(pictures, tuple(self._explained), len(SHOWN_FRAMES), self._remark)
+
+    def _brightest(self, name: str) -> float:
+        """Returns what is drawn at its brightest of an answer; where nearly all cells are empty, the strongest one."""
+        cells = np.stack([seen.attributions[name] for seen in self._seen.values()])
+        return float(np.quantile(cells, BRIGHTEST) or cells.max())
 
 
 def _draw(seen: _Seen, most: dict[str, float]) -> Picture:

@@ -187,7 +187,6 @@ def predict_videos(
         for path in (patients_path, page_path):
             if not is_stream(path):
                 storage.check_writable(str(path.parent))
-        pictured = Pictured(remark=NOT_ASKED_FOR)
         if beam_options:
             from components.predict.beam_prediction import predict_with_beam
 
@@ -195,26 +194,31 @@ def predict_videos(
             lines = predict_with_beam(tasks, model, sampling, storage_uri, predictions_path, drawn, beam_options)
             pictured = Pictured(remark=NOT_WITH_BEAM)
         else:
-            lines = []
-            with growing_file(predictions_path) as add:
-                classifier, _ = load_classifier(folder)
-                album = Album(classifier, model) if draw_pictures else None
-                for prediction in _predictions(tasks, classifier, model, sampling):
-                    finish(prediction, str(strips_path) if draw_strips else "")
-                    lines.append(prediction.to_json())
-                    add(json_lines.to_bytes(lines[-1:]))
-                    _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
-                    if album and prediction.read.clips:
-                        album.add(
-                            prediction.read.task.position, prediction.read.clips[0], int(prediction.probabilities.mean(axis=0).argmax())
-                        )
-            if album:
-                pictured = Pictured(album.pictures(), album.explained, album.remark)
+            lines, pictured = _predict_here(tasks, model, folder, predictions_path, strips_path if draw_strips else None, draw_pictures)
     told = [json.loads(line) for line in lines]
     _log.info("%d of %d videos have a prediction", sum(not line["reason"] for line in told), len(tasks))
     patients = patient_lines(tasks, told)
     _write_patients(patients_path, patients)
     storage.write_bytes(page_path, page_html(model, told, patients, pictured))
+
+
+def _predict_here(
+    tasks: list[VideoTask], model: ChosenModel, folder: Path, predictions_path: Path, strips_path: Path | None, draw_pictures: bool
+) -> tuple[list[str], Pictured]:
+    """Predicts videos one after the other, and returns their lines and the pictures for the page."""
+    lines = []
+    with growing_file(predictions_path) as add:
+        classifier, _ = load_classifier(folder)
+        album = Album(classifier, model) if draw_pictures else None
+        for prediction in _predictions(tasks, classifier, model, model.sampling):
+            finish(prediction, str(strips_path or ""))
+            lines.append(prediction.to_json())
+            add(json_lines.to_bytes(lines[-1:]))
+            read = prediction.read
+            _log.info("%d of %d  %s", read.task.position + 1, len(tasks), prediction.summary())
+            if album and read.clips:
+                album.add(read.task.position, read.clips[0], int(prediction.probabilities.mean(axis=0).argmax()))
+    return lines, album.pictured() if album else Pictured(remark=NOT_ASKED_FOR)
 
 
 def _write_patients(path: Path, patients: list[dict[str, Any]]) -> None:

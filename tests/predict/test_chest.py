@@ -18,7 +18,9 @@ from components.predict.chest import Chest
         (["right basal", "right apical", "LEFT"], [((), ("LEFT",)), (("right apical",), ()), (("right basal",), ())]),
     ],
 )
-def test_the_sides_stand_beside_each_other_from_top_to_bottom(zones: list[str], rows: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> None:
+def test_the_sides_stand_beside_each_other_from_top_to_bottom(
+    zones: list[str], rows: list[tuple[tuple[str, ...], tuple[str, ...]]]
+) -> None:
     assert Chest.of(zones) == Chest(tuple(rows), ())
 
 
