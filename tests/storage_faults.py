@@ -336,7 +336,9 @@ def _predict(root: str, folder: Path, outputs: Path) -> Contents:
     from components.predict.inputs import list_videos
     from components.predict.prediction import predict_videos
 
-    predict_videos(list_videos([f"{root}/clinic"]), "champion", root, *(outputs / name for name in ("predictions", "strips", "patients")))
+    predict_videos(
+        list_videos([f"{root}/clinic"]), "champion", root, *(outputs / name for name in ("predictions", "strips", "patients", "page"))
+    )
     return {"predictions": (outputs / "predictions").read_bytes()}
 
 

@@ -42,7 +42,8 @@ def attention_of(clips: npt.NDArray[np.uint8], attributions: npt.NDArray[np.floa
 
     Args:
         clips: [n, 14, 224, 224, 3] uint8 with equal channels.
-        attributions: [n, 14, height, width] float32 from 0; each cell stands for an equal part of the frame.
+        attributions: [n, 14, height, width] float32 from 0, over frames (core.models.explanation); each cell stands for an equal part of
+            the frame.
     """
     shares = [_shares(clip[..., 0], attribution) for clip, attribution in zip(clips, attributions, strict=True)]
     ring, ring_area, black, black_area = (np.array(values, float) for values in zip(*shares, strict=True))

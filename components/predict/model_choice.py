@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,11 @@ from components.core import storage
 from components.core.errors import DataError, UsageError
 from components.core.models.classifier import METADATA_NAME, ClassifierMetadata, read_metadata
 from components.core.registry.champion import read_champion
-from components.core.registry.versions import EVALUATION_NAME, is_version, is_version_name, model_sha256, version_uri
+from components.core.registry.versions import is_version, is_version_name, model_sha256, version_uri
 from components.core.video.sampling import Sampling
+from components.predict.track_record import TrackRecord
 
 CHAMPION = "champion"
-# What is less probable is left to a human, unless the evaluation of the model has chosen a threshold on its validation videos.
-ABSTAIN_BELOW = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +25,14 @@ class ChosenModel:
         version: in the registry, or an empty string for a model from elsewhere.
         sha256: of its model.keras.
         metadata: of the artifact.
-        abstain_below: a video is answered from this probability of its most probable class on.
+        record: what its evaluation tells.
     """
 
     uri: str
     version: str
     sha256: str
     metadata: ClassifierMetadata
-    abstain_below: float
+    record: TrackRecord
 
     @property
     def sampling(self) -> Sampling:
@@ -72,7 +70,7 @@ def open_model(name: str, storage_uri: str) -> Iterator[tuple[ChosenModel, Path]
         raise UsageError(f"there is no model in {uri!r}; give {CHAMPION}, a version, or the folder of a model artifact.")
     with storage.local_folder(uri) as folder:
         metadata = read_metadata(folder)
-        yield ChosenModel(uri, version, model_sha256(folder), metadata, _abstain_below(folder)), folder
+        yield ChosenModel(uri, version, model_sha256(folder), metadata, TrackRecord.read(folder)), folder
 
 
 def _version(name: str, storage_uri: str) -> str:
@@ -90,12 +88,3 @@ def _version(name: str, storage_uri: str) -> str:
     if not is_version(storage_uri, name):
         raise UsageError(f"there is no version {name!r} in {storage_uri!r}; lus champion list shows those that are there.")
     return name
-
-
-def _abstain_below(folder: Path) -> float:
-    """Returns the threshold that the evaluation beside the model has chosen, else ABSTAIN_BELOW."""
-    try:
-        evaluation = json.loads((folder / EVALUATION_NAME).read_text(encoding="utf-8"))
-        return float(evaluation["models"]["pruned"]["abstention"]["threshold"])
-    except (OSError, KeyError, TypeError, ValueError):
-        return ABSTAIN_BELOW

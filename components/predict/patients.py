@@ -19,7 +19,7 @@ import numpy as np
 from components.core.records.findings import SEVERITY
 from components.predict.inputs import VideoTask
 
-DECIMALS = 4
+DECIMALS = 6
 
 Line = dict[str, Any]
 
@@ -63,7 +63,7 @@ def _patient(name: str, members: list[tuple[VideoTask, Line]]) -> Line:
                 in_zone[task.zone].append(line["findings"])
         zones = {zone: _findings(found) for zone, found in sorted(in_zone.items())}
         severities = [zone[SEVERITY.name][SEVERITY.measure] for zone in zones.values() if SEVERITY.name in zone]
-        patient |= {"zones": zones, "severity_sum": round(sum(severities), DECIMALS) if severities else None}
+        patient |= {"zones": zones, "severity_sum": rounded(sum(severities)) if severities else None}
     return patient
 
 
@@ -73,4 +73,9 @@ def _findings(found: list[Line]) -> Line:
 
 def _means(values: list[dict[str, float]]) -> dict[str, float]:
     names = values[0] if values else {}
-    return {name: round(float(np.mean([of[name] for of in values])), DECIMALS) for name in names}
+    return {name: rounded(np.mean([of[name] for of in values])) for name in names}
+
+
+def rounded(value: float | np.floating[Any]) -> float:
+    """Returns a number as all outputs of predict say it."""
+    return round(float(value), DECIMALS)

@@ -10,6 +10,7 @@
                    clips             start_s and end_s in the video, and the probabilities and findings of each clip
                    patient, zone     whose video it is and where on the chest, as a manifest says; null where none does
     patients       what the videos of a patient say together (components.predict.patients)
+    page           all of it for a person to read, in one HTML file (components.predict.page)
     strips/        number and id of the video .png: every clip in a row, with what the model says of it
 
 Each line is written when its video is done. A file of predictions appears whole at the end; until then it grows beside its place, and what
@@ -44,10 +45,11 @@ from components.core.video.guarded_reader import GuardedReader
 from components.core.video.sampling import Sampling
 from components.predict.inputs import VideoTask
 from components.predict.model_choice import ChosenModel, open_model
-from components.predict.patients import patient_lines, summary
+from components.predict.page import NOT_ASKED_FOR, NOT_WITH_BEAM, Pictured, page_html
+from components.predict.patients import patient_lines, rounded, summary
+from components.predict.pictures import Album
 from components.predict.strips import strip_png
 
-DECIMALS = 6
 MAX_BATCH_CLIPS = 16
 
 Jpegs: TypeAlias = tuple[bytes, ...]
@@ -105,8 +107,8 @@ class VideoPrediction:
             "num_damaged": read.num_damaged,
             "most_probable": None if mean is None else model.metadata.class_names[int(mean.argmax())],
             **self._said(self.answers),
-            "abstained": None if mean is None else bool(mean.max() < model.abstain_below),
-            "abstain_below": model.abstain_below,
+            "abstained": None if mean is None else bool(mean.max() < model.record.abstain_below),
+            "abstain_below": model.record.abstain_below,
             "clips": [
                 {"start_s": round(start_s, 3), "end_s": round(end_s, 3), **self._said(row[np.newaxis])}
                 for (start_s, end_s), row in zip(read.times_s, self.answers, strict=True)
@@ -120,7 +122,7 @@ class VideoPrediction:
             return f"{self.read.task.video_id}: no prediction: {self.read.reason}"
         mean = self.probabilities.mean(axis=0)
         best = int(mean.argmax())
-        abstains = ", the model abstains" if mean[best] < self.model.abstain_below else ""
+        abstains = ", the model abstains" if mean[best] < self.model.record.abstain_below else ""
         findings = "".join(
             f", {finding.title} {value:.{2 if finding.num_thresholds == 1 else 1}f}" for finding, value in self._findings(self.answers)
         )
@@ -131,9 +133,9 @@ class VideoPrediction:
         """Returns the mean of what the model says of clips; null where there are none."""
         names = self.model.metadata.class_names
         means = answers[:, : len(names)].mean(axis=0) if len(answers) else None
-        said: dict[str, Any] = {"probabilities": None if means is None else dict(zip(names, map(_rounded, means), strict=True))}
+        said: dict[str, Any] = {"probabilities": None if means is None else dict(zip(names, map(rounded, means), strict=True))}
         if self.model.metadata.findings:
-            found = {finding.name: {finding.measure: _rounded(value)} for finding, value in self._findings(answers)}
+            found = {finding.name: {finding.measure: rounded(value)} for finding, value in self._findings(answers)}
             said["findings"] = found or None
         return said
 
@@ -145,10 +147,6 @@ class VideoPrediction:
         return [(finding, by_head[finding.name].sum(axis=1).mean()) for finding in FINDINGS if finding.name in by_head]
 
 
-def _rounded(value: float) -> float:
-    return round(float(value), DECIMALS)
-
-
 def predict_videos(
     tasks: list[VideoTask],
     model_name: str,
@@ -156,7 +154,9 @@ def predict_videos(
     predictions_path: Path,
     strips_path: Path,
     patients_path: Path,
+    page_path: Path,
     draw_strips: bool = False,
+    draw_pictures: bool = False,
     beam_options: str = "",
 ) -> None:
     """Predicts videos and writes what was found.
@@ -169,7 +169,9 @@ def predict_videos(
             `<name>.partial-…` with the lines of the videos before.
         strips_path: folder for the strips; it is made in any case.
         patients_path: file for what the videos of each patient say together.
+        page_path: file for the page.
         draw_strips: whether strips are drawn.
+        draw_pictures: whether the page has pictures; with Beam it has none.
         beam_options: options of Apache Beam; empty to do without.
 
     Raises:
@@ -182,25 +184,41 @@ def predict_videos(
         _log.info("model %s, classes %s; not for diagnosis", model.version or model.uri, ", ".join(model.metadata.class_names))
         with storage.failures("write", strips_path):
             strips_path.mkdir(parents=True, exist_ok=True)
-        if not is_stream(patients_path):
-            storage.check_writable(str(patients_path.parent))
+        for path in (patients_path, page_path):
+            if not is_stream(path):
+                storage.check_writable(str(path.parent))
         if beam_options:
             from components.predict.beam_prediction import predict_with_beam
 
             drawn = strips_path if draw_strips else None
             lines = predict_with_beam(tasks, model, sampling, storage_uri, predictions_path, drawn, beam_options)
+            pictured = Pictured(remark=NOT_WITH_BEAM)
         else:
-            lines = []
-            with growing_file(predictions_path) as add:
-                classifier, _ = load_classifier(folder)
-                for prediction in _predictions(tasks, classifier, model, sampling):
-                    finish(prediction, str(strips_path) if draw_strips else "")
-                    lines.append(prediction.to_json())
-                    add(json_lines.to_bytes(lines[-1:]))
-                    _log.info("%d of %d  %s", prediction.read.task.position + 1, len(tasks), prediction.summary())
+            lines, pictured = _predict_here(tasks, model, folder, predictions_path, strips_path if draw_strips else None, draw_pictures)
     told = [json.loads(line) for line in lines]
     _log.info("%d of %d videos have a prediction", sum(not line["reason"] for line in told), len(tasks))
-    _write_patients(patients_path, patient_lines(tasks, told))
+    patients = patient_lines(tasks, told)
+    _write_patients(patients_path, patients)
+    storage.write_bytes(page_path, page_html(model, told, patients, pictured))
+
+
+def _predict_here(
+    tasks: list[VideoTask], model: ChosenModel, folder: Path, predictions_path: Path, strips_path: Path | None, draw_pictures: bool
+) -> tuple[list[str], Pictured]:
+    """Predicts videos one after the other, and returns their lines and the pictures for the page."""
+    lines = []
+    with growing_file(predictions_path) as add:
+        classifier, _ = load_classifier(folder)
+        album = Album(classifier, model) if draw_pictures else None
+        for prediction in _predictions(tasks, classifier, model, model.sampling):
+            finish(prediction, str(strips_path or ""))
+            lines.append(prediction.to_json())
+            add(json_lines.to_bytes(lines[-1:]))
+            read = prediction.read
+            _log.info("%d of %d  %s", read.task.position + 1, len(tasks), prediction.summary())
+            if album and read.clips:
+                album.add(read.task.position, read.clips[0], int(prediction.probabilities.mean(axis=0).argmax()))
+    return lines, album.pictured() if album else Pictured(remark=NOT_ASKED_FOR)
 
 
 def _write_patients(path: Path, patients: list[dict[str, Any]]) -> None:

@@ -34,6 +34,11 @@ def _default(name: str) -> str:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File for a line of JSON a patient, where a manifest says whose the videos are: classes, zones, sum of severities.",
 )
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="HTML file to read and to print: patients, zones of the chest, and pictures with what raised the answers.",
+)
 @click.option("--beam-options", default=_default("beam_options"), help=step.component_spec.inputs["beam_options"].description)
 def predict(
     videos: tuple[str, ...],
@@ -42,6 +47,7 @@ def predict(
     output: Path | None,
     strips: Path | None,
     patients: Path | None,
+    page: Path | None,
     beam_options: str,
 ) -> None:
     """Says what the champion makes of videos.
@@ -58,8 +64,10 @@ def predict(
             predictions=dsl.Artifact(uri=str((output or STDOUT).absolute())),
             strips=dsl.Artifact(uri=str(strips.absolute() if strips else folder / "strips")),
             patients=dsl.Artifact(uri=str(patients.absolute() if patients else folder / "patients")),
+            page=dsl.HTML(uri=str(page.absolute() if page else folder / "page")),
             model=model,
             storage=storage,
             draw_strips=strips is not None,
+            draw_pictures=page is not None,
             beam_options=beam_options,
         )

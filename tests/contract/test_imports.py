@@ -22,6 +22,7 @@ CORE = {
     "errors": set(),
     "images": set(),
     "pages": set(),
+    "films": set(),
     "parameters": {"errors"},
     "files": {"errors"},
     "process": {"errors", "files"},

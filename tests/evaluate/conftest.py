@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from components.core.films import strip, thumbnail
 from components.core.models.classifier import ClassifierMetadata
 from components.core.models.predictions import Graded, Predictions
 from components.core.records.findings import FINDINGS, NOT_STATED
@@ -24,7 +25,6 @@ from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
 from components.evaluate.operating_points import abstention, operating_points
 from components.evaluate.slices import slice_scores
-from components.evaluate.strips import strip, thumbnail
 from components.evaluate.video_facts import VideoFacts
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
@@ -133,7 +133,7 @@ def make_illustrations(videos: Predictions, facts: list[VideoFacts]) -> Illustra
     answers = {answer.video_id: answer for answer in videos.answers(CLASS_NAMES)}
 
     def film(video_id: str) -> Film:
-        image = strip(rng.integers(256, size=(14, 56, 56), dtype=np.uint8), rng.random((14, 7, 7), np.float32))
+        image = strip(rng.integers(256, size=(14, 56, 56), dtype=np.uint8), [rng.random((14, 7, 7), np.float32)])
         return Film(answers[video_id], image)
 
     frame = thumbnail(rng.integers(256, size=(56, 56), dtype=np.uint8))

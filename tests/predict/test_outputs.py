@@ -125,9 +125,10 @@ def test_a_full_disk_under_the_strips_ends_the_step(videos: Path, model: Path, m
     assert disk.files() == []
 
 
-def test_a_file_of_patients_that_cannot_be_written_is_told_before_any_video_is_read(videos: Path, model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--patients", "--page"])
+def test_a_file_that_cannot_be_written_is_told_before_any_video_is_read(videos: Path, model: Path, tmp_path: Path, option: str) -> None:
     (tmp_path / "file").write_text("")
-    result = predict(videos, model, "--patients", str(tmp_path / "file" / "patients.jsonl"), "-o", str(tmp_path / "out.jsonl"))
+    result = predict(videos, model, option, str(tmp_path / "file" / "written"), "-o", str(tmp_path / "out.jsonl"))
     assert result.exit_code == 1
     assert str(tmp_path / "file") in result.stderr.splitlines()[-1]
     assert "1 of 3" not in result.stderr
@@ -138,6 +139,7 @@ def test_patients_of_a_manifest_are_told_together(phantoms: Path, model: Path, t
     """The nine videos are of nine patients; the one that cannot be decoded is a tenth."""
     result = predict(phantoms, model, "--patients", str(tmp_path / "patients.jsonl"), "-o", str(tmp_path / "out.jsonl"))
     assert result.exit_code == 0, result.output
+    assert not list(tmp_path.glob("*page*")), "nobody asked for one"
     videos, patients = (
         [json.loads(line) for line in (tmp_path / name).read_text().splitlines()] for name in ("out.jsonl", "patients.jsonl")
     )

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 def predict(tasks: list[VideoTask], model: str, folder: Path, storage_uri: str = "", **options: Any) -> list[dict[str, Any]]:
     from components.predict.prediction import predict_videos
 
-    predict_videos(tasks, model, storage_uri, *(folder / name for name in ("predictions", "strips", "patients")), **options)
+    predict_videos(tasks, model, storage_uri, *(folder / name for name in ("predictions", "strips", "patients", "page")), **options)
     return [json.loads(line) for line in (folder / "predictions").read_text().splitlines()]
 
 
@@ -114,7 +114,11 @@ def test_a_strip_shows_every_frame_of_every_clip(predicted: tuple[list[dict[str,
 
 
 def test_beam_gives_the_same_lines(phantoms: Path, model: Path, predicted: tuple[list[dict[str, Any]], Path], tmp_path: Path) -> None:
-    lines = predict(list_videos([str(phantoms)]), str(model), tmp_path, beam_options="--direct_num_workers=1", draw_strips=True)
+    lines = predict(list_videos([str(phantoms)]), str(model), tmp_path, beam_options="--direct_num_workers=1", draw_strips=True, draw_pictures=True)
+    page = (tmp_path / "page").read_text()
+    assert "The workers of a Beam runner make none" in page
+    assert "<img" not in page
+    assert all(line["video_id"] in page for line in lines)
     for line, direct in zip(lines, predicted[0], strict=True):
         assert _without_probabilities(line) == _without_probabilities(direct)
         for found, expected in zip([line, *line["clips"]], [direct, *direct["clips"]], strict=True):
