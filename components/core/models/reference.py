@@ -6,9 +6,9 @@ the clips of a video: [2 × channels] float32. Two things are read from it besid
     strangeness    how far a video is from those of the train split, as a part of what is usual. Probabilistic principal components
                    (Tipping and Bishop, J R Stat Soc B 61, 1999) of the train videos give the distance, the validation videos, of
                    other patients, the limit: of videos like these one in twenty is beyond it. docs/predict.md says what is found
-    patient        the classes of a patient by the mean look of all videos: a logistic regression over the patients of the train
-                   split, its penalty chosen by cross-validation over them. A patient has few videos, and the mean over them is less
-                   noisy than the answers to each (docs/findings.md has the figures)
+    scores         the classes of a patient by the mean look of all videos: a logistic regression over the patients of the train
+                   split, its penalty chosen by cross-validation over them (docs/findings.md has the figures). It is linear, so
+                   that the scores of videos may be averaged instead of their looks
 
 The model artifact keeps it as reference.npz. scikit-learn is imported when a reference is fitted, not before.
 """
@@ -36,6 +36,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 PENALTY_WITHOUT_CHOICE = 1e-2
 NUM_FOLDS = 5
 SMALLEST = 1e-12
+NEVER = -100.0  # the score of a class that no train patient has
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -51,7 +52,7 @@ class Reference:
         rest_variance: [], in every other direction.
         limit: [], the distance that is still usual.
         coefficients: [d, classes], of the rule for patients.
-        intercepts: [classes]
+        intercepts: [classes], of the same.
     """
 
     centre: Floats
@@ -69,15 +70,19 @@ class Reference:
         rest = np.maximum((difference**2).sum(axis=1) - (along**2).sum(axis=1), 0)
         return np.asarray(np.sqrt((along**2 / self.variances).sum(axis=1) + rest / self.rest_variance) / self.limit)
 
-    def of_patients(self, looks: Floats) -> Floats:
-        """Returns the probabilities of the classes, [n, classes], of patients by their mean looks [n, d]."""
-        logits = looks @ self.coefficients + self.intercepts
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+    def scores(self, looks: Floats) -> Floats:
+        """Returns what looks [n, d] say of the classes of a patient, [n, classes]: of_patients takes the mean over the videos."""
+        return np.asarray(looks @ self.coefficients + self.intercepts)
 
     def write(self, folder: Path) -> None:
         """Writes it into the folder of a model artifact."""
         np.savez(folder / REFERENCE_NAME, **dataclasses.asdict(self))
+
+
+def of_patients(scores: Floats) -> Floats:
+    """Returns the probabilities of the classes, [n, classes], of patients with the mean scores [n, classes]."""
+    odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
 
 
 def read_reference(folder: Path) -> Reference | None:
@@ -139,7 +144,7 @@ def fit_reference(train: "Predictions", held_out: "Predictions") -> Reference:
     components = PCA(num_components, svd_solver="full").fit(looks)
     rest_variance = max(float(components.noise_variance_), SMALLEST)
     variances = np.maximum(components.explained_variance_, rest_variance)
-    rule = _rule_for_patients(train.by_group())
+    rule = rule_for_patients(train.by_group())
     reference = Reference(components.mean_, components.components_, variances, np.array(rest_variance), np.array(1.0), *rule)
     distances = np.sort(reference.strangeness(_looks(held_out)))
     # As in conformal prediction: another of n videos like these is beyond the limit in at most 5 %, or with few videos in 1 of n + 1.
@@ -148,7 +153,7 @@ def fit_reference(train: "Predictions", held_out: "Predictions") -> Reference:
     return Reference(**{name: np.asarray(values, np.float32) for name, values in dataclasses.asdict(reference).items()})
 
 
-def _rule_for_patients(patients: "Predictions") -> tuple[Floats, Floats]:
+def rule_for_patients(patients: "Predictions") -> tuple[Floats, Floats]:
     """Returns coefficients [d, classes] and intercepts [classes] of a multinomial logistic regression; a row a patient and class."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -157,7 +162,7 @@ def _rule_for_patients(patients: "Predictions") -> tuple[Floats, Floats]:
 
     looks, num_classes = _looks(patients), patients.probabilities.shape[1]
     present, counts = np.unique(patients.labels, return_counts=True)
-    coefficients, intercepts = np.zeros((looks.shape[1], num_classes)), np.full(num_classes, -np.inf)
+    coefficients, intercepts = np.zeros((looks.shape[1], num_classes)), np.full(num_classes, NEVER)
     if len(present) < 2:
         intercepts[present] = 0
         return coefficients, intercepts
