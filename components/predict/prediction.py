@@ -52,7 +52,6 @@ from components.predict.inputs import VideoTask
 from components.predict.model_choice import ChosenModel, open_model
 from components.predict.page import NOT_ASKED_FOR, NOT_WITH_BEAM, Pictured, page_html
 from components.predict.patients import patient_lines, rounded, summary
-from components.predict.pictures import Album
 from components.predict.strips import strip_png
 
 MAX_BATCH_CLIPS = 16
@@ -232,7 +231,11 @@ def _predict_here(
     lines = []
     with growing_file(predictions_path) as add:
         classifier, _ = load_classifier(folder)
-        album = Album(classifier, model) if draw_pictures else None
+        album = None
+        if draw_pictures:
+            from components.predict.pictures import Album  # with what it draws with, a second to load
+
+            album = Album(classifier, model)
         for prediction in _predictions(tasks, asked(classifier, model), model, model.sampling):
             finish(prediction, str(strips_path or ""))
             lines.append(prediction.to_json())

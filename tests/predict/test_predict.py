@@ -114,7 +114,8 @@ def test_a_strip_shows_every_frame_of_every_clip(predicted: tuple[list[dict[str,
 
 
 def test_beam_gives_the_same_lines(phantoms: Path, model: Path, predicted: tuple[list[dict[str, Any]], Path], tmp_path: Path) -> None:
-    lines = predict(list_videos([str(phantoms)]), str(model), tmp_path, beam_options="--direct_num_workers=1", draw_strips=True, draw_pictures=True)
+    options = {"beam_options": "--direct_num_workers=1", "draw_strips": True, "draw_pictures": True}
+    lines = predict(list_videos([str(phantoms)]), str(model), tmp_path, **options)
     page = (tmp_path / "page").read_text()
     assert "The workers of a Beam runner make none" in page
     assert "<img" not in page
