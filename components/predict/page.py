@@ -129,11 +129,7 @@ def _remarks(line: Line) -> list[str]:
     return [
         *(["the model abstains"] if line["abstained"] else []),
         *([f"{damaged} damaged part{'s' if damaged > 1 else ''} left out"] if damaged else []),
-        *(
-            [f"unlike the videos that the model learnt from (strangeness {line['strangeness']:.1f})"]
-            if (line["strangeness"] or 0) > 1
-            else []
-        ),
+        *([f"unlike the videos that the model learnt from (strangeness {strangeness:.1f})"] if strangeness > 1 else []),
         *(["no sector found: the whole frame was used"] if line["sector"] == "unknown" else []),
     ]
 
