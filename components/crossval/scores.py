@@ -135,6 +135,7 @@ class CrossValidation:
         scores: by title.
         differences: by title, of the others: the macro-F1 of the network less theirs.
         patients: by class, the network beside the thumbnail.
+        patients_by_rule: likewise the rule for patients (core.models.reference); empty where the backbone learns in each turn.
         findings: by name, what the network tells of them.
         untaught: by finding, the parts of which it is not scored, since what is learnt from states too little of it.
     """
@@ -148,6 +149,7 @@ class CrossValidation:
     scores: dict[str, Score]
     differences: dict[str, Estimate]
     patients: dict[str, PatientScore]
+    patients_by_rule: dict[str, PatientScore]
     findings: dict[str, Agreement]
     untaught: dict[str, tuple[str, ...]]
 
@@ -157,6 +159,7 @@ class CrossValidation:
         told: dict[str, list[Predictions]],
         parts: Mapping[str, str],
         by_thumbnail: Mapping[str, Floats],
+        by_rule: Predictions | None,
         untaught: dict[str, tuple[str, ...]],
         divide_by: str,
         class_names: list[str],
@@ -171,6 +174,7 @@ class CrossValidation:
             told: as above, each sorted by video id.
             parts: the fold or source with which each video was set aside, by its id.
             by_thumbnail: of each finding, by its name, what a thumbnail makes expect, [n].
+            by_rule: what the rule for patients says of the patient of each video, if there is a rule.
             untaught: as above.
             divide_by: as above.
             class_names: as above.
@@ -200,6 +204,7 @@ class CrossValidation:
                 name: macro_f1_difference(told[title], repeats, num_bootstrap, seed) for name, repeats in told.items() if name != title
             },
             patients=patient_scores(told[title], told[THUMBNAIL][0], class_names, num_bootstrap, seed),
+            patients_by_rule=patient_scores([by_rule], told[THUMBNAIL][0], class_names, num_bootstrap, seed) if by_rule else {},
             findings=findings,
             untaught={name: of_finding for name, of_finding in untaught.items() if of_finding},
         )
@@ -252,6 +257,7 @@ class CrossValidation:
             "scores": {title: dataclasses.asdict(score) for title, score in self.scores.items()},
             "differences": {title: dataclasses.asdict(difference) for title, difference in self.differences.items()},
             "patients": {name: dataclasses.asdict(score) for name, score in self.patients.items()},
+            "patients_by_rule": {name: dataclasses.asdict(score) for name, score in self.patients_by_rule.items()},
             "findings": {name: dataclasses.asdict(found) for name, found in self.findings.items()},
             "untaught": self.untaught,
             "videos": [self._video(row) for row in range(len(self.videos.ids))],
@@ -299,6 +305,7 @@ class CrossValidation:
         numbers = {"macro_f1": score.pooled, "macro_f1_low": score.low, "macro_f1_high": score.high, "part_macro_f1": score.part_mean}
         numbers |= {"macro_f1_above_thumbnail": difference.value}
         numbers |= {f"{name}_patient_auc": of.auc.value for name, of in self.patients.items()}
+        numbers |= {f"{name}_patient_auc_by_rule": of.auc.value for name, of in self.patients_by_rule.items()}
         numbers |= {f"{name}_{found.main}": found.scores[found.main] for name, found in self.findings.items()}
         numbers |= {f"baseline_{title}": other.pooled for title, other in self.scores.items() if title != self.title}
         prefix = "leaky_" if self.is_leaky else ""

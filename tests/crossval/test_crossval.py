@@ -120,6 +120,7 @@ def cross_validation(parts: list[str], labels: list[int], divide_by: str = "sour
         "told": {"model": [network], MAJORITY: [never], THUMBNAIL: [never]},
         "parts": dict(zip(network.video_ids.tolist(), parts, strict=True)),
         "by_thumbnail": {},
+        "by_rule": None,
         "untaught": {},
         "divide_by": divide_by,
         "class_names": ["covid", "normal"],
@@ -190,9 +191,19 @@ def test_patients_are_told_beside_the_thumbnail() -> None:
     aucs = [roc_auc_score(np.arange(40) % 2 == 0, values) for values in (network, thumbnail)]
     covid = found.patients["covid"]
     assert (covid.auc.value, covid.thumbnail.value) == pytest.approx(aucs)
-    assert f"| covid | 20 of 40 | {aucs[0]:.2f} (" in found.markdown()
+    assert f"| covid | network | 20 of 40 | {aucs[0]:.2f} (" in found.markdown()
     assert json.loads(found.to_json())["patients"]["covid"]["difference"]["value"] == pytest.approx(aucs[0] - aucs[1])
     assert found.metrics()["covid_patient_auc"] == pytest.approx(aucs[0], abs=1e-6)
+
+
+def test_the_rule_for_patients_stands_beside_the_mean_of_the_videos() -> None:
+    found = drawn_cross_validation(0.1)
+    (network,) = found.told["model"]
+    right = dataclasses.replace(network, probabilities=np.eye(2)[network.labels])
+    found = drawn_cross_validation(0.1, by_rule=right)
+    assert (found.patients_by_rule["covid"].auc.value, found.metrics()["covid_patient_auc_by_rule"]) == (1, 1)
+    assert "| covid | rule | 20 of 40 | 1.00 (1.00–1.00) |" in found.markdown().replace(" to ", "–")
+    assert found.patients["covid"].auc.value < 0.8
 
 
 def test_a_finding_that_only_one_source_states_is_not_scored_there() -> None:

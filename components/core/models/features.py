@@ -71,6 +71,12 @@ class Features:
         wanted = part.video_ids
         return np.flatnonzero(np.isin(self.video_ids, sorted(wanted))) if wanted is not None else np.arange(len(self.labels))
 
+    def looks(self) -> dict[str, np.ndarray]:
+        """Returns the look of each video (core.models.reference), [2 × channels], by its id."""
+        maps = self.maps[0].astype(np.float32)
+        looks = np.concatenate([maps.mean(axis=(2, 3)), maps.std(axis=(2, 3))], axis=-1).mean(axis=1)
+        return {video_id: looks[self.video_ids == video_id].mean(axis=0) for video_id in np.unique(self.video_ids).tolist()}
+
 
 def compute_features(
     frozen: tf_keras.Model,
