@@ -11,9 +11,9 @@ def train(
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     curves: dsl.Output[dsl.HTML],
-    epochs: int = 30,
+    epochs: int = 40,
     patience: int = 12,
-    batch_size: int = 8,
+    batch_size: int = 32,
     learning_rate: float = 0.001,
     seed: int = 0,
     architecture: str = "convlstm2d",
@@ -28,12 +28,12 @@ def train(
 ):
     """Trains a CNN with a recurrent layer on the clips.
 
-    Fits the train split, and keeps the epoch of the second half with the best macro-F1 on the validation split.
+    Fits the train split, and keeps the epoch with the best macro-F1 on the validation split.
 
     Args:
         dataset: Clip dataset, the output of preprocess.
         epochs: Largest number of passes over the train clips.
-        patience: In the second half, training stops after so many epochs without a better macro-F1 on the validation clips.
+        patience: Training stops after so many epochs without a better macro-F1 on the validation clips.
         batch_size: Clips in a training step.
         learning_rate: Step size of the Adam optimizer in the first step; it falls to zero along a half cosine.
         seed: Seed of the first weights, the order of the clips and their augmentation.

@@ -8,8 +8,7 @@ The model artifact (core.models.classifier) holds, beside the model and its meta
     trials.csv          the trials of the search, when there was one
     tensorboard/        the log of the epochs for TensorBoard
 
-The epoch is chosen from the second half, in which the learning rate is low: few validation clips make a good epoch of an early one by
-chance, before anything is learnt of the findings. A pretrained backbone is frozen at first: only what stands behind it is trained, on cached features where the options ask for them. Then its
+A pretrained backbone is frozen at first: only what stands behind it is trained, on cached features where the options ask for them. Then its
 upper blocks may be trained with it, slowly.
 """
 
@@ -190,7 +189,7 @@ def fit_in_phases(
         DataError: the dataset cannot be used, or the loss is no longer a number.
         Interrupted: the process was asked to end, and has saved a checkpoint.
     """
-    best = BestEpoch(first_epoch=options.epochs // 2, patience=options.patience)
+    best = BestEpoch(patience=options.patience)
     schedule = Schedule(
         options.epochs, options.batch_size, options.learning_rate, options.seed, cosine=True, label_smoothing=options.label_smoothing
     )

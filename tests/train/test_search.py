@@ -38,7 +38,7 @@ def bowl(options: TrainingOptions) -> float:
 def test_as_many_trials_as_asked_for_and_the_best_is_taken() -> None:
     chosen, trials = search_hyperparameters(OPTIONS, bowl)
     assert len(trials) == 6
-    assert (trials[0].learning_rate, trials[0].label_smoothing) == (0.001, 0.0)
+    assert (trials[0].learning_rate, trials[0].label_smoothing) == (OPTIONS.learning_rate, OPTIONS.label_smoothing)
     best = max(trials, key=lambda trial: trial.macro_f1)
     assert best.macro_f1 > trials[0].macro_f1
     assert chosen == dataclasses.replace(OPTIONS, learning_rate=best.learning_rate, label_smoothing=best.label_smoothing)

@@ -17,6 +17,7 @@ from components.core.models.classifier import MODEL_NAME, load_classifier
 from components.core.models.dataset import open_dataset
 from components.core.models.examples import ClipExamples
 from components.core.models.predictions import predict_clips
+from components.core.models.reference import REFERENCE_NAME
 from components.core.records import clips
 from components.core.records.findings import NOT_STATED
 from components.train import trainer
@@ -45,7 +46,10 @@ def test_classes_that_are_easy_to_tell_apart_are_learnt(dataset: Path, tmp_path:
     assert metadata.parameters == dataclasses.asdict(OPTIONS)
     assert metadata.results == results
     assert model.count_params() == results["num_parameters"]
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {MODEL_NAME, "metadata.json", LOG_NAME, CURVES_NAME, TENSORBOARD_NAME}
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {
+        *(MODEL_NAME, "metadata.json", REFERENCE_NAME),
+        *(LOG_NAME, CURVES_NAME, TENSORBOARD_NAME),
+    }
     assert len((tmp_path / "model" / LOG_NAME).read_text().splitlines()) == 1 + results["num_epochs"]
     assert "data:image/png;base64," in (tmp_path / "curves.html").read_text()
 

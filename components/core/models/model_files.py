@@ -31,10 +31,10 @@ LAYERS = frozenset(
         *("Activation", "ReLU", "Add", "Multiply", "Concatenate", "Flatten", "Reshape", "ZeroPadding2D", "InputLayer", "TimeDistributed"),
         *("Conv2D", "DepthwiseConv2D", "ConvLSTM2D", "LSTM", "GRU", "Dense", "Dropout"),
         *("BatchNormalization", "GroupNormalization", "LayerNormalization", "Normalization", "Rescaling"),
-        *("MaxPooling2D", "GlobalAveragePooling2D", "AveragePooling3D", "GlobalAveragePooling3D", "GlobalMaxPooling3D"),
+        *("MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "AveragePooling3D", "GlobalAveragePooling3D", "GlobalMaxPooling3D"),
     }
 )
-_ALLOWED = {"keras.layers": LAYERS, "keras.initializers": INITIALIZERS, "keras": CONTAINERS}
+_ALLOWED = {"keras.layers": LAYERS, "keras.regularizers": frozenset({"L2"}), "keras.initializers": INITIALIZERS, "keras": CONTAINERS}
 
 
 def load_keras(path: Path) -> Any:
