@@ -6,6 +6,13 @@ Each patient is of one of three classes and has five videos. A model gives a vid
 one, made probabilities by a softmax; half of the variance is common to the videos of a patient and to both models, since some patients are
 hard for every model; the rest is half the patient's and half the video's own. The models are equally good, so that an interval of 95 %
 should leave zero out in 5 %.
+
+Measured, 1000 simulations (standard error 0.7 %): how often an interval leaves zero out.
+
+    patients                                   9      18      30      51
+    macro-F1                                 8.9     6.3     5.9     6.3  %
+    macro-F1, plain percentiles             13.8     8.4     7.1     7.2  %
+    AUC of a class per patient               0.3     3.2     5.3     5.4  %
 """
 
 import argparse

@@ -307,7 +307,8 @@ class CrossValidation:
         numbers |= {f"{name}_patient_auc": of.auc.value for name, of in self.patients.items()}
         numbers |= {f"{name}_patient_auc_by_rule": of.auc.value for name, of in self.patients_by_rule.items()}
         numbers |= {f"{name}_{found.main}": found.scores[found.main] for name, found in self.findings.items()}
-        numbers |= {f"baseline_{title}": other.pooled for title, other in self.scores.items() if title != self.title}
+        numbers |= {f"baseline_{title}": self.scores[title].pooled for title in (MAJORITY, THUMBNAIL)}
+        numbers |= {f"macro_f1_above_{title}": of.value for title, of in self.differences.items() if title not in (MAJORITY, THUMBNAIL)}
         prefix = "leaky_" if self.is_leaky else ""
         return {prefix + name.replace(" ", "_"): round(value, 6) for name, value in numbers.items() if value is not None}
 

@@ -185,6 +185,15 @@ def test_only_a_difference_whose_interval_leaves_zero_out_is_called_better() -> 
     assert f"By macro-F1 per video: neither “model” nor “{THUMBNAIL}” is shown to be better" in alike.markdown()
 
 
+def test_a_training_without_findings_is_compared_and_is_no_baseline() -> None:
+    told = drawn_cross_validation(1.5).told
+    found = drawn_cross_validation(1.5, told={"model": told["model"], "model, without findings": told[THUMBNAIL], **told})
+    metrics = found.metrics()
+    assert metrics["macro_f1_above_model,_without_findings"] == metrics["macro_f1_above_thumbnail"] > 0
+    assert sum(name.startswith("baseline_") for name in metrics) == 2
+    assert "“model” is better than “model, without findings” by " in found.markdown()
+
+
 def test_patients_are_told_beside_the_thumbnail() -> None:
     found = drawn_cross_validation(1.5)
     network, thumbnail = (found.told[title][0].probabilities[:, 0].reshape(40, 3).mean(axis=1) for title in ("model", THUMBNAIL))

@@ -32,7 +32,7 @@ PROBE = """<script>addEventListener("load", () => {
 def page(make_evaluation: Callable[..., Evaluation]) -> str:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
-    return render_report(make_evaluation())
+    return render_report(make_evaluation(findings=True, zones=True))
 
 
 def browse(path: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,7 @@ from components.core.statistics.bootstrap import (
     weighted_rates,
 )
 
-MAX_BINS, MIN_PER_BIN = 10, 15
+MAX_BINS, MIN_PER_BIN = 10, 10
 NUM_BAND_POINTS = 51
 
 
