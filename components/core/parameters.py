@@ -67,7 +67,7 @@ RANGES = {
 CHOICES = {
     "sparsity_pattern": ("unstructured", "2by4"),
     "sampling": ("window", "uniform"),
-    "divide_by": ("fold", "source"),
+    "divide_by": ("fold", "source", "video"),
     "architecture": ("convlstm2d", "cnn_lstm", "cnn_gru"),
     "backbone": ("small", "efficientnet_lite0", "mobilenet_v2", "efficientnet_b0", "efficientnet_v2_b0", "resnet50_v2"),
 }

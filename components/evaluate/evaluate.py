@@ -14,17 +14,19 @@ from components.core import storage
 from components.core.models.classifier import ClassifierMetadata, check_belongs, code_revision, file_sizes, load_classifier, read_metadata
 from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
 from components.core.models.exports import KERAS, TFLITE_INT8, exports_of, load_export
-from components.core.models.predictions import Floats, predict_clips
+from components.core.models.predictions import Floats, Predictions, predict_clips
 from components.core.records.shards import DatasetIndex
 from components.core.registry.champion import Champion, read_champion
 from components.core.registry.versions import Comparison, model_sha256, version_uri
 from components.core.statistics.bootstrap import Interval
-from components.core.statistics.thumbnails import thumbnail_of
+from components.core.statistics.comparisons import patient_scores
+from components.core.statistics.thumbnails import classes_by_thumbnail, moving_thumbnail_of, small_frames_of, thumbnail_of
 from components.evaluate.baselines import border_features, fit_baselines
+from components.evaluate.chests import severities_of_chests
 from components.evaluate.data_flow import data_flow
 from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
 from components.evaluate.explanation import illustrate
-from components.evaluate.findings import score_findings
+from components.evaluate.findings import forecast_findings, score_findings
 from components.evaluate.illustrations import choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
@@ -32,7 +34,7 @@ from components.evaluate.operating_points import abstention, operating_points
 from components.evaluate.significance import bootstrap_difference, chance_p_value
 from components.evaluate.slices import slice_scores
 from components.evaluate.training_log import read_history
-from components.evaluate.video_facts import read_video_facts
+from components.evaluate.video_facts import VideoFacts, read_video_facts, usable
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +77,15 @@ def evaluate_models(
     chosen = choose_videos(videos, facts, index.class_names)
     pixels = _read_pixels(dataset_path, index, wanted=(*chosen.explained, *chosen.samples))
     illustrations, attention = illustrate(load_classifier(pruned_path)[0], chosen, pixels.first_clips, videos, facts, index.class_names)
+    by_thumbnail = _by_thumbnail(videos, facts, pixels, index.class_names)
     test_set = TestSet.of(models[PRUNED].clips, index.class_names)
     baselines = fit_baselines(facts, pixels.borders, index.class_names, num_bootstrap, seed)
     baseline = Majority.of(baselines)
     flow = data_flow(facts, index.class_names)
+    patients = {
+        name: patient_scores([model.videos], by_thumbnail, index.class_names, num_bootstrap, seed) for name, model in models.items()
+    }
+    notes = notes_on(test_set, baselines, flow, models, patients[PRUNED], num_bootstrap, index.fingerprint)
     return Evaluation(
         class_names=index.class_names,
         dataset_fingerprint=index.fingerprint,
@@ -95,8 +102,11 @@ def evaluate_models(
         illustrations=illustrations,
         models=models,
         findings={name: score_findings(model.videos, facts, pixels.thumbnails, num_bootstrap, seed) for name, model in models.items()},
+        forecasts={name: forecast_findings(model.videos, num_bootstrap, seed) for name, model in models.items()},
+        patients=patients,
+        chests=severities_of_chests(videos, facts, num_bootstrap, seed),
         comparison=_comparison(models, baseline, champion, remark, num_bootstrap, seed),
-        notes=(*notes_on(test_set, baselines, flow, models, num_bootstrap, index.fingerprint), *filter(None, [remark])),
+        notes=(*notes, *filter(None, [remark])),
     )
 
 
@@ -144,11 +154,13 @@ class _Pixels:
     Attributes:
         borders: border_features, averaged over the clips.
         thumbnails: thumbnail_of, likewise.
+        moving_thumbnails: moving_thumbnail_of.
         first_clips: of the wanted ones, [14, 224, 224, 3] uint8 RGB.
     """
 
     borders: dict[str, Floats]
     thumbnails: dict[str, Floats]
+    moving_thumbnails: dict[str, Floats]
     first_clips: dict[str, npt.NDArray[np.uint8]]
 
 
@@ -165,6 +177,7 @@ def _read_pixels(dataset_path: Path, index: DatasetIndex, wanted: Collection[str
     """
     borders: dict[str, list[Floats]] = defaultdict(list)
     thumbnails: dict[str, list[Floats]] = defaultdict(list)
+    small_frames: dict[str, list[Floats]] = defaultdict(list)
     first_clips: dict[str, npt.NDArray[np.uint8]] = {}
     for split in (name for name, info in index.splits.items() if info.num_clips):
         with failures_of_shards(dataset_path):
@@ -172,13 +185,26 @@ def _read_pixels(dataset_path: Path, index: DatasetIndex, wanted: Collection[str
                 video_id, clip = example["video_id"].decode(), example["clip"]
                 borders[video_id].append(border_features(clip))
                 thumbnails[video_id].append(thumbnail_of(clip))
+                small_frames[video_id].append(small_frames_of(clip))
                 if video_id in wanted:
                     first_clips.setdefault(video_id, clip)
-    return _Pixels(_means(borders), _means(thumbnails), first_clips)
+    moving_thumbnails = {video_id: moving_thumbnail_of(frames) for video_id, frames in small_frames.items()}
+    return _Pixels(_means(borders), _means(thumbnails), moving_thumbnails, first_clips)
 
 
 def _means(of_clips: dict[str, list[Floats]]) -> dict[str, Floats]:
     return {key: np.mean(values, axis=0) for key, values in of_clips.items()}
+
+
+def _by_thumbnail(videos: Predictions, facts: list[VideoFacts], pixels: _Pixels, class_names: list[str]) -> Predictions:
+    """Returns what a regression on thumbnails of the train videos says of the test videos."""
+    train = [video for video in usable(facts, "train") if video.class_name in class_names]
+    known, asked = (
+        np.stack([pixels.moving_thumbnails[video_id] for video_id in ids])
+        for ids in ([video.video_id for video in train], videos.video_ids.tolist())
+    )
+    labels = np.array([class_names.index(video.class_name) for video in train])
+    return dataclasses.replace(videos, probabilities=classes_by_thumbnail(known, labels, asked, len(class_names)), findings={})
 
 
 def _comparison(

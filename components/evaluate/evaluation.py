@@ -3,6 +3,7 @@
     evaluation.json
       attention          shares of the pruned model's attribution where there should be little evidence
       baseline           always answering the most frequent class of the train split
+      chests             the severity of every zone of the test patients, as stated and as the pruned model expects it; null without zones
       baselines          classifiers that see leftovers of the videos only: on the test videos, and leaving one source out
       bootstrap          how the intervals were made
       class_names        in the order of the labels
@@ -12,7 +13,8 @@
       dataset_fingerprint
       listed_videos      core.records.video_records.VideoSet of what preprocess was given, for record_training
       models             per name (pruned, dense, int8, champion): clip, video, group (scores with intervals), operating_points, abstention,
-                         findings (what the model tells beside the class), video_macro_f1_interval, videos (every prediction), …
+                         findings (what the model tells beside the class), forecasts (of at least each grade), patients (the AUC of each
+                         class over patients, beside a thumbnail), video_macro_f1_interval, videos (every prediction), …
       notes              what a reader must know, in sentences
       slices             the pruned model by source, probe, class detail, sex, age and length of the videos
       test_set           videos, groups and clips by class and by source
@@ -34,8 +36,11 @@ from components.core.records.video_records import VideoSet
 from components.core.registry.versions import COMPARISON_KEY, Comparison
 from components.core.statistics.agreement import Agreement
 from components.core.statistics.bootstrap import CONFIDENCE, Interval
+from components.core.statistics.comparisons import PatientScore
+from components.core.statistics.forecasts import Forecast
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import MAJORITY, Baseline
+from components.evaluate.chests import Chests
 from components.evaluate.data_flow import DataFlow
 from components.evaluate.illustrations import Illustrations
 from components.evaluate.metrics import ClassScores, Scores
@@ -164,6 +169,9 @@ class Evaluation:
         illustrations: pictures for the report; evaluation.json has none.
         models: by name; pruned and dense always, int8 when prune exported it, champion when it could be compared.
         findings: by the name of the model, then of the finding, what it tells beside the class, over videos.
+        forecasts: likewise, then by the grade, how good the probability of at least that grade is.
+        patients: by the name of the model, then of the class, how well patients are told, beside a thumbnail.
+        chests: the severities that the pruned model expects in the zones of the test patients, or None without zones.
         comparison: for promote.
         notes: what a reader must know, in sentences.
     """
@@ -183,6 +191,9 @@ class Evaluation:
     illustrations: Illustrations
     models: dict[str, EvaluatedModel]
     findings: dict[str, dict[str, Agreement]]
+    forecasts: dict[str, dict[str, dict[str, Forecast]]]
+    patients: dict[str, dict[str, PatientScore]]
+    chests: Chests | None
     comparison: Comparison
     notes: tuple[str, ...]
 
@@ -193,6 +204,7 @@ class Evaluation:
             "baseline": self.baseline,
             "baselines": {baseline.name: _baseline_fields(baseline) for baseline in self.baselines},
             "bootstrap": {"confidence": CONFIDENCE, "num_bootstrap": self.num_bootstrap, "seed": self.seed, "unit": "group"},
+            "chests": self.chests,
             "class_names": self.class_names,
             "code_revision": self.code_revision,
             COMPARISON_KEY: self.comparison,
@@ -214,6 +226,7 @@ class Evaluation:
             if model.interval:
                 numbers |= {f"{name}_video_macro_f1_low": model.interval.low, f"{name}_video_macro_f1_high": model.interval.high}
             numbers |= {f"{name}_{finding}_{found.main}": found.scores[found.main] for finding, found in self.findings[name].items()}
+            numbers |= {f"{name}_{of_class}_patient_auc": found.auc.value for of_class, found in self.patients[name].items()}
             numbers |= {f"{name}_clip_macro_f1": model.clip_scores.macro_f1, f"{name}_group_macro_f1": model.group_scores.macro_f1}
         numbers |= {"baseline_video_macro_f1": self.baseline.macro_f1, "baseline_video_accuracy": self.baseline.accuracy}
         numbers |= {"num_test_videos": self.test_set.total.videos, "num_test_groups": self.test_set.total.groups}
@@ -240,6 +253,7 @@ class Evaluation:
         lines = [f"test split: {total.videos} videos of {total.groups} groups, {total.clips} clips"]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         pruned = self.models[PRUNED]
+        lines += [_patients_in_a_line(name, found) for name, found in self.patients[PRUNED].items()]
         lines += [_in_a_line(finding, found) for finding, found in self.findings[PRUNED].items()]
         interval = f" (95 %: {pruned.interval.low:.2f} to {pruned.interval.high:.2f})" if pruned.interval else ""
         result = f"result: pruned model, macro-F1 {pruned.video_scores.macro_f1:.3f}{interval} on {total.videos} test videos"
@@ -250,9 +264,11 @@ class Evaluation:
             "abstention": model.abstention,
             "clip": _score_fields(model.clip_scores),
             "findings": self.findings[model.name],
+            "forecasts": self.forecasts[model.name],
             "group": _score_fields(model.group_scores),
             "metadata": model.metadata,
             "model_sha256": model.model_sha256,
+            "patients": self.patients[model.name],
             "operating_points": {point.class_name: point for point in model.operating_points},
             "sizes": model.sizes,
             "version": model.version or None,
@@ -279,6 +295,12 @@ def _summary_row(model: EvaluatedModel) -> tuple[str, ...]:
     interval = f"{model.interval.low:.3f}–{model.interval.high:.3f}" if model.interval else "undefined"
     scores = (model.video_scores.accuracy, model.video_scores.balanced_accuracy, model.clip_scores.macro_f1)
     return (model.name, f"{model.video_scores.macro_f1:.3f}", interval, *(f"{value:.3f}" for value in scores))
+
+
+def _patients_in_a_line(class_name: str, found: PatientScore) -> str:
+    interval = found.auc.interval
+    bounds = f" (95 %: {interval.low:.2f} to {interval.high:.2f})" if interval else ""
+    return f"{class_name} per patient: auc {found.auc.value:.2f}{bounds}, a thumbnail {found.thumbnail.value:.2f}; {found.num} patients"
 
 
 def _in_a_line(finding: str, found: Agreement) -> str:

@@ -13,7 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from components.core.models.predictions import Predictions
 from components.core.pages import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
-from components.core.statistics.bootstrap import in_bins
+from components.core.records.findings import SEVERITY
+from components.core.statistics.bootstrap import Estimate, in_bins
+from components.core.statistics.forecasts import Forecast
+from components.evaluate.chests import Chests
 from components.evaluate.metrics import Scores
 from components.evaluate.operating_points import Abstention
 
@@ -96,6 +99,62 @@ def risk_figure(abstention: Abstention, name: str) -> Markup:
         return _inline_svg(figure, f"risk-{name}", alt)
 
 
+def roc_band_figure(found: Forecast, what: str, ids: str) -> Markup:
+    """Returns the ROC curve of a forecast with its pointwise 95 % band.
+
+    Args:
+        found: with a curve.
+        what: is forecast.
+        ids: makes the ids in the SVG unique.
+    """
+    assert found.roc
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _square("false positive rate", "true positive rate", extra_height_in=LEGEND_IN)
+        axes.plot([0, 1], [0, 1], color=GRID_COLOR, linewidth=1)
+        roc, color, label = found.roc, CLASS_COLORS[1], f"AUC {_with_interval(found.auc)}"
+        axes.plot(roc.false_positive_rates, roc.true_positive_rates, color=color, linewidth=2, clip_on=False, label=label)
+        if roc.low:
+            axes.fill_between(roc.at, roc.low, roc.high, color=color, alpha=0.18, linewidth=0, label="95 % at each point")
+        figure.legend(loc="outside lower center", frameon=False, handlelength=2.6)
+        alt = f"ROC curve of {what}, {found.num_so} of {found.num} videos; area under the curve {_with_interval(found.auc)}."
+        return _inline_svg(figure, ids, alt)
+
+
+def calibration_figure(found: Forecast, what: str, ids: str) -> Markup:
+    """Returns the part of the videos that is so in each bin of a forecast, with its interval and the number of videos; as above."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _square("probability that the model gives", "part of the videos that is so", extra_height_in=LEGEND_IN)
+        axes.plot([0, 1], [0, 1], color=GRID_COLOR, linewidth=1)
+        axes.axhline(found.num_so / found.num, color=TEXT_COLOR, linewidth=1, linestyle=":", label="part of all videos")
+        for number, of in enumerate(found.bins):
+            label = "bins of equal size, with 95 %" if not number else None
+            axes.plot([of.probability], [of.share], "o", color=CLASS_COLORS[1], clip_on=False, zorder=3, label=label)
+            if of.interval:
+                axes.plot([of.probability] * 2, [of.interval.low, of.interval.high], color=CLASS_COLORS[1], linewidth=1.5)
+            axes.annotate(str(of.num), (of.probability, of.share), xytext=(5, 4), textcoords="offset points", fontsize=8)
+        figure.legend(loc="outside lower center", frameon=False, handlelength=2.6)
+        points = ", ".join(f"{of.probability:.2f} given, {of.share:.2f} so ({of.num} videos)" for of in found.bins)
+        return _inline_svg(figure, ids, f"Calibration of {what}: {points}. Numbers in the plot count videos.")
+
+
+def sums_figure(chests: Chests, ids: str) -> Markup:
+    """Returns the sums of severity that are expected over those that are stated, a point a patient."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _square("sum that experts stated", "sum that the model expects")
+        highest = SEVERITY.num_thresholds * chests.num_zones
+        axes.set(xlim=(-0.02 * highest, 1.02 * highest), ylim=(-0.02 * highest, 1.02 * highest))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.plot([0, highest], [0, highest], color=GRID_COLOR, linewidth=1)
+        stated, expected = zip(*(chest.sums for chest in chests.summed), strict=True)
+        axes.scatter(stated, expected, s=34, color=CLASS_COLORS[1], alpha=0.7, linewidth=0, clip_on=False, zorder=3)
+        alt = (
+            f"Sums of severity over {chests.num_zones} zones of {len(chests.summed)} patients, expected over stated; "
+            f"rank correlation {_with_interval(chests.correlation)}."
+        )
+        return _inline_svg(figure, ids, alt)
+
+
 def training_figure(history: dict[str, list[float]], name: str) -> Markup | None:
     """Returns loss and macro-F1 over the epochs, or None when the log does not have them."""
     if not {"loss", "val_loss", "macro_f1", "val_macro_f1"} <= set(history):
@@ -145,6 +204,11 @@ def _square(x_label: str, y_label: str, extra_height_in: float = 0) -> tuple[Fig
     axes.grid(linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _with_interval(estimate: Estimate) -> str:
+    interval = f" ({estimate.interval.low:.2f} to {estimate.interval.high:.2f})" if estimate.interval else ""
+    return f"{_number(estimate.value)}{interval}"
 
 
 def _number(value: float | None) -> str:

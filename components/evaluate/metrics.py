@@ -16,6 +16,7 @@ from components.core.statistics.bootstrap import (
     WeightedMetrics,
     calibration_interval,
     defined,
+    excess_of_right,
     percentile_interval,
     sample_and_replicates,
     weighted_metrics,
@@ -122,7 +123,7 @@ def score(predictions: Predictions, class_names: list[str], num_bootstrap: int =
         num=len(predictions.labels),
         confusion_matrix=tuple(map(tuple, confusion_matrix.tolist())),
         classes=tuple(_class_scores(predictions, label, name, found) for label, name in enumerate(class_names)),
-        intervals={**intervals, "ece": calibration_interval(predictions, weights[1:], found.overall["ece"][1:])},
+        intervals={**intervals, "ece": calibration_interval(excess_of_right(predictions), weights[1:], found.overall["ece"][1:])},
         **{name: defined(values[0]) for name, values in found.overall.items()},
     )
 

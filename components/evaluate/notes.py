@@ -1,7 +1,8 @@
 """The sentences that a reader of an evaluation must not miss."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from components.core.statistics.comparisons import PatientScore
 from components.evaluate.baselines import MAJORITY, Baseline
 from components.evaluate.data_flow import DataFlow
 from components.evaluate.evaluation import CHAMPION, PRUNED, EvaluatedModel, TestSet
@@ -16,6 +17,7 @@ def notes_on(
     baselines: Sequence[Baseline],
     flow: DataFlow,
     models: dict[str, EvaluatedModel],
+    patients: Mapping[str, PatientScore],
     num_bootstrap: int,
     dataset_fingerprint: str,
 ) -> Iterator[str]:
@@ -34,6 +36,12 @@ def notes_on(
     if few:
         yield f"The test split has few groups ({', '.join(few)}): the intervals look surer than they are."
     yield from _as_good(baselines, models[PRUNED].video_scores.macro_f1)
+    for name, of in patients.items():
+        if of.difference.value is not None and of.difference.value <= 0:
+            yield (
+                f"A thumbnail tells {name} per patient as well as the pruned model or better "
+                f"(AUC {of.thumbnail.value:.2f} against {of.auc.value:.2f})."
+            )
     if num_bootstrap and models[PRUNED].interval is None:
         yield "The test split has too few groups for an interval: most bootstrap replicates lack a class."
     champion = models.get(CHAMPION)

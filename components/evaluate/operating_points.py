@@ -12,18 +12,10 @@ import numpy as np
 from sklearn import metrics
 
 from components.core.models.predictions import Floats, Predictions
-from components.core.statistics.bootstrap import Interval, defined, percentile_interval, sample_and_replicates, weighted_rates
+from components.core.statistics.bootstrap import Estimate, sample_and_replicates, weighted_rates
 from components.evaluate.metrics import score
 
 TARGET_COVERAGE = 0.8
-
-
-@dataclasses.dataclass(frozen=True)
-class Rate:
-    """A part of the test videos, or None where there is nothing to divide by, with its interval."""
-
-    value: float | None
-    interval: Interval | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +36,7 @@ class OperatingPoint:
     num_validation_positives: int
     validation_sensitivity: float | None
     validation_specificity: float | None
-    test: dict[str, Rate]
+    test: dict[str, Estimate]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +54,7 @@ class Abstention:
 
     threshold: float
     coverage: float
-    accuracy: Rate
+    accuracy: Estimate
     macro_f1: float | None
     coverages: tuple[float, ...]
     risks: tuple[float, ...]
@@ -92,7 +84,7 @@ def _operating_point(validation: Predictions, test: Predictions, label: int, nam
         num_validation_positives=num_positives,
         validation_sensitivity=float(true_positive_rates[best]),
         validation_specificity=float(1 - false_positive_rates[best]),
-        test={key: _rate(values) for key, values in rates.items()},
+        test={key: Estimate.of(values) for key, values in rates.items()},
     )
 
 
@@ -101,11 +93,6 @@ def _midway_below(threshold: float, scores: Floats) -> float:
     below = scores[scores < threshold]
     upper = min(float(threshold), 1.0)
     return (upper + float(below.max())) / 2 if len(below) else upper
-
-
-def _rate(values: Floats) -> Rate:
-    """Returns the rate whose value comes first and whose replicates follow."""
-    return Rate(defined(values[0]), percentile_interval(values[1:]))
 
 
 def abstention(validation: Predictions, test: Predictions, class_names: list[str], num_bootstrap: int, seed: int) -> Abstention:
@@ -117,7 +104,7 @@ def abstention(validation: Predictions, test: Predictions, class_names: list[str
     return Abstention(
         threshold=threshold,
         coverage=float(np.mean(answered)),
-        accuracy=_rate(right),
+        accuracy=Estimate.of(right),
         macro_f1=score(test.where(answered), class_names).macro_f1 if answered.any() else None,
         coverages=coverages,
         risks=risks,

@@ -8,9 +8,8 @@ import numpy as np
 
 from components.core.models.predictions import NO_SOURCE as NOT_STATED
 from components.core.models.predictions import Bools, Predictions
-from components.core.statistics.bootstrap import draw_weights, percentile_interval
+from components.core.statistics.bootstrap import Estimate, draw_weights, percentile_interval
 from components.evaluate.metrics import score
-from components.evaluate.operating_points import Rate
 from components.evaluate.video_facts import VideoFacts
 
 # Fewer groups than this are told as counts only: an interval from them would look surer than it is.
@@ -41,7 +40,7 @@ class Slice:
     num_videos: int
     num_groups: int
     num_right: int
-    accuracy: Rate
+    accuracy: Estimate
     macro_f1: float | None
     is_small: bool
 
@@ -83,7 +82,7 @@ def _slice(dimension: str, value: str, videos: Predictions, chosen: Bools, class
         num_videos=len(members.labels),
         num_groups=members.num_groups,
         num_right=int(members.is_right.sum()),
-        accuracy=Rate(scores.accuracy, interval),
+        accuracy=Estimate(scores.accuracy, interval),
         macro_f1=scores.macro_f1 if len(set(members.labels.tolist())) > 1 else None,
         is_small=is_small,
     )

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from components.core import storage
 from components.core.errors import DataError, UsageError
+from components.core.models import heads
 from components.core.models.classifier import METADATA_NAME, ClassifierMetadata, read_metadata
+from components.core.models.reference import Reference, read_reference
 from components.core.registry.champion import read_champion
 from components.core.registry.versions import is_version, is_version_name, model_sha256, version_uri
 from components.core.video.sampling import Sampling
@@ -26,6 +28,7 @@ class ChosenModel:
         sha256: of its model.keras.
         metadata: of the artifact.
         record: what its evaluation tells.
+        reference: what its train videos look like, or None when the artifact does not say it.
     """
 
     uri: str
@@ -33,6 +36,13 @@ class ChosenModel:
     sha256: str
     metadata: ClassifierMetadata
     record: TrackRecord
+    reference: Reference | None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many numbers it gives of a clip, by head; the look, too, where there is a reference."""
+        look = {heads.LOOK: len(self.reference.centre)} if self.reference else {}
+        return {**self.metadata.heads, **look}
 
     @property
     def sampling(self) -> Sampling:
@@ -70,7 +80,7 @@ def open_model(name: str, storage_uri: str) -> Iterator[tuple[ChosenModel, Path]
         raise UsageError(f"there is no model in {uri!r}; give {CHAMPION}, a version, or the folder of a model artifact.")
     with storage.local_folder(uri) as folder:
         metadata = read_metadata(folder)
-        yield ChosenModel(uri, version, model_sha256(folder), metadata, TrackRecord.read(folder)), folder
+        yield ChosenModel(uri, version, model_sha256(folder), metadata, TrackRecord.read(folder), read_reference(folder)), folder
 
 
 def _version(name: str, storage_uri: str) -> str:

@@ -125,10 +125,11 @@ def _remarks(line: Line) -> list[str]:
     """Returns what a reader must know of a video."""
     if line["reason"]:
         return [f"no prediction: {line['reason']}"]
-    damaged = line["num_damaged"]
+    damaged, strangeness = line["num_damaged"], line["strangeness"] or 0
     return [
         *(["the model abstains"] if line["abstained"] else []),
         *([f"{damaged} damaged part{'s' if damaged > 1 else ''} left out"] if damaged else []),
+        *([f"unlike the videos that the model learnt from (strangeness {strangeness:.1f})"] if strangeness > 1 else []),
         *(["no sector found: the whole frame was used"] if line["sector"] == "unknown" else []),
     ]
 

@@ -2,8 +2,10 @@
 
 patients    a line a patient, in the order in which they were first asked for:
             patient, videos (their ids), num_predicted
-            probabilities     of the classes, the mean over the videos that have a prediction; null without any
+            probabilities     of the classes, from all videos that have a prediction, by the rule that was learnt on train patients
+                              (core.models.reference), of a model without one the mean over the videos; null without any
             most_probable     the class with the highest of them
+            mean_of_videos    the mean over the videos in any case
             zones             of a model that tells findings: by the zone of the chest that the manifest states, the findings, each
                               the mean over the videos of the zone that have a prediction
             severity_sum      the sum over the zones of the severity that is expected: the lung ultrasound score, of 3 a zone; null
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from components.core.models.reference import of_patients
 from components.core.records.findings import SEVERITY
 from components.predict.inputs import VideoTask
 
@@ -48,13 +51,15 @@ def summary(patient: Line) -> str:
 
 def _patient(name: str, members: list[tuple[VideoTask, Line]]) -> Line:
     predicted = [(task, line) for task, line in members if line["probabilities"]]
-    probabilities = _means([line["probabilities"] for _, line in predicted])
+    mean_of_videos = _means([line["probabilities"] for _, line in predicted])
+    probabilities = _by_rule([line["scores"] for _, line in predicted if line["scores"]]) or mean_of_videos
     patient = {
         "patient": name,
         "videos": [task.video_id for task, _ in members],
         "num_predicted": len(predicted),
         "probabilities": probabilities or None,
         "most_probable": max(probabilities, key=lambda of: probabilities[of]) if probabilities else None,
+        "mean_of_videos": mean_of_videos or None,
     }
     if any("findings" in line for _, line in members):
         in_zone: dict[str, list[Line]] = defaultdict(list)
@@ -65,6 +70,12 @@ def _patient(name: str, members: list[tuple[VideoTask, Line]]) -> Line:
         severities = [zone[SEVERITY.name][SEVERITY.measure] for zone in zones.values() if SEVERITY.name in zone]
         patient |= {"zones": zones, "severity_sum": rounded(sum(severities)) if severities else None}
     return patient
+
+
+def _by_rule(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Returns the probabilities of the classes by the mean of the videos' scores, if there are any."""
+    means = _means(scores)
+    return dict(zip(means, map(rounded, of_patients(np.array(list(means.values())))), strict=True)) if means else {}
 
 
 def _findings(found: list[Line]) -> Line:

@@ -7,6 +7,10 @@
                    abstained         whether that probability is below abstain_below
                    findings          of a model that tells any: `probability` that there are A-lines, that there are B-lines; of the
                                      severity the `expected` grade; null without a prediction
+                   strangeness       how far it is from the videos that the model learnt from (core.models.reference): beyond 1 it is
+                                     unlike them, as one in twenty videos of new patients from the same places is; null where
+                                     the model has no reference
+                   scores            what it says of the classes of its patient: the rule that was learnt on train patients; null likewise
                    clips             start_s and end_s in the video, and the probabilities and findings of each clip
                    patient, zone     whose video it is and where on the chest, as a manifest says; null where none does
     patients       what the videos of a patient say together (components.predict.patients)
@@ -39,6 +43,7 @@ from components.core.files.outputs import growing_file, is_stream
 from components.core.models import heads
 from components.core.models.classifier import load_classifier
 from components.core.models.dataset import decode_frames
+from components.core.models.reference import with_looks
 from components.core.records.findings import FINDINGS, Finding
 from components.core.video.clip_reader import read_clips
 from components.core.video.guarded_reader import GuardedReader
@@ -90,6 +95,11 @@ class VideoPrediction:
         """Of the classes, [clips, classes]."""
         return self.answers[:, : len(self.model.metadata.class_names)]
 
+    @property
+    def strangeness(self) -> float | None:
+        """How far the video is from the train videos, beyond 1 unlike them; None where that is not known."""
+        return float(self.model.reference.strangeness(self._look())[0]) if self.model.reference and len(self.answers) else None
+
     def to_json(self) -> str:
         """Returns one line of JSON."""
         task, read, model = self.read.task, self.read, self.model
@@ -108,6 +118,8 @@ class VideoPrediction:
             **self._said(self.answers),
             "abstained": None if mean is None else bool(mean.max() < model.record.abstain_below),
             "abstain_below": model.record.abstain_below,
+            "strangeness": None if self.strangeness is None else rounded(self.strangeness),
+            "scores": self._scores(),
             "clips": [
                 {"start_s": round(start_s, 3), "end_s": round(end_s, 3), **self._said(row[np.newaxis])}
                 for (start_s, end_s), row in zip(read.times_s, self.answers, strict=True)
@@ -126,7 +138,18 @@ class VideoPrediction:
             f", {finding.title} {value:.{2 if finding.num_thresholds == 1 else 1}f}" for finding, value in self._findings(self.answers)
         )
         damaged = f", {self.read.num_damaged} damaged parts left out" if self.read.num_damaged else ""
-        return f"{self.read.task.video_id}: {self.model.metadata.class_names[best]} {mean[best]:.2f}{abstains}{findings}{damaged}"
+        strange = ", unlike the videos that the model learnt from" if (self.strangeness or 0) > 1 else ""
+        return f"{self.read.task.video_id}: {self.model.metadata.class_names[best]} {mean[best]:.2f}{abstains}{findings}{damaged}{strange}"
+
+    def _look(self) -> np.ndarray:
+        """Returns the mean look of the clips, [1, d]."""
+        return heads.apart(self.answers, self.model.sizes)[heads.LOOK].mean(axis=0, keepdims=True)
+
+    def _scores(self) -> dict[str, float] | None:
+        if not self.model.reference or not len(self.answers):
+            return None
+        (scores,) = self.model.reference.scores(self._look())
+        return dict(zip(self.model.metadata.class_names, map(rounded, scores), strict=True))
 
     def _said(self, answers: np.ndarray) -> dict[str, Any]:
         """Returns the mean of what the model says of clips; null where there are none."""
@@ -142,7 +165,7 @@ class VideoPrediction:
         """Returns of each finding that the model tells the grade that it expects, the mean over the clips, if there are any."""
         if not len(answers):
             return []
-        by_head = heads.apart(answers, self.model.metadata.heads)
+        by_head = heads.apart(answers, self.model.sizes)
         return [(finding, by_head[finding.name].sum(axis=1).mean()) for finding in FINDINGS if finding.name in by_head]
 
 
@@ -213,7 +236,7 @@ def _predict_here(
             from components.predict.pictures import Album  # with what it draws with, a second to load
 
             album = Album(classifier, model)
-        for prediction in _predictions(tasks, classifier, model, model.sampling):
+        for prediction in _predictions(tasks, asked(classifier, model), model, model.sampling):
             finish(prediction, str(strips_path or ""))
             lines.append(prediction.to_json())
             add(json_lines.to_bytes(lines[-1:]))
@@ -263,8 +286,13 @@ def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> Re
     )
 
 
+def asked(classifier: Any, model: ChosenModel) -> Any:
+    """Returns the classifier as `classify` takes it: one that gives the looks, too, where there is a reference to compare them with."""
+    return with_looks(classifier) if model.reference else classifier
+
+
 def classify(classifier: Any, clips: Sequence[Jpegs], model: ChosenModel) -> np.ndarray:
-    """Returns what the model says of clips, its heads side by side, [clips, numbers].
+    """Returns what the model says of clips, its heads and perhaps the looks side by side, [clips, numbers].
 
     Raises:
         DataError: the model gives something else.
@@ -272,9 +300,9 @@ def classify(classifier: Any, clips: Sequence[Jpegs], model: ChosenModel) -> np.
     batch = tf.stack([decode_frames(tf.constant(list(jpegs))) for jpegs in clips])
     answer = classifier.predict_on_batch(batch)
     try:
-        answers = heads.side_by_side(answer, model.metadata.heads)
+        answers = heads.side_by_side(answer, model.sizes)
         if not np.isfinite(answers).all():
-            raise ValueError(f"does not give {heads.in_words(model.metadata.heads)}, all finite, for each clip")
+            raise ValueError(f"does not give {heads.in_words(model.sizes)}, all finite, for each clip")
     except ValueError as error:
         raise DataError(f"the model {model.version or model.uri} {error}; use another version (lus champion list).") from None
     return answers

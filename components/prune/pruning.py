@@ -6,6 +6,7 @@ there from the first step on. Zeros make the compressed file smaller; a CPU runs
 
 The model artifact (core.models.classifier) holds, beside the model and its metadata:
 
+    reference.npz      what its train videos look like (core.models.reference)
     pruning_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     kernels.csv        weights and zeros of every kernel
     curve.png          accuracy and size against sparsity, when asked for
@@ -43,6 +44,7 @@ from components.core.models.examples import ClipExamples
 from components.core.models.exports import load_export
 from components.core.models.fitting import Schedule, fit_classifier, make_reproducible, score_on_validation, steps_per_epoch
 from components.core.models.model_files import load_keras
+from components.core.models.reference import write_reference
 from components.core.parameters import parse_sparsities
 from components.prune.comparison import DENSE, compare_exports
 from components.prune.export import export_classifier
@@ -88,6 +90,7 @@ def prune_classifier(
         write_history(staged / LOG_NAME, history)
 
         saved = load_keras(staged / MODEL_NAME)
+        write_reference(staged, saved, dataset_path, options.batch_size)
         kernels = count_zeros(saved)
         results |= _measure(saved, staged, dataset_path, options.batch_size)
         results["sparsity"] = sum(kernel.num_zeros for kernel in kernels) / sum(kernel.num_weights for kernel in kernels)

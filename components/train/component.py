@@ -11,7 +11,7 @@ def train(
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     curves: dsl.Output[dsl.HTML],
-    epochs: int = 40,
+    epochs: int = 30,
     patience: int = 12,
     batch_size: int = 8,
     learning_rate: float = 0.001,
@@ -21,19 +21,19 @@ def train(
     weights: str = "imagenet",
     cached_versions: int = 4,
     fine_tuning_epochs: int = 0,
-    label_smoothing: float = 0.0,
+    label_smoothing: float = 0.05,
     storage: str = "",
     require_gpu: bool = False,
     num_trials: int = 0,
 ):
     """Trains a CNN with a recurrent layer on the clips.
 
-    Fits the train split, and keeps the epoch with the best macro-F1 on the validation split.
+    Fits the train split, and keeps the epoch of the second half with the best macro-F1 on the validation split.
 
     Args:
         dataset: Clip dataset, the output of preprocess.
         epochs: Largest number of passes over the train clips.
-        patience: Training stops after so many epochs without a better macro-F1 on the validation clips.
+        patience: In the second half, training stops after so many epochs without a better macro-F1 on the validation clips.
         batch_size: Clips in a training step.
         learning_rate: Step size of the Adam optimizer in the first step; it falls to zero along a half cosine.
         seed: Seed of the first weights, the order of the clips and their augmentation.

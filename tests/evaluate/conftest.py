@@ -13,11 +13,13 @@ from components.core.models.predictions import Graded, Predictions
 from components.core.records.findings import FINDINGS, NOT_STATED
 from components.core.records.video_records import VideoSet
 from components.core.registry.versions import Comparison
+from components.core.statistics.comparisons import patient_scores
 from components.evaluate.attention import Attention
 from components.evaluate.baselines import fit_baselines
+from components.evaluate.chests import severities_of_chests
 from components.evaluate.data_flow import data_flow
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
-from components.evaluate.findings import score_findings
+from components.evaluate.findings import forecast_findings, score_findings
 from components.evaluate.illustrations import Film, Illustrations, Sample, choose_videos
 from components.evaluate.metrics import score
 from components.evaluate.notes import notes_on
@@ -27,6 +29,7 @@ from components.evaluate.video_facts import VideoFacts
 
 CLASS_NAMES = ["covid", "pneumonia", "normal"]
 FINGERPRINT = "9f2c6d0e" * 8
+ZONES = ("L1", "L2", "L3", "R1", "R2", "R3")
 VERSION = "20261101T081500Z-0a1b2c3d"
 
 
@@ -85,8 +88,8 @@ def make_model(name: str, clips: Predictions, fingerprint: str = FINGERPRINT, ve
     )
 
 
-def make_facts(videos: Predictions) -> list[VideoFacts]:
-    """The test videos, as many train and validation videos of other groups, and two that gave no clip."""
+def make_facts(videos: Predictions, zones: bool = False) -> list[VideoFacts]:
+    """The test videos, as many train and validation videos of other groups, and two that gave no clip; with zones, six videos a patient."""
     facts = []
     for split in ("train", "validation", "test"):
         for row, video_id in enumerate(videos.video_ids.tolist()):
@@ -111,7 +114,8 @@ def make_facts(videos: Predictions) -> list[VideoFacts]:
                         for finding in FINDINGS[1:]
                         if (grade := grades_of(videos.labels)[finding.name][row]) != NOT_STATED
                     },
-                    patient=prefix + videos.groups[row],
+                    zone=ZONES[row % 6] if zones else "",
+                    patient=f"{prefix}patient-{row // 6}" if zones else prefix + videos.groups[row],
                 )
             )
     lost = dataclasses.replace(facts[0], split="", num_clips=0)
@@ -149,6 +153,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         skill: float = 1.4,
         with_champion: bool = True,
         findings: bool = False,
+        zones: bool = False,
     ) -> Evaluation:
         labels = np.repeat([0, 1, 2], counts)
         models = {
@@ -159,11 +164,13 @@ def make_evaluation() -> Callable[..., Evaluation]:
             models[CHAMPION] = make_model(CHAMPION, make_clips(3, 1.0, labels, source), fingerprint="0" * 64, version=VERSION)
         test_set = TestSet.of(models[PRUNED].clips, CLASS_NAMES)
         videos = models[PRUNED].videos
-        facts = make_facts(videos)
+        facts = make_facts(videos, zones)
         rng = np.random.default_rng(0)
         borders, thumbnails = ({video.video_id: rng.normal(size=4) for video in facts} for _ in range(2))
         baselines = fit_baselines(facts, borders, CLASS_NAMES, 100, seed=0)
         baseline = Majority.of(baselines)
+        thumbnail_answers = make_clips(9, 0.3, labels, source).by_video()
+        patients = {name: patient_scores([model.videos], thumbnail_answers, CLASS_NAMES, 300, seed=0) for name, model in models.items()}
         flow = data_flow(facts, CLASS_NAMES)
         return Evaluation(
             class_names=CLASS_NAMES,
@@ -181,6 +188,9 @@ def make_evaluation() -> Callable[..., Evaluation]:
             illustrations=make_illustrations(videos, facts),
             models=models,
             findings={name: score_findings(model.videos, facts, thumbnails, 300, seed=0) for name, model in models.items()},
+            forecasts={name: forecast_findings(model.videos, 300, seed=0) for name, model in models.items()},
+            patients=patients,
+            chests=severities_of_chests(videos, facts, 300, seed=0),
             comparison=Comparison(
                 models[PRUNED].model_sha256,
                 models[PRUNED].video_scores.macro_f1,
@@ -192,7 +202,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
                 difference_interval=(-0.1, 0.2) if with_champion else None,
                 remark="",
             ),
-            notes=tuple(notes_on(test_set, baselines, flow, models, 300, FINGERPRINT)),
+            notes=tuple(notes_on(test_set, baselines, flow, models, patients[PRUNED], 300, FINGERPRINT)),
         )
 
     return make

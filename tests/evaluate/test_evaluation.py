@@ -91,6 +91,12 @@ def test_a_model_that_does_not_beat_the_baseline_is_named(make_evaluation: MakeE
     assert any("always gives the most frequent class does as well as the pruned model or better" in note for note in notes)
 
 
+def test_a_thumbnail_that_tells_a_class_as_well_is_named(make_evaluation: MakeEvaluation) -> None:
+    blind, seeing = make_evaluation(skill=-3), make_evaluation(skill=9, with_champion=False)
+    assert sum("A thumbnail tells covid per patient as well as the pruned model or better (AUC " in note for note in blind.notes) == 1
+    assert not any("thumbnail" in note for note in seeing.notes)
+
+
 def test_the_summary_shows_every_model_beside_the_baseline(make_evaluation: MakeEvaluation) -> None:
     lines = make_evaluation().summary().splitlines()
     assert lines[0] == "test split: 30 videos of 20 groups, 90 clips"

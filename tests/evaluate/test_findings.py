@@ -1,6 +1,8 @@
 """How well findings are told, against experts and against a thumbnail."""
 
+import dataclasses
 import json
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -8,10 +10,11 @@ import pytest
 import scipy.stats
 from sklearn import metrics
 
+from components.core.models.predictions import Graded
 from components.core.records.findings import NOT_STATED
 from components.core.statistics.thumbnails import thumbnail_of
 from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, Evaluation
-from components.evaluate.findings import score_findings
+from components.evaluate.findings import forecast_findings, score_findings
 from components.evaluate.report import render_report
 from tests.evaluate.conftest import grades_of, make_clips, make_facts
 
@@ -40,6 +43,47 @@ def test_only_videos_that_state_a_finding_count(evaluation: Evaluation) -> None:
     expected = scipy.stats.spearmanr(told.grades[told.is_stated], told.expected[told.is_stated]).statistic
     assert severity.scores["rank_correlation"] == pytest.approx(expected)
     assert severity.intervals["rank_correlation"].low < expected < severity.intervals["rank_correlation"].high
+
+
+def test_each_grade_is_a_forecast_of_at_least_that_grade(evaluation: Evaluation) -> None:
+    forecasts = evaluation.forecasts[PRUNED]
+    told = evaluation.models[PRUNED].videos.findings["severity"]
+    assert {name: list(of) for name, of in forecasts.items()} == {"b_lines": ["yes"], "severity": ["1", "2", "3"]}
+    for grade in (1, 2, 3):
+        found, is_so = forecasts["severity"][str(grade)], told.grades[told.is_stated] >= grade
+        probability = told.probabilities[told.is_stated, grade - 1]
+        assert (found.num, found.num_so) == (24, is_so.sum())
+        assert found.auc.value == pytest.approx(metrics.roc_auc_score(is_so, probability))
+        assert found.brier.value == pytest.approx(metrics.brier_score_loss(is_so, probability))
+
+
+def test_the_page_draws_curve_and_calibration_with_unique_ids(evaluation: Evaluation) -> None:
+    page = render_report(evaluation)
+    assert "ROC curve of severity ≥ 2, " in page
+    assert "Calibration of B-lines: " in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_what_all_test_videos_have_is_said_instead_of_drawn(evaluation: Evaluation) -> None:
+    model = evaluation.models[PRUNED]
+    alike = Graded(np.where(model.videos.findings["b_lines"].is_stated, 1, NOT_STATED), model.videos.findings["b_lines"].probabilities)
+    videos = dataclasses.replace(model.videos, findings={**model.videos.findings, "b_lines": alike})
+    forecasts = {**evaluation.forecasts, PRUNED: forecast_findings(videos, 50, seed=0)}
+    page = render_report(dataclasses.replace(evaluation, forecasts=forecasts))
+    assert "B-lines is not drawn: all test videos that state it are alike." in page
+    assert "All of the test videos have it, so nothing can be told apart." in page
+    assert "Calibration of B-lines: " not in page
+
+
+def test_patients_are_told_in_json_metrics_summary_and_page(evaluation: Evaluation) -> None:
+    covid = evaluation.patients[PRUNED]["covid"]
+    assert covid.auc.value == pytest.approx(evaluation.models[PRUNED].group_scores.classes[0].auc)
+    stored = json.loads(evaluation.to_json())["models"][PRUNED]["patients"]["covid"]
+    assert stored["difference"]["value"] == pytest.approx(covid.auc.value - covid.thumbnail.value, abs=1e-5)
+    assert evaluation.metrics()["pruned_covid_patient_auc"] == pytest.approx(covid.auc.value, abs=1e-6)
+    assert f"covid per patient: auc {covid.auc.value:.2f} (95 %: " in evaluation.summary()
+    assert "AUC per patient" in render_report(evaluation)
 
 
 def test_a_thumbnail_that_shows_it_is_as_good_and_one_that_does_not_is_not() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from components.core.models.classifier import ClassifierMetadata, save_classifier
+from components.core.models.reference import STANDARDISED, Reference
 from components.core.records import clips
 from components.core.records.findings import FINDINGS
 from tests.phantom_set import tiny_phantoms
@@ -28,12 +29,15 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    def save(scale: float = 30.0, parameters: dict[str, Any] = SAMPLING, findings: bool = False) -> Path:
+    def save(
+        scale: float = 30.0, parameters: dict[str, Any] = SAMPLING, findings: bool = False, reference: Reference | None = None
+    ) -> Path:
         import tf_keras
         from tf_keras import layers
 
         clip = layers.Input((clips.CLIP_FRAMES, clips.FRAME_SIZE_PX, clips.FRAME_SIZE_PX, 3), dtype="uint8")
         blocks = layers.AveragePooling3D((7, 56, 56))(layers.Rescaling(1 / 255)(clip))
+        blocks = layers.Activation("linear", name=STANDARDISED)(blocks)
         head = layers.Dense(3, "softmax")
         features = layers.Flatten()(blocks)
         outputs = {"probabilities": head(features)}
@@ -46,6 +50,8 @@ def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         folder = tmp_path_factory.mktemp("model")
         names = [finding.name for finding in FINDINGS] if findings else []
         save_classifier(folder, model, ClassifierMetadata("pruned", CLASS_NAMES, "f" * 64, "revision", {}, {}, parameters, names))
+        if reference:
+            reference.write(folder)
         return folder
 
     return save

@@ -20,7 +20,7 @@ PICTURE = Picture("data:image/webp;base64,UklG", "data:image/webp;base64,UklH")
 def chosen(findings: bool = True, record: TrackRecord = TrackRecord()) -> ChosenModel:  # noqa: B008
     names = ["a_lines", "b_lines", "severity"] if findings else []
     metadata = ClassifierMetadata("pruned", ["covid", "normal"], "d" * 64, "c" * 40, {}, {}, {"sampling": "window"}, names)
-    return ChosenModel("/model", "20261127T000000Z-0123abcd", "a" * 64, metadata, record)
+    return ChosenModel("/model", "20261127T000000Z-0123abcd", "a" * 64, metadata, record, None)
 
 
 def line(video_id: str, patient: str = "", zone: str = "", a_lines: float | None = 0.25, **fields: Any) -> Line:
@@ -29,6 +29,7 @@ def line(video_id: str, patient: str = "", zone: str = "", a_lines: float | None
     if a_lines is not None:
         said["findings"] = {"a_lines": {"probability": a_lines}, "b_lines": {"probability": 0.5}, "severity": {"expected": 1.25}}
     clips = [{"start_s": 0.0, "end_s": 1.3, **said}, {"start_s": 1.4, "end_s": 2.7, **said}]
+    said |= {"scores": None, "strangeness": None}
     facts = {"reason": "", "sector": "convex", "num_damaged": 0, "abstained": False, "most_probable": "covid", "clips": clips}
     return {"video_id": video_id, "patient": patient or None, "zone": zone or None, **said, **facts, **fields}
 
@@ -104,6 +105,13 @@ def test_every_video_is_in_a_table_with_its_remarks() -> None:
         "stray": "",
     }
     assert [len(table.select("tr:has(td)")) for table in tables] == [4, 1]
+
+
+def test_a_video_unlike_those_that_the_model_learnt_from_is_said_to_be_so() -> None:
+    soup = page([line("strange", strangeness=1.75), line("usual", strangeness=0.98)])
+    strange, usual = (text(row) for row in soup.select(".videos tr:has(td)"))
+    assert "unlike the videos that the model learnt from (strangeness 1.8)" in strange
+    assert "unlike" not in usual
 
 
 def test_pictures_have_the_numbers_of_the_clip_that_they_show() -> None:

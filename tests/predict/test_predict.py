@@ -17,6 +17,8 @@ from kfp import dsl
 from components.core import storage
 from components.core.beam import beam_options
 from components.core.errors import DataError, UsageError
+from components.core.models.dataset import read_clips
+from components.core.models.reference import Reference
 from components.core.records import clips
 from components.core.registry.champion import moved_to, set_champion
 from components.core.registry.versions import model_sha256, publish_version
@@ -58,6 +60,31 @@ def dataset(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         **SAMPLING,
     )
     return folder / "dataset"
+
+
+def test_a_video_is_compared_with_those_that_the_model_learnt_from(
+    phantoms: Path, save_model: Callable[..., Path], dataset: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    centre, coefficients = rng.random(6), rng.normal(size=(6, 3))
+    directions = np.eye(6)[:1]
+    reference = Reference(centre, directions, np.array([4.0]), np.array(0.25), np.array(0.5), coefficients, np.array([0.1, 0.2, 0.3]))
+    model = str(save_model(reference=reference))
+    lines = {line["video_id"]: line for line in predict(list_videos([str(phantoms)]), model, tmp_path)}
+    looks: dict[str, list[Any]] = {}
+    for split in clips.SPLITS:
+        for record in read_clips(dataset, split).as_numpy_iterator():
+            cells = (record["clip"] / 255).reshape(2, 7, 4, 56, 4, 56, 3).mean(axis=(1, 3, 5)).reshape(2, 16, 3)
+            look = np.concatenate([cells.mean(axis=1), cells.std(axis=1)], axis=1).mean(axis=0)
+            looks.setdefault(record["video_id"].decode(), []).append(look)
+    for video_id, of_clips in looks.items():
+        look = np.mean(of_clips, axis=0)
+        distance = np.sqrt((look - centre)[0] ** 2 / 4 + ((look - centre)[1:] ** 2).sum() / 0.25)
+        assert lines[video_id]["strangeness"] == pytest.approx(distance / 0.5, abs=1e-4)
+        assert list(lines[video_id]["scores"].values()) == pytest.approx(look @ coefficients + [0.1, 0.2, 0.3], abs=1e-4)
+    assert (lines["corrupt"]["strangeness"], lines["corrupt"]["scores"]) == (None, None)
+    with_beam = predict(list_videos([str(phantoms)]), model, tmp_path, beam_options="--runner=DirectRunner")
+    assert with_beam == list(lines.values())
 
 
 def test_a_video_gets_what_the_model_says_of_its_clips_in_the_dataset(

@@ -20,20 +20,23 @@ class Augmentation:
         flip: probability that left and right are exchanged, as when the transducer is turned.
         time_reversal: probability that the frames run backwards.
         rotation_deg: largest rotation about the centre, in degrees.
-        scale: largest change of size, relative.
+        scale: largest change of the width and, by itself, of the depth that a frame shows; natural logarithm of a factor.
         shift: largest shift along each axis, as a part of the frame.
-        gain: largest change of brightness, relative.
-        gamma: largest change of the grey curve's exponent, relative.
+        gain: largest change of brightness; natural logarithm of a factor.
+        gamma: largest change of the grey curve's exponent; natural logarithm of a factor.
+        depth_gain: largest change of brightness at the top and, the other way, at the bottom, as a time gain compensation makes it;
+            relative, and linear in between.
         speckle: standard deviation of the noise that multiplies the pixels, in grains of SPECKLE_GRAIN_PX.
     """
 
     flip: float = 0.5
     time_reversal: float = 0.5
-    rotation_deg: float = 10.0
-    scale: float = 0.1
-    shift: float = 0.05
-    gain: float = 0.2
-    gamma: float = 0.2
+    rotation_deg: float = 8.0
+    scale: float = 0.2
+    shift: float = 0.07
+    gain: float = 0.35
+    gamma: float = 0.25
+    depth_gain: float = 0.25
     speckle: float = 0.1
 
 
@@ -49,20 +52,21 @@ def augment(clip: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.
         A clip of the same shape and type. What moves in from outside of the frame is black, like the surroundings of a sector.
     """
     draw_seed, speckle_seed = tf.unstack(tf.random.split(seed, 2))
-    flip, reversal, *amounts = tf.unstack(tf.random.stateless_uniform([8], draw_seed))
-    angle, scale, shift_x, shift_y, gain, gamma = (2 * amount - 1 for amount in amounts)
+    flip, reversal, *amounts = tf.unstack(tf.random.stateless_uniform([10], draw_seed))
+    angle, width, depth, shift_x, shift_y, gain, gamma, depth_gain = (2 * amount - 1 for amount in amounts)
 
     frames = _in_order(clip, backwards=reversal < augmentation.time_reversal)
     frames = _moved(
         frames,
         mirrored=flip < augmentation.flip,
         angle_rad=angle * augmentation.rotation_deg * math.pi / 180,
-        scale=1 + scale * augmentation.scale,
+        scale=tf.exp(tf.stack([width, depth]) * augmentation.scale),
         shift=tf.stack([shift_x, shift_y]) * augmentation.shift,
     )
-    grey_levels = _grey_curve(gain=1 + gain * augmentation.gain, gamma=1 + gamma * augmentation.gamma)
+    grey_levels = _grey_curve(gain=tf.exp(gain * augmentation.gain), gamma=tf.exp(gamma * augmentation.gamma))
     brightened = tf.gather(grey_levels, tf.cast(frames, tf.int32))
-    speckled = brightened * _speckle(clip.shape[1], clip.shape[2], augmentation.speckle, speckle_seed)
+    over_depth = 1 + depth_gain * augmentation.depth_gain * tf.linspace(-1.0, 1.0, clip.shape[1])[:, tf.newaxis, tf.newaxis]
+    speckled = brightened * over_depth * _speckle(clip.shape[1], clip.shape[2], augmentation.speckle, speckle_seed)
     return tf.saturate_cast(tf.round(speckled), tf.uint8)
 
 
@@ -72,12 +76,12 @@ def _in_order(clip: tf.Tensor, backwards: tf.Tensor) -> tf.Tensor:
 
 
 def _moved(frames: tf.Tensor, mirrored: tf.Tensor, angle_rad: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """Mirrors, rotates, scales and shifts the frames about their centre; `shift` is (x, y) as a part of the frame."""
+    """Mirrors, rotates, scales and shifts the frames about their centre; `scale` and `shift` are (x, y), the latter parts of the frame."""
     size = tf.constant([frames.shape[2], frames.shape[1]], tf.float32)
     centre = (size - 1) / 2
-    cosine, sine = tf.cos(angle_rad) / scale, tf.sin(angle_rad) / scale
+    cosine, sine = tf.cos(angle_rad), tf.sin(angle_rad)
     sign = tf.where(mirrored, -1.0, 1.0)
-    source_x, source_y = tf.stack([sign * cosine, -sign * sine]), tf.stack([sine, cosine])
+    source_x, source_y = sign * tf.stack([cosine, -sine]) / scale[0], tf.stack([sine, cosine]) / scale[1]
     offset = centre - shift * size - tf.stack([tf.tensordot(source_x, centre, 1), tf.tensordot(source_y, centre, 1)])
     matrix = tf.concat([source_x, offset[:1], source_y, offset[1:], [0.0, 0.0]], axis=0)
     return tf.raw_ops.ImageProjectiveTransformV3(

@@ -2,6 +2,7 @@
 
     model.keras      a Keras 2 (tf_keras) model: [batch, 14, 224, 224, 3] uint8 RGB → what core.models.heads describes
     metadata.json    ClassifierMetadata
+    reference.npz    what its train videos look like (core.models.reference)
     exports/         other forms of a pruned model (core.models.exports)
     …                pictures and tables that the step adds
 

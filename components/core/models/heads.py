@@ -16,6 +16,7 @@ import numpy as np
 from components.core.records.findings import FINDINGS
 
 CLASSES = "probabilities"
+LOOK = "look"  # beside the heads, where it is asked for (core.models.reference)
 
 
 def by_head(answer: Any) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class Predictions:
         groups: [n]
         sources: [n]
         findings: what the model tells beside the class, by the name of the finding.
+        looks: [n, d], what they look like to the model (core.models.reference), where that was asked for.
     """
 
     labels: Integers
@@ -105,6 +106,7 @@ class Predictions:
     groups: Strings
     sources: Strings
     findings: dict[str, Graded] = dataclasses.field(default_factory=dict, kw_only=True)
+    looks: Floats | None = dataclasses.field(default=None, kw_only=True)
 
     @property
     def predicted(self) -> Integers:
@@ -170,7 +172,8 @@ class Predictions:
         """Returns what is known of some rows, and what the model says of them."""
         findings = {name: Graded(of.grades[rows], answer(of.probabilities)) for name, of in self.findings.items()}
         known = self.video_ids[rows], self.groups[rows], self.sources[rows]
-        return Predictions(self.labels[rows], answer(self.probabilities), *known, findings=findings)
+        looks = None if self.looks is None else answer(self.looks)
+        return Predictions(self.labels[rows], answer(self.probabilities), *known, findings=findings, looks=looks)
 
 
 def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part", sizes: Mapping[str, int], batch_size: int) -> Predictions:
@@ -178,7 +181,7 @@ def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part",
 
     Args:
         name: what to call the model in an error.
-        model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives what core.models.heads describes.
+        model: takes [batch, 14, 224, 224, 3] uint8 RGB and gives what core.models.heads describes, and perhaps the looks.
         dataset_path: output folder of preprocess.
         part: train, validation or test; or a Part.
         sizes: how many numbers each head of the model must give.
@@ -195,6 +198,8 @@ def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part",
     with failures_of_shards(dataset_path):
         for batch in read_clips(dataset_path, chosen).batch(batch_size).prefetch(1).as_numpy_iterator():
             answer = model.predict_on_batch(batch.pop("clip"))
+            if isinstance(answer, dict) and heads.LOOK in answer:
+                batch["looks"] = answer.pop(heads.LOOK)
             try:
                 answers = heads.side_by_side(answer, sizes)
             except ValueError as error:
@@ -220,4 +225,5 @@ def predict_clips(name: str, model: Any, dataset_path: Path, part: "str | Part",
             for number, finding in enumerate(FINDINGS)
             if finding.name in by_head
         },
+        looks=rows["looks"].astype(np.float64) if "looks" in rows else None,
     )

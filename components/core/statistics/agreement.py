@@ -22,6 +22,7 @@ from components.core.statistics.bootstrap import (
     sample_and_replicates,
     weighted_rates,
 )
+from components.core.statistics.comparisons import paired_difference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ def agreement(finding: Finding, told: Sequence[Graded], by_thumbnail: Floats, gr
         intervals={name: percentile_interval(values[1:]) for name, values in means.items()},
         repeats=tuple(defined(of_repeat[main][0]) for of_repeat in measured),
         thumbnail=defined(of_thumbnail[0]),
-        difference=percentile_interval(means[main][1:] - of_thumbnail[1:]),
+        difference=paired_difference(means[main], of_thumbnail, num_groups).interval,
     )
 
 
@@ -102,7 +103,7 @@ def weighted_agreement(finding: Finding, graded: Graded, weights: Floats) -> dic
         brier = mean_of((graded.expected - graded.grades) ** 2, weights)
         return {"auc": auc, **kappa, "sensitivity": rates["recall"], "specificity": rates["specificity"], "brier": brier}
     error = mean_of(np.abs(graded.expected - graded.grades), weights)
-    return {"rank_correlation": _rank_correlation(graded.grades, graded.expected, weights), **kappa, "mean_absolute_error": error}
+    return {"rank_correlation": rank_correlation(graded.grades, graded.expected, weights), **kappa, "mean_absolute_error": error}
 
 
 def _by_order(grades: Integers, values: Floats, finding: Finding) -> Graded:
@@ -127,7 +128,7 @@ def _kappa(stated: Integers, answered: Integers, num_grades: int, weights: Float
     return 1 - divide((observed * distances).sum(axis=(1, 2)) * totals, (by_chance * distances).sum(axis=(1, 2)))
 
 
-def _rank_correlation(one: np.ndarray, other: np.ndarray, weights: Floats) -> Floats:
+def rank_correlation(one: np.ndarray, other: np.ndarray, weights: Floats) -> Floats:
     """Returns Spearman's correlation, as if each row were there as often as its weight says; ties share the mean rank."""
     first, second = (_centred(_ranks(values, weights), weights) for values in (one, other))
     covariance, first_variance, second_variance = (

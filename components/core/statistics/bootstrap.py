@@ -35,6 +35,24 @@ class Interval:
     num_left_out: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A number, or None where the data does not define it, with its interval, or None without one."""
+
+    value: float | None
+    interval: Interval | None
+
+    @classmethod
+    def of(cls, values: Floats) -> "Estimate":
+        """Returns the number that comes first and whose replicates follow, [1 + num_bootstrap]."""
+        return cls(defined(values[0]), percentile_interval(values[1:]))
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
+        return self.interval is not None and (self.interval.low > 0 or self.interval.high < 0)
+
+
 def draw_weights(groups: Strings, num_bootstrap: int, seed: int) -> Floats:
     """Returns how often each row is drawn in each replicate, [num_bootstrap, n]; equal groups and seeds give equal draws.
 
@@ -53,16 +71,16 @@ def sample_and_replicates(groups: Strings, num_bootstrap: int, seed: int) -> Flo
     return np.concatenate([np.ones((1, len(groups))), draw_weights(groups, num_bootstrap, seed)])
 
 
-def percentile_interval(values: Floats) -> Interval | None:
+def percentile_interval(values: Floats, confidence: float = CONFIDENCE) -> Interval | None:
     """Returns the interval of a metric from its values in the replicates, or None when more than half of them are NaN."""
     defined = values[~np.isnan(values)]
     if not len(defined) or len(defined) < MIN_COMPLETE_REPLICATES * len(values):
         return None
-    low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high), len(defined), len(values) - len(defined))
 
 
-def calibration_interval(predictions: Predictions, weights: Floats, errors: Floats) -> Interval | None:
+def calibration_interval(excess: Floats, weights: Floats, errors: Floats) -> Interval | None:
     """Returns the interval of the expected calibration error, or None when more than half of the replicates are NaN.
 
     The error of a sample is biased upwards, since distances from a curve cannot be negative, and a replicate's twice as much, so the
@@ -71,14 +89,13 @@ def calibration_interval(predictions: Predictions, weights: Floats, errors: Floa
     the error as the replicates reach below their mean.
 
     Args:
-        predictions: n rows.
+        excess: by how much what is so exceeds its probability, in the column of its bin, [n, bins].
         weights: [R, n]
-        errors: expected_calibration_error of them, [R]; NaN where a replicate is left out.
+        errors: error_in_bins of them, [R]; NaN where a replicate is left out.
     """
     interval = percentile_interval(errors)
     if interval is None:
         return None
-    excess = _excess_in_bins(predictions)
     curve = excess.mean(axis=0)
     error = float(np.abs(curve).sum())
     distances = np.abs(mean_of(excess, weights) - curve).sum(axis=1)[~np.isnan(errors)]
@@ -168,7 +185,12 @@ def expected_calibration_error(predictions: Predictions, weights: Floats) -> Flo
     Guo et al., arXiv 1706.04599: the confidences are put into NUM_CALIBRATION_BINS bins of equal width; the error is the mean distance
     between the confidence and the part that is right in a bin.
     """
-    return np.abs(mean_of(_excess_in_bins(predictions), weights)).sum(axis=1)
+    return error_in_bins(excess_of_right(predictions), weights)
+
+
+def error_in_bins(excess: Floats, weights: Floats) -> Floats:
+    """Returns the mean distance between a probability and what is so in its bin, [R], given the excess of one over the other, [n, bins]."""
+    return np.abs(mean_of(excess, weights)).sum(axis=1)
 
 
 def in_bins(confidence: Floats) -> Bools:
@@ -177,7 +199,7 @@ def in_bins(confidence: Floats) -> Bools:
     return bins[:, None] == np.arange(NUM_CALIBRATION_BINS)
 
 
-def _excess_in_bins(predictions: Predictions) -> Floats:
+def excess_of_right(predictions: Predictions) -> Floats:
     """Returns by how much a right answer exceeds its confidence, in the column of its bin, [n, bins]."""
     return (predictions.is_right - predictions.confidence)[:, None] * in_bins(predictions.confidence)
 

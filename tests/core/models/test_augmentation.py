@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components.core.models.augmentation import Augmentation, augment
 
-NOTHING = Augmentation(flip=0, time_reversal=0, rotation_deg=0, scale=0, shift=0, gain=0, gamma=0, speckle=0)
+NOTHING = Augmentation(flip=0, time_reversal=0, rotation_deg=0, scale=0, shift=0, gain=0, gamma=0, depth_gain=0, speckle=0)
 NUM_SEEDS = 20
 
 
@@ -87,7 +87,7 @@ def test_rotation_and_scale_keep_the_centre_and_its_distances(mirrored: int) -> 
         moving = dataclasses.replace(NOTHING, flip=mirrored, rotation_deg=30, scale=0.2)
         weights = changed(dot, moving, seed)[0, ..., 0].astype(float)
         x, y = ((weights.sum(axis).dot(np.arange(65)) / weights.sum()) - 32 for axis in (0, 1))
-        assert 20 * 0.79 < np.hypot(x, y) < 20 * 1.21
+        assert 20 * np.exp(-0.21) < np.hypot(x, y) < 20 * np.exp(0.21)
         assert abs(np.degrees(np.arctan2(y, -x if mirrored else x))) < 31
 
 
@@ -99,6 +99,31 @@ def test_gain_and_gamma_keep_black_and_the_order_of_grey_levels() -> None:
         curve = np.array([frames[ramp == level][0] for level in levels]).astype(int)
         assert curve[0] == 0
         assert (np.diff(curve) >= 0).all()
+
+
+def test_width_and_depth_are_scaled_apart() -> None:
+    dots = np.zeros((14, 65, 65, 3), np.uint8)
+    dots[:, 31:34, 51:54] = 255  # 20 px right of the centre
+    dots[:, 51:54, 31:34] = 100  # 20 px below it
+    factors = []
+    for seed in range(NUM_SEEDS):
+        frame = changed(dots, dataclasses.replace(NOTHING, scale=0.2), seed)[0, ..., 0].astype(float)
+        right, below = frame[29:36, 40:], frame[40:, 29:36]
+        x = right.sum(axis=0).dot(np.arange(40, 65)) / right.sum() - 32
+        y = below.sum(axis=1).dot(np.arange(40, 65)) / below.sum() - 32
+        factors.append([x / 20, y / 20])
+    logarithms = np.log(factors)
+    assert np.abs(logarithms).max() < 0.21
+    assert abs(np.corrcoef(logarithms.T)[0, 1]) < 0.6
+
+
+def test_gain_over_depth_brightens_one_end_and_darkens_the_other(clip: np.ndarray) -> None:
+    grey = np.full_like(clip, 100)
+    for seed in range(NUM_SEEDS):
+        rows = changed(grey, dataclasses.replace(NOTHING, depth_gain=0.25), seed)[0, :, 0, 0].astype(float)
+        assert 75 <= rows.min() <= rows.max() <= 125
+        assert rows[0] + rows[-1] == pytest.approx(200, abs=1)
+        assert rows == pytest.approx(np.linspace(rows[0], rows[-1], 64), abs=1)
 
 
 def test_speckle_multiplies_the_pixels(clip: np.ndarray) -> None:

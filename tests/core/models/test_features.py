@@ -87,3 +87,12 @@ def test_what_is_chosen_by_is_as_stored(dataset: Path, features: Features) -> No
     assert np.array_equal(maps, features.maps[0].astype(np.float32))
     assert np.array_equal(labels, expected_labels)
     assert np.array_equal(weights, expected_weights)
+
+
+def test_the_look_of_a_video_is_the_mean_over_its_clips_as_stored(features: Features) -> None:
+    looks = features.looks()
+    assert looks.keys() == set(features.video_ids.tolist())
+    for video_id, look in looks.items():
+        clips = features.maps[0, features.video_ids == video_id].astype(np.float64)
+        by_image = [np.concatenate([image.mean(axis=(0, 1)), image.std(axis=(0, 1))]) for clip in clips for image in clip]
+        assert look == pytest.approx(np.mean(by_image, axis=0), abs=1e-3)

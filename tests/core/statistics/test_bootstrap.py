@@ -7,6 +7,7 @@ from components.core.statistics.bootstrap import (
     WeightedMetrics,
     calibration_interval,
     draw_weights,
+    excess_of_right,
     expected_calibration_error,
     percentile_interval,
     weighted_metrics,
@@ -135,7 +136,7 @@ def test_the_interval_of_the_calibration_error_covers_the_population(sureness: f
     for simulation in range(num_simulations):
         videos = simulated_videos(rng, patients_per_class, sureness)
         weights = draw_weights(videos.groups, 200, seed=simulation)
-        interval = calibration_interval(videos, weights, expected_calibration_error(videos, weights))
+        interval = calibration_interval(excess_of_right(videos), weights, expected_calibration_error(videos, weights))
         assert interval is not None
         covered += interval.low <= population <= interval.high
     assert covered / num_simulations >= 0.90
