@@ -64,7 +64,12 @@ def test_the_patients_right_is_on_the_left_of_the_page() -> None:
 
 def test_what_the_videos_of_a_patient_say_together_stands_on_top() -> None:
     facts = text(page([*SIX, lost("x", "p", "R3")]).select_one(".facts"))
-    assert facts == "7.5 of 18 sum of severities over 6 zones covid 70 % covid 70 %, normal 30 % 6 of 7 videos with a prediction"
+    assert facts == "7.5 of 18 sum of severities over 6 zones 6 of 7 videos with a prediction covid 70 % covid 70 %, normal 30 %"
+
+
+def test_a_patient_of_whom_the_model_is_not_sure_is_marked() -> None:
+    facts = text(page(SIX, model=chosen(record=TrackRecord(abstain_below=0.8))).select_one(".facts"))
+    assert "covid 70 % below 80 %, where the model abstains" in facts
 
 
 def test_zones_that_were_not_filmed_or_have_no_prediction_are_told() -> None:
