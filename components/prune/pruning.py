@@ -42,6 +42,7 @@ from components.core.models.dataset import failures_of_shards, open_dataset, rea
 from components.core.models.epochs import MACRO_F1, BestEpoch, History, write_history
 from components.core.models.examples import ClipExamples
 from components.core.models.exports import load_export
+from components.core.models.features import FeatureExamples, compute_features, cut_at_learning
 from components.core.models.fitting import Schedule, fit_classifier, make_reproducible, score_on_validation, steps_per_epoch
 from components.core.models.model_files import load_keras
 from components.core.models.reference import write_reference
@@ -56,6 +57,7 @@ KERNELS_NAME = "kernels.csv"
 CURVE_NAME = "curve.png"
 PATTERN_2BY4 = "2by4"
 NUM_CALIBRATION_CLIPS = 100
+CACHED_VERSIONS = 2  # augmented versions of a clip whose features are kept where layers are frozen
 RAMP = 2 / 3  # part of the training after which the sparsity is reached; the rest recovers from it
 
 _log = logging.getLogger(__name__)
@@ -85,8 +87,10 @@ def prune_classifier(
     check_belongs(DENSE, dense_metadata, index)
     make_reproducible(options.seed)
     results = {f"dense_{name}": value for name, value in _measure(dense, dense_model_path, dataset_path, options.batch_size).items()}
-    with written_aside(summary_path) as summary, staged_folder(pruned_model_path) as staged:
-        history = _write_pruned(staged, dense_model_path, dataset_path, options)
+    outputs = written_aside(summary_path), staged_folder(pruned_model_path)
+    with outputs[0] as summary, outputs[1] as staged, temporary_folder("lus-features-") as folder:
+        examples = _examples(dense, dataset_path, options.seed, folder)
+        history = _write_pruned(staged, dense_model_path, examples, options)
         write_history(staged / LOG_NAME, history)
 
         saved = load_keras(staged / MODEL_NAME)
@@ -98,7 +102,7 @@ def prune_classifier(
         table = pd.DataFrame(rows, columns=["kernel", "num_weights", "num_zeros", "sparsity"])
         table.to_csv(staged / KERNELS_NAME, index=False, float_format="%.4f")
         if options.curve_sparsities:
-            points = _curve(dense_model_path, dataset_path, options, results)
+            points = _curve(dense_model_path, dataset_path, examples, options, results)
             draw_curve(staged / CURVE_NAME, points, options.sparsity, results["dense_validation_macro_f1"])
         export_classifier(saved, index.class_names, _calibration_clips(dataset_path, options.seed), staged)
         files = compare_exports(dense_model_path, staged, dataset_path)
@@ -137,32 +141,48 @@ def _measure(model: tf_keras.Model, folder: Path, dataset_path: Path, batch_size
     return {"validation_macro_f1": scores[MACRO_F1], "validation_loss": scores["loss"], **sizes}
 
 
-def _write_pruned(folder: Path, dense_model_path: Path, dataset_path: Path, options: PruningOptions) -> History:
+def _examples(dense: tf_keras.Model, dataset_path: Path, seed: int, folder: Path) -> ClipExamples | FeatureExamples:
+    """Returns the clips to train on, as the frozen layers see them where there are any: pruning leaves those as they are."""
+    examples = ClipExamples.of(dataset_path)
+    parts = cut_at_learning(dense)
+    if not parts:
+        return examples
+    train = compute_features(parts[0], examples.train, CACHED_VERSIONS, seed, folder)
+    held_out = compute_features(parts[0], examples.held_out, 0, seed, folder)
+    return FeatureExamples(lambda: (train, held_out), examples.train, examples.held_out)
+
+
+def _write_pruned(folder: Path, dense_model_path: Path, examples: ClipExamples | FeatureExamples, options: PruningOptions) -> History:
     """Prunes and trains the dense model; writes the model of the best epoch among those that have the full sparsity."""
     dense, _ = load_classifier(dense_model_path)  # pruning changes the weights, so that every call needs its own
-    examples = ClipExamples.of(dataset_path)
     steps = steps_per_epoch(examples.num_training, options.batch_size)
     ramp_steps = 1 if options.sparsity_pattern == PATTERN_2BY4 else max(1, round(RAMP * options.pruning_epochs * steps))
     first_epoch = math.ceil(ramp_steps / steps) - 1
     _log.info("pruning to sparsity %g in %d epochs, choosing from epoch %d on", options.sparsity, options.pruning_epochs, first_epoch + 1)
-    prunable = with_pruning(dense, options.sparsity, ramp_steps, options.sparsity_pattern)
+    parts = cut_at_learning(dense) if isinstance(examples, FeatureExamples) else None
     history = fit_classifier(
-        prunable,
+        with_pruning(parts[1] if parts else dense, options.sparsity, ramp_steps, options.sparsity_pattern),
         examples,
         BestEpoch(first_epoch=first_epoch),
         Schedule(options.pruning_epochs, options.batch_size, options.learning_rate, options.seed),
         callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
     )
-    save_model(folder, tfmot.sparsity.keras.strip_pruning(prunable))
+    save_model(folder, dense)  # its layers are those that were pruned
     return history
 
 
-def _curve(dense_model_path: Path, dataset_path: Path, options: PruningOptions, results: dict[str, Any]) -> list[SparsityPoint]:
+def _curve(
+    dense_model_path: Path,
+    dataset_path: Path,
+    examples: ClipExamples | FeatureExamples,
+    options: PruningOptions,
+    results: dict[str, Any],
+) -> list[SparsityPoint]:
     """Trains the dense model with each of the other sparsities, 0 among them, just as with the chosen one."""
     points = [SparsityPoint(options.sparsity, results["validation_macro_f1"], results["model_gzip_bytes"])]
     for sparsity in sorted({0.0, *parse_sparsities(options.curve_sparsities)} - {options.sparsity}):
         with temporary_folder() as folder:
-            _write_pruned(folder, dense_model_path, dataset_path, dataclasses.replace(options, sparsity=sparsity))
+            _write_pruned(folder, dense_model_path, examples, dataclasses.replace(options, sparsity=sparsity))
             measured = _measure(load_export(folder / MODEL_NAME), folder, dataset_path, options.batch_size)
         points.append(SparsityPoint(sparsity, measured["validation_macro_f1"], measured["model_gzip_bytes"]))
     return sorted(points, key=lambda point: point.sparsity)
@@ -185,7 +205,7 @@ def with_pruning(model: tf_keras.Model, sparsity: float, ramp_steps: int, patter
         pattern: `unstructured`, or `2by4`: two of four weights along the input channels are zero from the first step on.
 
     Returns:
-        A model to fit with tfmot's UpdatePruningStep, and to strip afterwards.
+        A model to fit with tfmot's UpdatePruningStep; afterwards the layers of the given one are pruned.
     """
     schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity, begin_step=0, end_step=ramp_steps, frequency=1)
     m_by_n = (2, 4) if pattern == PATTERN_2BY4 else None

@@ -29,7 +29,7 @@ OPTIONS = PruningOptions(sparsity=0.8, pruning_epochs=2, batch_size=6, learning_
 KERNELS = {f"conv{number}/kernel" for number in (1, 2, 3, 4)} | {
     "convlstm2d/kernel",
     "convlstm2d/recurrent_kernel",
-    "dense/kernel",
+    "reduction/kernel",
     "probabilities/kernel",
 }
 
@@ -136,6 +136,23 @@ def dense(fingerprint: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+def test_what_is_frozen_stays_and_the_rest_is_pruned(dataset: Path, fingerprint: str, tmp_path: Path) -> None:
+    network = build_classifier(3, "cnn_gru", "efficientnet_lite0")
+    frozen = {layer.name: layer.get_weights() for layer in network.layers if layer.name.startswith(("stem", "block"))}
+    dense = write_dense(tmp_path / "dense", fingerprint, model=network)
+    options = dataclasses.replace(OPTIONS, curve_sparsities="0.5")
+    prune_classifier(dataset, dense, tmp_path / "pruned", tmp_path / "summary.html", options)
+    model, _ = load_classifier(tmp_path / "pruned")
+    for name, weights in frozen.items():
+        assert all(np.array_equal(one, other) for one, other in zip(model.get_layer(name).get_weights(), weights, strict=True))
+    kernels = count_zeros(model)
+    assert {kernel.name for kernel in kernels} == {"gru/kernel", "gru/recurrent_kernel", "probabilities/kernel"}
+    assert all(kernel.num_zeros == expected_zeros(kernel.num_weights, 0.8) for kernel in kernels)
+    learnt = model.get_layer("gru").cell.kernel.numpy()
+    assert not np.array_equal(learnt[learnt != 0], network.get_layer("gru").cell.kernel.numpy()[learnt != 0])
+
+
+@pytest.mark.slow
 def test_a_classifier_is_pruned_and_measured_with_all_its_heads(tmp_path: Path) -> None:
     dataset = write_toy_dataset(tmp_path / "dataset", {"train": 2, "validation": 1}, findings=True)
     findings = [finding.name for finding in FINDINGS]
@@ -155,7 +172,7 @@ def test_a_classifier_is_pruned_and_measured_with_all_its_heads(tmp_path: Path) 
     assert metadata.parameters == dataclasses.asdict(OPTIONS)
     assert metadata.results["sparsity_by_kernel"] == {kernel.name: kernel.sparsity for kernel in kernels}
     assert (tmp_path / "pruned" / LOG_NAME).read_text().startswith("epoch,loss,")
-    assert (tmp_path / "pruned" / KERNELS_NAME).read_text().startswith("kernel,num_weights,num_zeros,sparsity\nconv1/kernel,400,320,0.8")
+    assert (tmp_path / "pruned" / KERNELS_NAME).read_text().startswith("kernel,num_weights,num_zeros,sparsity\nconv1/kernel,1200,960,0.8")
     page = (tmp_path / "summary.html").read_text()
     assert "do not make a CPU faster" in page
     assert metadata.results["exports"].keys() == {"dense", *PATHS}
