@@ -279,7 +279,7 @@ def test_toy_clips_are_cross_validated(tmp_path: Path) -> None:
     )
     assert severity["thumbnail"] > 0.9, "toy clips of a class are alike"
     assert any(line.startswith("| A-lines | auc | 6 | ") for line in table.splitlines())
-    assert "| covid | 6 of 18 | " in table
+    assert "| covid | network | 6 of 18 | " in table
 
 
 @pytest.mark.slow
