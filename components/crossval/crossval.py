@@ -26,7 +26,7 @@ from components.core.models.dataset import Part, failures_of_shards, open_datase
 from components.core.models.examples import ClipExamples
 from components.core.models.features import FeatureExamples, Features, compute_features, cut_at_learning
 from components.core.models.predictions import NO_SOURCE, Floats, Graded, Predictions, Strings, predict_clips
-from components.core.models.reference import of_patients, rule_for_patients
+from components.core.models.reference import by_rule, rule_for_patients
 from components.core.records.findings import FINDINGS, Finding
 from components.core.records.shards import ClipSource, read_clip_sources
 from components.core.statistics.thumbnails import (
@@ -163,13 +163,13 @@ def cross_validate(
         told = {
             name: [_tell(name, of_name, predict, repeat, num_repeats) for repeat in range(num_repeats)] for name, of_name in turns.items()
         }
-    by_rule = _by_rule(divisions, told[title][0], features.looks()) if features else None
+    ruled = _by_rule(divisions, told[title][0], features.looks()) if features else None
     told |= {name: [baseline] for name, baseline in _baselines(divisions, told[title][0], thumbnails, num_classes).items()}
     return CrossValidation.of(
         told,
         parts={video.video_id: division.part for division in divisions for video in division.tested},
         by_thumbnail={finding.name: _expected_by_thumbnail(divisions, told[title][0], finding, thumbnails) for finding in index.findings},
-        by_rule=by_rule,
+        by_rule=ruled,
         untaught={finding.name: tuple(of.part for of in divisions if not of.teaches(finding)) for finding in index.findings},
         divide_by=divide_by,
         class_names=index.class_names,
@@ -247,18 +247,16 @@ def _baselines(divisions: Sequence[Division], told: Predictions, thumbnails: "_T
 
 def _by_rule(divisions: Sequence[Division], told: Predictions, looks: dict[str, np.ndarray]) -> Predictions:
     """Returns the same videos, each with what the rule for patients says of its patient, by all of the patient's videos."""
-    videos = dataclasses.replace(told, looks=np.stack([looks[video_id] for video_id in told.video_ids]), findings={})
-    rows = np.arange(len(videos.labels))
+    videos = dataclasses.replace(told, looks=np.stack([looks[video_id] for video_id in told.video_ids]))
 
-    def by_rule(known: list[int], asked: list[int]) -> Floats:
-        coefficients, intercepts = rule_for_patients(videos.where(np.isin(rows, known)).by_group())
-        patients = videos.where(np.isin(rows, asked)).by_group()
-        assert patients.looks is not None
-        probabilities = of_patients(patients.looks @ coefficients + intercepts)
-        of_patient = dict(zip(zip(patients.groups, patients.labels, strict=True), probabilities, strict=True))
-        return np.stack([of_patient[videos.groups[row], videos.labels[row]] for row in asked])
+    def only(rows: list[int]) -> Predictions:
+        return videos.where(np.isin(np.arange(len(videos.labels)), rows))
 
-    return dataclasses.replace(videos, probabilities=_in_turns(divisions, videos.video_ids, by_rule))
+    def probabilities(known: list[int], asked: list[int]) -> Floats:
+        answers = by_rule(only(asked), *rule_for_patients(only(known).by_group())).probabilities
+        return answers[np.argsort(np.argsort(asked))]
+
+    return dataclasses.replace(told, probabilities=_in_turns(divisions, told.video_ids, probabilities), findings={})
 
 
 def _expected_by_thumbnail(divisions: Sequence[Division], told: Predictions, finding: Finding, thumbnails: "_Thumbnails") -> Floats:

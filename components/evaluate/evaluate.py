@@ -15,6 +15,7 @@ from components.core.models.classifier import ClassifierMetadata, check_belongs,
 from components.core.models.dataset import failures_of_shards, open_dataset, read_clips
 from components.core.models.exports import KERAS, TFLITE_INT8, exports_of, load_export
 from components.core.models.predictions import Floats, Predictions, predict_clips
+from components.core.models.reference import by_rule, read_reference, with_looks
 from components.core.records.shards import DatasetIndex
 from components.core.registry.champion import Champion, read_champion
 from components.core.registry.versions import Comparison, model_sha256, version_uri
@@ -24,7 +25,7 @@ from components.core.statistics.thumbnails import classes_by_thumbnail, moving_t
 from components.evaluate.baselines import border_features, fit_baselines
 from components.evaluate.chests import severities_of_chests
 from components.evaluate.data_flow import data_flow
-from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
+from components.evaluate.evaluation import CHAMPION, DENSE, INT8, PRUNED, RULE, EvaluatedModel, Evaluation, Majority, TestSet
 from components.evaluate.explanation import illustrate
 from components.evaluate.findings import forecast_findings, score_findings
 from components.evaluate.illustrations import choose_videos
@@ -85,7 +86,12 @@ def evaluate_models(
     patients = {
         name: patient_scores([model.videos], by_thumbnail, index.class_names, num_bootstrap, seed) for name, model in models.items()
     }
-    notes = notes_on(test_set, baselines, flow, models, patients[PRUNED], num_bootstrap, index.fingerprint)
+    reference = read_reference(pruned_path)
+    if reference:
+        ruled = by_rule(videos, reference.coefficients, reference.intercepts)
+        patients[RULE] = patient_scores([ruled], by_thumbnail, index.class_names, num_bootstrap, seed)
+    num_strange = reference.num_strange(videos) if reference else None
+    notes = notes_on(test_set, baselines, flow, models, patients, num_strange, num_bootstrap, index.fingerprint)
     return Evaluation(
         class_names=index.class_names,
         dataset_fingerprint=index.fingerprint,
@@ -104,6 +110,7 @@ def evaluate_models(
         findings={name: score_findings(model.videos, facts, pixels.thumbnails, num_bootstrap, seed) for name, model in models.items()},
         forecasts={name: forecast_findings(model.videos, num_bootstrap, seed) for name, model in models.items()},
         patients=patients,
+        num_strange=num_strange,
         chests=severities_of_chests(videos, facts, num_bootstrap, seed),
         comparison=_comparison(models, baseline, champion, remark, num_bootstrap, seed),
         notes=(*notes, *filter(None, [remark])),
@@ -125,6 +132,8 @@ def _evaluate(
 ) -> EvaluatedModel:
     path, metadata = exports_of(model_path)[export], read_metadata(model_path)
     model, class_names = load_export(path), metadata.class_names
+    if export == KERAS:
+        model = with_looks(model)
     clips = predict_clips(name, model, dataset_path, "test", metadata.heads, batch_size)
     validation = predict_clips(name, model, dataset_path, "validation", metadata.heads, batch_size).by_video()
     videos = clips.by_video()

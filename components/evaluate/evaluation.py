@@ -48,6 +48,7 @@ from components.evaluate.operating_points import Abstention, OperatingPoint
 from components.evaluate.slices import Slice
 
 PRUNED, DENSE, INT8, CHAMPION = "pruned", "dense", "int8", "champion"
+RULE = "rule"  # who tells patients beside the models: the rule in the reference of the pruned one
 ROC_CLASS = "covid"
 JSON_DECIMALS = 6
 SHOWN_SCORES = ("macro_f1", "accuracy", "balanced_accuracy", "macro_auc", "brier", "ece")  # per video, in the Kubeflow UI
@@ -170,7 +171,9 @@ class Evaluation:
         models: by name; pruned and dense always, int8 when prune exported it, champion when it could be compared.
         findings: by the name of the model, then of the finding, what it tells beside the class, over videos.
         forecasts: likewise, then by the grade, how good the probability of at least that grade is.
-        patients: by the name of the model, then of the class, how well patients are told, beside a thumbnail.
+        patients: by the name of the model, then of the class, how well patients are told, beside a thumbnail; also by RULE, when the
+            pruned model has a reference (core.models.reference).
+        num_strange: test videos that are unlike the train videos to the pruned model, or None without a reference.
         chests: the severities that the pruned model expects in the zones of the test patients, or None without zones.
         comparison: for promote.
         notes: what a reader must know, in sentences.
@@ -193,6 +196,7 @@ class Evaluation:
     findings: dict[str, dict[str, Agreement]]
     forecasts: dict[str, dict[str, dict[str, Forecast]]]
     patients: dict[str, dict[str, PatientScore]]
+    num_strange: int | None
     chests: Chests | None
     comparison: Comparison
     notes: tuple[str, ...]
@@ -213,6 +217,8 @@ class Evaluation:
             LISTED_VIDEOS_KEY: self.listed_videos,
             "models": {name: self._model_fields(model) for name, model in self.models.items()},
             "notes": self.notes,
+            "num_strange": self.num_strange,
+            "patients_by_rule": self.patients.get(RULE),
             "slices": self.slices,
             "test_set": self.test_set,
         }
@@ -226,8 +232,9 @@ class Evaluation:
             if model.interval:
                 numbers |= {f"{name}_video_macro_f1_low": model.interval.low, f"{name}_video_macro_f1_high": model.interval.high}
             numbers |= {f"{name}_{finding}_{found.main}": found.scores[found.main] for finding, found in self.findings[name].items()}
-            numbers |= {f"{name}_{of_class}_patient_auc": found.auc.value for of_class, found in self.patients[name].items()}
             numbers |= {f"{name}_clip_macro_f1": model.clip_scores.macro_f1, f"{name}_group_macro_f1": model.group_scores.macro_f1}
+        for name, patients in self.patients.items():
+            numbers |= {f"{name}_{of_class}_patient_auc": found.auc.value for of_class, found in patients.items()}
         numbers |= {"baseline_video_macro_f1": self.baseline.macro_f1, "baseline_video_accuracy": self.baseline.accuracy}
         numbers |= {"num_test_videos": self.test_set.total.videos, "num_test_groups": self.test_set.total.groups}
         return {name: round(value, JSON_DECIMALS) for name, value in numbers.items() if value is not None}
@@ -253,7 +260,8 @@ class Evaluation:
         lines = [f"test split: {total.videos} videos of {total.groups} groups, {total.clips} clips"]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         pruned = self.models[PRUNED]
-        lines += [_patients_in_a_line(name, found) for name, found in self.patients[PRUNED].items()]
+        for by in (by for by in (PRUNED, RULE) if by in self.patients):
+            lines += [_patients_in_a_line(name, by, found) for name, found in self.patients[by].items()]
         lines += [_in_a_line(finding, found) for finding, found in self.findings[PRUNED].items()]
         interval = f" (95 %: {pruned.interval.low:.2f} to {pruned.interval.high:.2f})" if pruned.interval else ""
         result = f"result: pruned model, macro-F1 {pruned.video_scores.macro_f1:.3f}{interval} on {total.videos} test videos"
@@ -297,10 +305,11 @@ def _summary_row(model: EvaluatedModel) -> tuple[str, ...]:
     return (model.name, f"{model.video_scores.macro_f1:.3f}", interval, *(f"{value:.3f}" for value in scores))
 
 
-def _patients_in_a_line(class_name: str, found: PatientScore) -> str:
+def _patients_in_a_line(class_name: str, by: str, found: PatientScore) -> str:
     interval = found.auc.interval
     bounds = f" (95 %: {interval.low:.2f} to {interval.high:.2f})" if interval else ""
-    return f"{class_name} per patient: auc {found.auc.value:.2f}{bounds}, a thumbnail {found.thumbnail.value:.2f}; {found.num} patients"
+    subject = f"{class_name} per patient{' by the rule' if by == RULE else ''}"
+    return f"{subject}: auc {found.auc.value:.2f}{bounds}, a thumbnail {found.thumbnail.value:.2f}; {found.num} patients"
 
 
 def _in_a_line(finding: str, found: Agreement) -> str:

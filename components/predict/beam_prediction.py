@@ -30,7 +30,7 @@ from components.predict.prediction import (
     Jpegs,
     ReadVideo,
     VideoPrediction,
-    asked,
+    answering,
     classify,
     finish,
     read_video,
@@ -51,7 +51,7 @@ class ClassifierHandler(ModelHandler[Jpegs, np.ndarray, Any]):
 
         load_tensorflow()
         with storage.local_folder(self._model.uri) as folder:
-            return asked(load_classifier(folder)[0], self._model)
+            return answering(load_classifier(folder)[0], self._model)
 
     def run_inference(self, batch: Sequence[Jpegs], model: Any, inference_args: dict[str, Any] | None = None) -> Iterable[np.ndarray]:
         """Returns what the model says of each clip of the batch."""

@@ -52,7 +52,7 @@ def summary(patient: Line) -> str:
 def _patient(name: str, members: list[tuple[VideoTask, Line]]) -> Line:
     predicted = [(task, line) for task, line in members if line["probabilities"]]
     mean_of_videos = _means([line["probabilities"] for _, line in predicted])
-    probabilities = _by_rule([line["scores"] for _, line in predicted if line["scores"]]) or mean_of_videos
+    probabilities = _by_rule([line["patient_scores"] for _, line in predicted if line["patient_scores"]]) or mean_of_videos
     patient = {
         "patient": name,
         "videos": [task.video_id for task, _ in members],

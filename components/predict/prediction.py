@@ -10,7 +10,7 @@
                    strangeness       how far it is from the videos that the model learnt from (core.models.reference): beyond 1 it is
                                      unlike them, as one in twenty videos of new patients from the same places is; null where
                                      the model has no reference
-                   scores            what it says of the classes of its patient: the rule that was learnt on train patients; null likewise
+                   patient_scores    what it says of the classes of its patient: the rule that was learnt on train patients; null likewise
                    clips             start_s and end_s in the video, and the probabilities and findings of each clip
                    patient, zone     whose video it is and where on the chest, as a manifest says; null where none does
     patients       what the videos of a patient say together (components.predict.patients)
@@ -119,7 +119,7 @@ class VideoPrediction:
             "abstained": None if mean is None else bool(mean.max() < model.record.abstain_below),
             "abstain_below": model.record.abstain_below,
             "strangeness": None if self.strangeness is None else rounded(self.strangeness),
-            "scores": self._scores(),
+            "patient_scores": self._patient_scores(),
             "clips": [
                 {"start_s": round(start_s, 3), "end_s": round(end_s, 3), **self._said(row[np.newaxis])}
                 for (start_s, end_s), row in zip(read.times_s, self.answers, strict=True)
@@ -145,7 +145,7 @@ class VideoPrediction:
         """Returns the mean look of the clips, [1, d]."""
         return heads.apart(self.answers, self.model.sizes)[heads.LOOK].mean(axis=0, keepdims=True)
 
-    def _scores(self) -> dict[str, float] | None:
+    def _patient_scores(self) -> dict[str, float] | None:
         if not self.model.reference or not len(self.answers):
             return None
         (scores,) = self.model.reference.scores(self._look())
@@ -236,7 +236,7 @@ def _predict_here(
             from components.predict.pictures import Album  # with what it draws with, a second to load
 
             album = Album(classifier, model)
-        for prediction in _predictions(tasks, asked(classifier, model), model, model.sampling):
+        for prediction in _predictions(tasks, answering(classifier, model), model, model.sampling):
             finish(prediction, str(strips_path or ""))
             lines.append(prediction.to_json())
             add(json_lines.to_bytes(lines[-1:]))
@@ -286,7 +286,7 @@ def read_video(task: VideoTask, sampling: Sampling, reader: GuardedReader) -> Re
     )
 
 
-def asked(classifier: Any, model: ChosenModel) -> Any:
+def answering(classifier: Any, model: ChosenModel) -> Any:
     """Returns the classifier as `classify` takes it: one that gives the looks, too, where there is a reference to compare them with."""
     return with_looks(classifier) if model.reference else classifier
 

@@ -17,7 +17,7 @@ class Score:
     """How well a model told something in its test videos.
 
     Attributes:
-        subject: the class, or the title of a finding.
+        subject: the class, a class by the rule for patients, or the title of a finding.
         measure: macro-F1 of the classes, AUC, or the rank correlation of a finding with more than two grades.
         value: of the measure.
         interval: ends of its 95 % interval over patients, or None where there is none.
@@ -61,20 +61,23 @@ class TrackRecord:
             return cls()
         try:
             train = evaluation["data_flow"]["splits"]["train"]
+            patients = evaluation.get("patients_by_rule") or {}
             return dataclasses.replace(
                 record,
                 num_train_videos={str(name): int(count) for name, count in train["videos_by_class"].items()},
                 num_train_groups=int(train["groups"]),
                 sources=tuple(map(str, evaluation["test_set"]["sources"])),
-                scores=tuple(_scores(evaluation["models"]["pruned"], evaluation["test_set"]["total"])),
+                scores=tuple(_scores(evaluation["models"]["pruned"], patients, evaluation["test_set"]["total"])),
             )
         except (AttributeError, KeyError, TypeError, ValueError):
             return record
 
 
-def _scores(model: Any, total: Any) -> list[Score]:
+def _scores(model: Any, patients: Any, total: Any) -> list[Score]:
     of_classes = ("class", "macro-F1", model["video"]["macro_f1"], model["video_macro_f1_interval"], total["videos"], total["groups"])
     rows = [of_classes]
+    for name, found in patients.items():
+        rows.append((f"{name}, per patient", "AUC", found["auc"]["value"], found["auc"]["interval"], total["videos"], found["num"]))
     for finding in FINDINGS:
         if found := model["findings"].get(finding.name):
             name, measure = ("auc", "AUC") if finding.num_thresholds == 1 else ("rank_correlation", "rank correlation")

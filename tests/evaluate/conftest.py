@@ -18,7 +18,7 @@ from components.evaluate.attention import Attention
 from components.evaluate.baselines import fit_baselines
 from components.evaluate.chests import severities_of_chests
 from components.evaluate.data_flow import data_flow
-from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, EvaluatedModel, Evaluation, Majority, TestSet
+from components.evaluate.evaluation import CHAMPION, DENSE, PRUNED, RULE, EvaluatedModel, Evaluation, Majority, TestSet
 from components.evaluate.findings import forecast_findings, score_findings
 from components.evaluate.illustrations import Film, Illustrations, Sample, choose_videos
 from components.evaluate.metrics import score
@@ -154,6 +154,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
         with_champion: bool = True,
         findings: bool = False,
         zones: bool = False,
+        num_strange: int | None = None,
     ) -> Evaluation:
         labels = np.repeat([0, 1, 2], counts)
         models = {
@@ -171,6 +172,9 @@ def make_evaluation() -> Callable[..., Evaluation]:
         baseline = Majority.of(baselines)
         thumbnail_answers = make_clips(9, 0.3, labels, source).by_video()
         patients = {name: patient_scores([model.videos], thumbnail_answers, CLASS_NAMES, 300, seed=0) for name, model in models.items()}
+        if num_strange is not None:  # the pruned model has a reference
+            ruled = make_clips(4, 2.0, labels, source).by_video()
+            patients[RULE] = patient_scores([ruled], thumbnail_answers, CLASS_NAMES, 300, seed=0)
         flow = data_flow(facts, CLASS_NAMES)
         return Evaluation(
             class_names=CLASS_NAMES,
@@ -190,6 +194,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
             findings={name: score_findings(model.videos, facts, thumbnails, 300, seed=0) for name, model in models.items()},
             forecasts={name: forecast_findings(model.videos, 300, seed=0) for name, model in models.items()},
             patients=patients,
+            num_strange=num_strange,
             chests=severities_of_chests(videos, facts, 300, seed=0),
             comparison=Comparison(
                 models[PRUNED].model_sha256,
@@ -202,7 +207,7 @@ def make_evaluation() -> Callable[..., Evaluation]:
                 difference_interval=(-0.1, 0.2) if with_champion else None,
                 remark="",
             ),
-            notes=tuple(notes_on(test_set, baselines, flow, models, patients[PRUNED], 300, FINGERPRINT)),
+            notes=tuple(notes_on(test_set, baselines, flow, models, patients, num_strange, 300, FINGERPRINT)),
         )
 
     return make

@@ -102,3 +102,27 @@ def test_the_summary_shows_every_model_beside_the_baseline(make_evaluation: Make
     assert lines[0] == "test split: 30 videos of 20 groups, 90 clips"
     assert [line.split()[0] for line in lines[1:6]] == ["model", "pruned", "dense", "champion", "always"]
     assert lines[5].startswith("always normal  0.212")
+
+
+def test_patients_are_told_by_the_rule_too_where_the_model_has_a_reference(make_evaluation: MakeEvaluation) -> None:
+    without, evaluation = make_evaluation(), make_evaluation(num_strange=2)
+    covid = evaluation.patients["rule"]["covid"]
+    assert json.loads(evaluation.to_json())["patients_by_rule"]["covid"]["auc"]["value"] == pytest.approx(covid.auc.value, abs=1e-6)
+    assert evaluation.metrics()["rule_covid_patient_auc"] == pytest.approx(covid.auc.value, abs=1e-6)
+    assert f"covid per patient by the rule: auc {covid.auc.value:.2f} (95 %" in evaluation.summary()
+    assert json.loads(without.to_json())["patients_by_rule"] is None
+    assert "rule" not in without.summary()
+
+
+def test_patients_told_too_well_to_be_true_are_named_on_real_data_only(make_evaluation: MakeEvaluation) -> None:
+    told = "per patient with an AUC of"
+    real = [note for note in make_evaluation(skill=9, with_champion=False, num_strange=0).notes if told in note]
+    assert any(note.startswith("That the pruned model tells covid") for note in real)
+    assert not any(told in note for note in make_evaluation(skill=9, source="phantom", num_strange=0).notes)
+    assert not any(told in note for note in make_evaluation(skill=0.3, with_champion=False).notes)
+
+
+def test_more_strange_test_videos_than_chance_gives_are_named(make_evaluation: MakeEvaluation) -> None:
+    assert any(note.startswith("9 of 30 test videos are unlike the train videos") for note in make_evaluation(num_strange=9).notes)
+    assert not any("unlike" in note for note in make_evaluation(num_strange=3).notes)
+    assert json.loads(make_evaluation(num_strange=3).to_json())["num_strange"] == 3

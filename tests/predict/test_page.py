@@ -29,7 +29,7 @@ def line(video_id: str, patient: str = "", zone: str = "", a_lines: float | None
     if a_lines is not None:
         said["findings"] = {"a_lines": {"probability": a_lines}, "b_lines": {"probability": 0.5}, "severity": {"expected": 1.25}}
     clips = [{"start_s": 0.0, "end_s": 1.3, **said}, {"start_s": 1.4, "end_s": 2.7, **said}]
-    said |= {"scores": None, "strangeness": None}
+    said |= {"patient_scores": None, "strangeness": None}
     facts = {"reason": "", "sector": "convex", "num_damaged": 0, "abstained": False, "most_probable": "covid", "clips": clips}
     return {"video_id": video_id, "patient": patient or None, "zone": zone or None, **said, **facts, **fields}
 

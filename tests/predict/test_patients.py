@@ -15,10 +15,10 @@ def task(number: int, patient: str, zone: str = "") -> VideoTask:
 
 def line(covid: float, severity: float, a_lines: float = 0.5) -> dict[str, Any]:
     findings = {"a_lines": {"probability": a_lines}, "severity": {"expected": severity}}
-    return {"probabilities": {"covid": covid, "normal": 1 - covid}, "findings": findings, "scores": None}
+    return {"probabilities": {"covid": covid, "normal": 1 - covid}, "findings": findings, "patient_scores": None}
 
 
-NOTHING = {"probabilities": None, "findings": None, "scores": None}
+NOTHING = {"probabilities": None, "findings": None, "patient_scores": None}
 TASKS = [task(0, "p", "L1"), task(1, "q"), task(2, "p", "L1"), task(3, "p", "R2"), task(4, "p", "R3"), task(5, ""), task(6, "r", "L1")]
 LINES = [line(0.9, 1.0, 0.2), line(0.2, 0.5), line(0.5, 2.0, 0.4), line(0.4, 2.5), NOTHING, line(0.1, 3.0), NOTHING]
 
@@ -46,15 +46,15 @@ def test_a_line_for_a_person() -> None:
 
 
 def test_a_model_without_findings_gives_classes_alone() -> None:
-    (patient,) = patient_lines([task(0, "p", "L1")], [{"probabilities": {"covid": 1.0, "normal": 0.0}, "scores": None}])
+    (patient,) = patient_lines([task(0, "p", "L1")], [{"probabilities": {"covid": 1.0, "normal": 0.0}, "patient_scores": None}])
     assert "zones" not in patient
     assert summary(patient) == "patient p: covid 1.00 over 1 of 1 videos"
 
 
 def test_with_a_rule_the_classes_follow_from_the_mean_score_and_not_from_the_mean_probability() -> None:
-    scored = [{**of, "scores": scores} for of, scores in zip(LINES, ({"covid": -1.0, "normal": 1.0}, *[None] * 6), strict=True)]
-    scored[2]["scores"] = {"covid": 0.0, "normal": 0.0}
-    scored[3]["scores"] = {"covid": -0.5, "normal": 0.5}
+    scored = [{**of, "patient_scores": scores} for of, scores in zip(LINES, ({"covid": -1.0, "normal": 1.0}, *[None] * 6), strict=True)]
+    scored[2]["patient_scores"] = {"covid": 0.0, "normal": 0.0}
+    scored[3]["patient_scores"] = {"covid": -0.5, "normal": 0.5}
     p, q, _ = patient_lines(TASKS, scored)
     assert p["probabilities"]["covid"] == pytest.approx(1 / (1 + math.exp(0.5 + 0.5)), abs=1e-6)
     assert p["most_probable"] == "normal"

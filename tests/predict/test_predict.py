@@ -81,8 +81,8 @@ def test_a_video_is_compared_with_those_that_the_model_learnt_from(
         look = np.mean(of_clips, axis=0)
         distance = np.sqrt((look - centre)[0] ** 2 / 4 + ((look - centre)[1:] ** 2).sum() / 0.25)
         assert lines[video_id]["strangeness"] == pytest.approx(distance / 0.5, abs=1e-4)
-        assert list(lines[video_id]["scores"].values()) == pytest.approx(look @ coefficients + [0.1, 0.2, 0.3], abs=1e-4)
-    assert (lines["corrupt"]["strangeness"], lines["corrupt"]["scores"]) == (None, None)
+        assert list(lines[video_id]["patient_scores"].values()) == pytest.approx(look @ coefficients + [0.1, 0.2, 0.3], abs=1e-4)
+    assert (lines["corrupt"]["strangeness"], lines["corrupt"]["patient_scores"]) == (None, None)
     with_beam = predict(list_videos([str(phantoms)]), model, tmp_path, beam_options="--runner=DirectRunner")
     assert with_beam == list(lines.values())
 

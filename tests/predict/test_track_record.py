@@ -47,6 +47,18 @@ def test_the_main_score_of_each_subject_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_patients_are_scored_by_the_rule_that_predict_tells_them_by(tmp_path: Path) -> None:
+    interval = {"low": 0.68, "high": 0.94}
+    rule = {
+        "covid": {"auc": {"value": 0.82, "interval": interval}, "num": 12},
+        "normal": {"auc": {"value": None, "interval": None}, "num": 12},
+    }
+    record = read(tmp_path, {**EVALUATION, "patients_by_rule": rule})
+    assert record.scores[1] == Score("covid, per patient", "AUC", 0.82, (0.68, 0.94), 66, 12)
+    assert len(record.scores) == 4
+    assert len(read(tmp_path, {**EVALUATION, "patients_by_rule": None}).scores) == 3
+
+
 @pytest.mark.parametrize("broken", [{"data_flow": {}}, {"test_set": None}, {"data_flow": {"splits": {"train": []}}}])
 def test_an_evaluation_of_another_form_still_has_its_threshold(tmp_path: Path, broken: dict[str, Any]) -> None:
     assert read(tmp_path, {**EVALUATION, **broken}) == TrackRecord(0.42)

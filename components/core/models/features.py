@@ -21,6 +21,7 @@ from components.core.models.augmentation import Augmentation, augment
 from components.core.models.checkpoints import Checkpoints
 from components.core.models.dataset import Part, failures_of_shards, in_colour, parse_clip, read_records
 from components.core.models.examples import wanted_of
+from components.core.models.reference import look_of_maps
 from components.core.records.findings import FINDINGS
 
 _log = logging.getLogger(__name__)
@@ -73,8 +74,7 @@ class Features:
 
     def looks(self) -> dict[str, np.ndarray]:
         """Returns the look of each video (core.models.reference), [2 × channels], by its id."""
-        maps = self.maps[0].astype(np.float32)
-        looks = np.concatenate([maps.mean(axis=(2, 3)), maps.std(axis=(2, 3))], axis=-1).mean(axis=1)
+        looks = look_of_maps(self.maps[0].astype(np.float32))
         return {video_id: looks[self.video_ids == video_id].mean(axis=0) for video_id in np.unique(self.video_ids).tolist()}
 
 

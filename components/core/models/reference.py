@@ -70,19 +70,35 @@ class Reference:
         rest = np.maximum((difference**2).sum(axis=1) - (along**2).sum(axis=1), 0)
         return np.asarray(np.sqrt((along**2 / self.variances).sum(axis=1) + rest / self.rest_variance) / self.limit)
 
+    def num_strange(self, videos: "Predictions") -> int:
+        """Returns how many videos are strange, given their looks."""
+        return int((self.strangeness(_looks(videos)) > 1).sum())
+
     def scores(self, looks: Floats) -> Floats:
         """Returns what looks [n, d] say of the classes of a patient, [n, classes]: of_patients takes the mean over the videos."""
         return np.asarray(looks @ self.coefficients + self.intercepts)
+
+    def check_shapes(self) -> None:
+        """Checks that the arrays go together.
+
+        Raises:
+            ValueError: they do not; the message says which.
+        """
+        (size,), (num,), (num_classes,) = self.centre.shape, self.variances.shape, self.intercepts.shape
+        expected = {"directions": (num, size), "rest_variance": (), "limit": (), "coefficients": (size, num_classes)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} have the shape {getattr(self, name).shape} instead of {shape}")
 
     def write(self, folder: Path) -> None:
         """Writes it into the folder of a model artifact."""
         np.savez(folder / REFERENCE_NAME, **dataclasses.asdict(self))
 
 
-def of_patients(scores: Floats) -> Floats:
+def of_patients(scores: Floats) -> npt.NDArray[np.float64]:
     """Returns the probabilities of the classes, [n, classes], of patients with the mean scores [n, classes]."""
     odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True), np.float64)
 
 
 def read_reference(folder: Path) -> Reference | None:
@@ -96,13 +112,20 @@ def read_reference(folder: Path) -> Reference | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return Reference(**arrays)
+            reference = Reference(**arrays)
+        reference.check_shapes()
+        return reference
     except (OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{str(path)!r} cannot be read ({error}); train the model again.") from None
 
 
+def look_of_maps(maps: Floats) -> Floats:
+    """Returns the looks, [n, 2 × channels], of maps [n, images, height, width, channels]."""
+    return np.concatenate([maps.mean(axis=(2, 3)), maps.std(axis=(2, 3))], axis=-1).mean(axis=1)
+
+
 def with_looks(model: Any) -> Any:
-    """Returns a classifier that gives the look of each clip, too, by the name heads.LOOK: [batch, d] float32.
+    """Returns a classifier that gives the look of each clip (as look_of_maps), too, by the name heads.LOOK: [batch, d] float32.
 
     A model without the layer STANDARDISED gives what it gives, by head.
     """
@@ -179,6 +202,19 @@ def rule_for_patients(patients: "Predictions") -> tuple[Floats, Floats]:
     coefficients[:, present] = (weights / scaler.scale_).T
     intercepts[present] = constants - weights @ (scaler.mean_ / scaler.scale_)
     return coefficients, intercepts
+
+
+def by_rule(videos: "Predictions", coefficients: Floats, intercepts: Floats) -> "Predictions":
+    """Returns the same videos, each with what the rule for patients says of its patient, by the looks of all of the patient's videos."""
+    patients = videos.by_group()
+    rows = {patient: row for row, patient in enumerate(_patients(patients))}
+    of_patient = of_patients(np.asarray(_looks(patients) @ coefficients + intercepts, np.float64))
+    return dataclasses.replace(videos, probabilities=of_patient[[rows[patient] for patient in _patients(videos)]], findings={})
+
+
+def _patients(predictions: "Predictions") -> list[tuple[str, int]]:
+    """Returns what Predictions.by_group takes for a patient: the group and the class."""
+    return list(zip(predictions.groups.tolist(), predictions.labels.tolist(), strict=True))
 
 
 def _looks(predictions: "Predictions") -> Floats:

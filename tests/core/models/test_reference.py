@@ -13,7 +13,16 @@ from sklearn.preprocessing import StandardScaler
 from components.core.errors import DataError
 from components.core.models import heads
 from components.core.models.predictions import Predictions
-from components.core.models.reference import REFERENCE_NAME, STANDARDISED, fit_reference, of_patients, read_reference, with_looks
+from components.core.models.reference import (
+    REFERENCE_NAME,
+    STANDARDISED,
+    Reference,
+    by_rule,
+    fit_reference,
+    of_patients,
+    read_reference,
+    with_looks,
+)
 
 NUM_CLASSES = 3
 
@@ -100,6 +109,16 @@ def test_the_rule_for_patients_learns_what_single_videos_hardly_show() -> None:
     assert by_patient > by_video + 0.1
 
 
+def test_every_video_gets_what_the_rule_says_of_its_patient() -> None:
+    rng = np.random.default_rng(8)
+    looks, coefficients, intercepts = rng.normal(size=(6, 4)), rng.normal(size=(4, NUM_CLASSES)), rng.normal(size=NUM_CLASSES)
+    told = by_rule(videos(looks, np.array([0, 0, 0, 1, 2, 2]), per_patient=3), coefficients, intercepts)
+    # The second patient has videos of two classes and counts once for each.
+    for rows in ([0, 1, 2], [3], [4, 5]):
+        odds = np.exp(looks[rows].mean(axis=0) @ coefficients + intercepts)
+        assert told.probabilities[rows] == pytest.approx(np.tile(odds / odds.sum(), (len(rows), 1)))
+
+
 def test_train_videos_of_one_class_give_that_class() -> None:
     rng = np.random.default_rng(5)
     reference = fit_reference(videos(drawn(rng, 9), np.ones(9, int)), videos(drawn(rng, 9)))
@@ -121,6 +140,13 @@ def test_a_model_without_reference_and_a_damaged_one(tmp_path: Path) -> None:
     assert read_reference(tmp_path) is None
     (tmp_path / REFERENCE_NAME).write_bytes(b"PK\x03\x04 no arrays")
     with pytest.raises(DataError, match=r"reference.npz' cannot be read .*; train the model again"):
+        read_reference(tmp_path)
+
+
+def test_arrays_that_do_not_go_together_are_told(tmp_path: Path) -> None:
+    size = np.zeros
+    Reference(size(4), size((2, 5)), size(2), size(()), size(()), size((4, 3)), size(3)).write(tmp_path)
+    with pytest.raises(DataError, match=r"directions have the shape \(2, 5\) instead of \(2, 4\)"):
         read_reference(tmp_path)
 
 
